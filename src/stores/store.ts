@@ -1,0 +1,233 @@
+/**
+ * The contract between the cache and the places where values live. A store keeps bytes and facts; it knows
+ * nothing of codecs, of TTL defaults or of which namespace is routed to it. Every store passes the one
+ * conformance suite in `src/testing/store-suite.ts`.
+ */
+
+import type { EncodedValue } from "../codecs/codec.ts";
+import type { CandidateColumns } from "../policy/eviction.ts";
+
+/** What a store can do. Data, not methods: callers and the conformance suite read it. */
+export interface StoreCapabilities {
+  /** `getSync`, `hasSync` work without waiting. */
+  readonly sync: boolean;
+  /** Entries survive `close` and a new process. */
+  readonly persistent: boolean;
+  /** Other processes see what is written here. */
+  readonly shared: boolean;
+  /** Values can be had as files: `path`. */
+  readonly files: boolean;
+  /** Values can be views into mapped files. */
+  readonly mapped: boolean;
+  /** Replaced values can be kept: settings `versions`. */
+  readonly versions: boolean;
+  /** What is set can be read back; false for the null store only. */
+  readonly keeps: boolean;
+}
+
+/** Settings that belong to a namespace and, in a persistent store, are recorded with it. */
+export interface NamespaceSettings {
+  /** "named": files that people open by key; "hashed": one folder level by content id. */
+  readonly layout: "named" | "hashed";
+  /** "large": small values are packed into the catalog; "always": one file an entry. */
+  readonly files: "large" | "always";
+  /** Codec name values are written with when a call names none; null = by value. */
+  readonly codec: string | null;
+  /** Default time to live in milliseconds; null = for ever. */
+  readonly ttl: number | null;
+  /** Limit in bytes of allocated blocks; null = none of its own. */
+  readonly maxSize: number | null;
+  readonly maxEntries: number | null;
+  /** Name of the eviction policy. */
+  readonly eviction: string;
+  /** How many replaced values are kept; 0 = none. */
+  readonly versions: number;
+  /** index.json is kept beside the values. Default: true for "named". */
+  readonly index: boolean;
+}
+
+/** Facts about one entry, as the store keeps them. Times are wall-clock milliseconds. */
+export interface EntryFacts {
+  readonly key: string;
+  /** Bytes of the stored (encoded) value. */
+  readonly size: number;
+  /** `sha256:<64 hex>`; undefined where it has not been computed (small packed values, until `info`). */
+  readonly digest: string | undefined;
+  readonly createdAt: number;
+  /** null = never. */
+  readonly expiresAt: number | null;
+  readonly lastAccessed: number;
+  readonly accessCount: number;
+  readonly codec: string;
+  readonly priority: number;
+  readonly pinned: boolean;
+  readonly tags: readonly string[];
+  /** The user's own, any JSON object. */
+  readonly metadata: Readonly<Record<string, unknown>> | undefined;
+  /** Present for values that are one tensor. */
+  readonly shape?: readonly number[];
+  readonly dtype?: string;
+  /** The file a person may open, where there is one. */
+  readonly path?: string;
+  /** Number of this value among the key's values, counted from 1, where versions are kept. */
+  readonly version?: number;
+}
+
+/** Facts that a write brings along; what is left out gets the stated default. */
+export interface NewFacts {
+  readonly codec: string;
+  /** File extension without dot. */
+  readonly extension: string;
+  /** Absolute time or null = never. */
+  readonly expiresAt: number | null;
+  readonly priority?: number;
+  readonly pinned?: boolean;
+  readonly tags?: readonly string[];
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  readonly shape?: readonly number[];
+  readonly dtype?: string;
+  /** Proof of holding the computation of this key; a write with an outdated one is dropped (see `Flight`). */
+  readonly fence?: number;
+}
+
+export interface FactChanges {
+  readonly expiresAt?: number | null;
+  readonly pinned?: boolean;
+  readonly priority?: number;
+  readonly tags?: readonly string[];
+  readonly metadata?: Readonly<Record<string, unknown>> | null;
+}
+
+/**
+ * A value as the store hands it out. `bytes` may be a view into a mapped file: it stays valid as long as it is
+ * referenced, and writing into it changes only this process's copy-on-write pages. Callers must not write.
+ */
+export interface StoredValue {
+  readonly bytes: Uint8Array;
+  readonly codec: string;
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+  /** `bytes` lies in a mapped file. */
+  readonly mapped: boolean;
+  /** Checks `[start, end)` of `bytes` against the stored sums once; throws ERR_QUIVER_CHECKSUM_MISMATCH. Undefined: already checked. */
+  readonly verify?: (start: number, end: number) => void;
+  /** The same off the main thread, reading ahead. */
+  readonly ready?: (start: number, end: number) => Promise<void>;
+  /** Where to look whether this value is still the one stored (see `Coherence`); 0xffffffff = nowhere. */
+  readonly slot: number;
+  readonly stamp: number;
+}
+
+/**
+ * How a decoded value in memory is known to be current without asking the store: it is while
+ * `stamps[slot] === stamp`, `stamps[epochSlot]` is what it was when the value was read, and it is not expired.
+ * `heat[slot]` is incremented by whoever serves the value from memory.
+ */
+export interface Coherence {
+  readonly stamps: Uint32Array;
+  readonly heat: Uint32Array;
+  readonly epochSlot: number;
+}
+
+export interface Page {
+  readonly entries: readonly EntryFacts[];
+  /** Pass as `after` for the next page; undefined at the end. */
+  readonly next: string | undefined;
+}
+
+export interface Usage {
+  readonly entries: number;
+  /** Sum of value sizes. */
+  readonly bytes: number;
+  /** Allocated bytes, what limits count. */
+  readonly allocated: number;
+}
+
+/** A file that stays in place and unevicted until released. */
+export interface PathLease extends Disposable {
+  readonly path: string;
+  release(): void;
+}
+
+/** The right to compute one key. Callers in other processes wait until it is released or its holder is gone. */
+export interface Flight {
+  /** Pass as `NewFacts.fence`. */
+  readonly fence: number;
+  release(): void;
+}
+
+/** A value written piece by piece. Exactly one of `commit` and `abort` ends it. */
+export interface ValueWriter {
+  /** The bytes are copied before the call returns; resolves when more may be written. */
+  write(chunk: Uint8Array): Promise<void>;
+  commit(facts: NewFacts): Promise<EntryFacts>;
+  abort(): Promise<void>;
+}
+
+export interface StoreNamespace {
+  readonly name: string;
+  readonly settings: NamespaceSettings;
+  readonly coherence: Coherence | undefined;
+
+  /** undefined when absent or expired. `version` reads a kept older value. */
+  get(key: string, options?: { version?: number }): Promise<StoredValue | undefined>;
+  /** Present when `capabilities.sync`. */
+  getSync?(key: string): StoredValue | undefined;
+  has(key: string): Promise<boolean>;
+  /** Replaces what was there. Acknowledged when it is as durable as the store promises. Operations on one key take effect in call order. */
+  set(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts>;
+  /** Starts a streamed write; takes effect in the order of its `commit`. */
+  writer(key: string, options: { extension: string; sizeHint?: number; signal?: AbortSignal }): Promise<ValueWriter>;
+  delete(key: string): Promise<boolean>;
+  info(key: string): Promise<EntryFacts | undefined>;
+  /** Keys in ascending order of their UTF-8 bytes; expired entries left out. `limit` at most 10,000. */
+  list(options: { prefix?: string; after?: string; limit: number }): Promise<Page>;
+  /** undefined when absent. */
+  touch(key: string, changes: FactChanges): Promise<EntryFacts | undefined>;
+  /** Removes everything at once; how many entries there were. */
+  clear(): Promise<number>;
+  /** Removes the entries that carry the tag. */
+  deleteByTag(tag: string): Promise<number>;
+  /** Removes what has expired; how many. */
+  expire(now: number): Promise<number>;
+  usage(): Usage;
+  /** Older values of the key, newest first, where `settings.versions` > 0. */
+  versions?(key: string): Promise<readonly EntryFacts[]>;
+  /** Present when `capabilities.files`. */
+  path?(key: string, options: { verify: boolean }): Promise<PathLease | undefined>;
+  /** The right to compute this key among all processes; undefined = waited `timeout` ms in vain. Absent: only this process computes. */
+  flight?(key: string, options: { timeout: number; signal?: AbortSignal }): Promise<Flight | undefined>;
+}
+
+/** One pass over eviction candidates (neither pinned nor expired). Not for concurrent use. */
+export interface EvictionScan extends Disposable {
+  /** The next candidates as columns; undefined at the end. Score them, then call `offer`. */
+  next(limit: number): Promise<CandidateColumns | undefined>;
+  /** Scores for the last columns, lowest leaves first. The store keeps only as many as could be needed. */
+  offer(scores: Float64Array): void;
+  /** Removes the lowest-scored until both goals are met; each is re-checked, so one that changed meanwhile stays. */
+  evict(goal: { allocated: number; entries: number }): Promise<EvictionResult>;
+}
+
+export interface EvictionResult {
+  readonly count: number;
+  readonly bytes: number;
+  /** Namespace and key of the evicted, the first 1,000 of them. */
+  readonly sample: readonly { readonly namespace: string; readonly key: string }[];
+}
+
+export interface Store {
+  readonly name: string;
+  readonly capabilities: StoreCapabilities;
+  /**
+   * Opens a namespace, making it with `settings` where absent. An existing one keeps its own settings: those of
+   * `settings` that are given and differ are ERR_QUIVER_SETTINGS_DIFFER unless `reconfigure`.
+   */
+  open(namespace: string, settings: Partial<NamespaceSettings>, options?: { reconfigure?: boolean }): Promise<StoreNamespace>;
+  /** Names of all namespaces here, sorted. */
+  names(): Promise<readonly string[]>;
+  usage(): Usage;
+  /** Candidates of the named namespaces, or of all. `goal` bounds what the scan has to remember. */
+  evictionScan(options: { namespaces?: readonly string[]; goal: { allocated: number; entries: number } }): Promise<EvictionScan>;
+  close(): Promise<void>;
+}
