@@ -45,3 +45,14 @@ export function setClockForTests(clock: () => number): () => void {
     testClock = undefined;
   };
 }
+
+/** How far clocks of hosts that share entries may disagree, in milliseconds. */
+export const CLOCK_TOLERANCE = 60_000;
+
+/**
+ * Whether an entry is no longer to be served: its time has come, or it was created so far in the future that
+ * the clock must have been set back and nothing is known about its age. Without an expiry (null) it never is.
+ */
+export function isExpired(createdAt: number, expiresAt: number | null, time: number): boolean {
+  return expiresAt !== null && (time >= expiresAt || time < createdAt - CLOCK_TOLERANCE);
+}
