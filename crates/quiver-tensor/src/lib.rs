@@ -1,1 +1,23 @@
-//! placeholder
+//! Tensor files as bytes: element types, layouts, npy and npz; encode, check, gather, summarise.
+//!
+//! Everything works on byte slices and nothing opens a file. Whatever a header claims is untrusted: offsets, counts
+//! and products are checked against the real length before anything is allocated or believed, and no input panics.
+#![deny(unsafe_code)]
+
+mod compact;
+mod dtype;
+mod error;
+mod gather;
+mod layout;
+pub mod npy;
+pub mod npz;
+mod summary;
+mod swap;
+
+pub use compact::compact;
+pub use dtype::DType;
+pub use error::{Error, ErrorKind, Result};
+pub use gather::{Rows, gather_rows};
+pub use layout::{byte_length, element_count, extent};
+pub use summary::{Summary, summarise};
+pub use swap::swap_bytes;
