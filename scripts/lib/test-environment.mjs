@@ -1,0 +1,58 @@
+/**
+ * What only tests need: real NumPy and real FFTW to compare with. Nothing here is fatal; a test whose counterpart
+ * is absent is skipped and counted.
+ */
+
+import { existsSync } from "node:fs";
+import { inRoot } from "./paths.mjs";
+import { run } from "./process.mjs";
+import { step } from "./report.mjs";
+import { fingerprint, stampIs, writeStamp } from "./stamp.mjs";
+
+const requirements = inRoot("scripts/requirements-test.txt");
+const venv = inRoot(".venv");
+const stamp = inRoot(".venv/.stamp");
+const minutes = 60_000;
+
+const debianPackages = [
+  { name: "python3-venv", present: async () => (await run("python3", ["-c", "import ensurepip"])).ok },
+  { name: "libfftw3-dev", present: async () => existsSync("/usr/include/fftw3.h") },
+];
+
+async function installDebianPackages() {
+  const isDebian = existsSync("/usr/bin/apt-get") && process.getuid?.() === 0;
+  if (!isDebian) return;
+  const presence = await Promise.all(debianPackages.map(({ present }) => present()));
+  const missing = debianPackages.filter((_, index) => !presence[index]).map(({ name }) => name);
+  if (missing.length === 0) return;
+  await step(`Debian packages for tests: ${missing.join(", ")}`, async () => {
+    const options = { env: { DEBIAN_FRONTEND: "noninteractive" }, timeout: 5 * minutes };
+    await run("apt-get", ["update", "-q"], options);
+    const { ok } = await run(
+      "apt-get",
+      ["install", "-q", "-y", "--no-install-recommends", ...missing],
+      options,
+    );
+    if (!ok) console.warn("! not installed; the tests that need them are skipped");
+  });
+}
+
+async function installPythonPackages() {
+  const python = await run("python3", ["--version"]);
+  if (!python.ok) return;
+  const inputs = fingerprint([requirements], python.stdout);
+  if (stampIs(stamp, inputs)) return;
+  await step("Python packages for tests (.venv)", async () => {
+    const made = existsSync(`${venv}/bin/pip`) || (await run("python3", ["-m", "venv", venv])).ok;
+    const pip = ["install", "--quiet", "--disable-pip-version-check", "-r", requirements];
+    const installed = made && (await run(`${venv}/bin/pip`, pip, { show: true, timeout: 10 * minutes })).ok;
+    if (installed) writeStamp(stamp, inputs);
+    else console.warn("! not installed; the tests against NumPy and FFTW are skipped");
+  });
+}
+
+/** Installs what is missing, where the machine allows it. Needs the network only for what is missing. */
+export async function prepareTestEnvironment() {
+  await installDebianPackages();
+  await installPythonPackages();
+}
