@@ -12,7 +12,7 @@ export interface Backing {
 }
 
 /** Up to this many bytes are checked on the spot when they are first used; more would hold up the event loop. */
-export const SYNC_VERIFY_LIMIT = 8 * 1024 * 1024;
+export const SYNC_VERIFY_LIMIT: number = 8 * 1024 * 1024;
 
 /** A typed array shared by all views on one tensor, and what is known about its bytes. */
 export class Elements {

@@ -1,5 +1,6 @@
 /** Tensors: dtype, shape and strides over a typed array, which is often a view into a mapped file. */
 
+import { inspect } from "node:util";
 import { compact, gatherRows } from "../native/tensor.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { type DType, dtypeFacts, naturalDType, type Scalar, type TypedArray } from "./dtype.ts";
@@ -120,7 +121,7 @@ export class Tensor<A extends TypedArray = TypedArray> {
   }
 
   /** Rows `[start, end)` along the first axis as a view; never copies. Bounds count as in `Array.prototype.slice`. */
-  slice(start = 0, end = Number.POSITIVE_INFINITY): Tensor<A> {
+  slice(start = 0, end: number = Number.POSITIVE_INFINITY): Tensor<A> {
     const rows = this.#rows();
     const from = boundOf(start, rows);
     const shape = this.shape.slice();
@@ -160,7 +161,7 @@ export class Tensor<A extends TypedArray = TypedArray> {
     if (isRowMajor(this.shape, this.strides, 1)) {
       const rowBytes = (result.size / picked.length) * itemSize;
       const stride = (this.strides[0] as number) * itemSize;
-      gatherRows(this.#bytes(), { rows, rowBytes, stride: rows > 1 ? stride : rowBytes }, picked, bytesOf(result.data));
+      gatherRows(this.#bytes(), rows, rowBytes, rows > 1 ? stride : rowBytes, picked, bytesOf(result.data));
     } else {
       for (let i = 0; i < picked.length; i++) {
         this.row(picked[i] as number).#compactInto(bytesOf(result.row(i).data));
@@ -212,7 +213,7 @@ export class Tensor<A extends TypedArray = TypedArray> {
     return Buffer.compare(bytesOf(this.data), bytesOf(other.data)) === 0;
   }
 
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
+  toString(): string {
     return `Tensor(${this.dtype} [${this.shape.join(", ")}]${this.isView ? ", mapped" : ""})`;
   }
 
@@ -261,6 +262,9 @@ export class Tensor<A extends TypedArray = TypedArray> {
     compact(this.#bytes(), dtypeFacts(this.dtype).itemSize, this.shape, this.strides, out);
   }
 }
+
+// Beside the class, because a declaration file cannot name a method by a symbol of another module.
+Object.defineProperty(Tensor.prototype, inspect.custom, { value: Tensor.prototype.toString });
 
 /** An array for `count` elements whose contents are whatever lay there; the caller fills all of it. */
 export function allocate(dtype: DType, count: number): TypedArray {

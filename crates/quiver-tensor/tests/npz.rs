@@ -13,7 +13,7 @@ fn crc_of(bytes: &[u8]) -> u32 {
 }
 
 fn archive(parts: &[(&str, &[u8], bool)]) -> Vec<u8> {
-    let (mut out, mut written, mut locals) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut out, mut written) = (Vec::new(), Vec::new());
     for &(name, bytes, deflated) in parts {
         let stored = if deflated {
             let mut deflater = Deflater::new(6).unwrap();
@@ -28,16 +28,16 @@ fn archive(parts: &[(&str, &[u8], bool)]) -> Vec<u8> {
             name: name.to_owned(),
             deflated,
             crc: crc_of(bytes),
+            header_offset: out.len() as u64,
             offset: 0,
             compressed_size: stored.len() as u64,
             size: bytes.len() as u64,
         };
-        locals.push(out.len() as u64);
-        out.extend(local_header(&member, out.len() as u64).unwrap());
+        out.extend(local_header(&member).unwrap());
         out.extend(stored);
         written.push(member);
     }
-    let end = directory(&written, &locals, out.len() as u64).unwrap();
+    let end = directory(&written, out.len() as u64).unwrap();
     out.extend(end);
     out
 }
@@ -98,7 +98,7 @@ proptest! {
         let comment = bytes.len() - 2;
         bytes[comment..].fill(0);
         let _ = members(&bytes);
-        let _ = inflate(&bytes, &Member { name: String::new(), deflated: true, crc: 0, offset: 0, compressed_size: 0, size: 1 << 60 }, 7);
+        let _ = inflate(&bytes, &Member { name: String::new(), deflated: true, crc: 0, header_offset: 0, offset: 0, compressed_size: 0, size: 1 << 60 }, 7);
     }
 }
 
@@ -144,11 +144,18 @@ fn sizes_that_lie_are_corrupt() {
 
 #[test]
 fn a_claim_beyond_what_deflate_can_reach_is_refused_before_inflating() {
-    let member =
-        Member { name: "a".into(), deflated: true, crc: 0, offset: 0, compressed_size: 2, size: 1 << 40 };
-    let mut bytes = local_header(&member, 0).unwrap();
+    let member = Member {
+        name: "a".into(),
+        deflated: true,
+        crc: 0,
+        header_offset: 0,
+        offset: 0,
+        compressed_size: 2,
+        size: 1 << 40,
+    };
+    let mut bytes = local_header(&member).unwrap();
     bytes.extend([3, 0]);
-    let end = directory(&[member], &[0], bytes.len() as u64).unwrap();
+    let end = directory(&[member], bytes.len() as u64).unwrap();
     bytes.extend(end);
     assert_eq!(members(&bytes).unwrap_err().kind(), ErrorKind::Corrupt);
 }
@@ -170,13 +177,14 @@ fn sizes_beyond_32_bits_are_written_and_read_as_zip64() {
         name: "big".into(),
         deflated: false,
         crc: 5,
+        header_offset: 0,
         offset: 0,
         compressed_size: 5 << 32,
         size: 5 << 32,
     };
-    let local = local_header(&member, 0).unwrap();
+    let local = local_header(&member).unwrap();
     assert_eq!(local.len() % 64, 0);
-    let end = directory(std::slice::from_ref(&member), &[0], (5 << 32) + local.len() as u64).unwrap();
+    let end = directory(std::slice::from_ref(&member), (5 << 32) + local.len() as u64).unwrap();
     // Only the records are at hand, so reading must find the directory beyond the bytes there are.
     let bytes = [local, end].concat();
     assert_eq!(members(&bytes).unwrap_err().kind(), ErrorKind::Corrupt);

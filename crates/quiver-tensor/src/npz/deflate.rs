@@ -132,7 +132,6 @@ impl Inflater {
                 Error::corrupt("the member inflates to less than it declares").with("declared", self.size)
             );
         }
-        self.crc.update(&self.out);
         if self.crc.sum() != self.expected_crc {
             return Err(Error::corrupt("the member's CRC-32 does not match: the file is damaged"));
         }
@@ -154,6 +153,7 @@ impl Inflater {
             .state
             .decompress_vec(chunk, &mut self.out, FlushDecompress::None)
             .map_err(|error| Error::corrupt("the member is no deflated data").with("cause", error))?;
+        self.crc.update(&self.out[before_out..]);
         self.ended = status == Status::StreamEnd;
         if self.out.len() > self.size {
             return Err(

@@ -24,7 +24,9 @@ pub struct Member {
     pub deflated: bool,
     /// CRC-32 of the member's own bytes.
     pub crc: u32,
-    /// Where the stored bytes start, from the start of the archive.
+    /// Where the member's local header starts, from the start of the archive.
+    pub header_offset: u64,
+    /// Where the stored bytes start.
     pub offset: u64,
     /// How many bytes are stored.
     pub compressed_size: u64,
@@ -142,6 +144,7 @@ fn read_entry<'a>(archive: &[u8], directory: &'a [u8]) -> Result<(Member, &'a [u
     let member = Member {
         deflated,
         crc: u32_at(directory, 16)?,
+        header_offset: sizes.local,
         offset,
         compressed_size: sizes.compressed,
         size: sizes.size,

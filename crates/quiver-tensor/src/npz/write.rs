@@ -19,11 +19,11 @@ const TIME: u16 = 0;
 const PLAIN_VERSION: u16 = 20;
 const ZIP64_VERSION: u16 = 45;
 
-/// The header before a member's bytes, for a local header that starts at `position`. Stored bytes are padded to a
-/// multiple of [`ALIGNMENT`]. `member.offset` is not read: it is `position` plus the length of the result.
+/// The header before a member's bytes. Stored bytes are padded to a multiple of [`ALIGNMENT`]. `member.offset` is
+/// not read: it is `member.header_offset` plus the length of the result.
 ///
 /// `BadValue` when the name is longer than 65,535 bytes.
-pub fn local_header(member: &Member, position: u64) -> Result<Vec<u8>> {
+pub fn local_header(member: &Member) -> Result<Vec<u8>> {
     let name_length = name_length(member)?;
     let wide = is_wide(member);
     let mut extra = Vec::new();
@@ -34,7 +34,7 @@ pub fn local_header(member: &Member, position: u64) -> Result<Vec<u8>> {
         extra.extend(member.compressed_size.to_le_bytes());
     }
     if !member.deflated {
-        pad(&mut extra, position + (LOCAL_LENGTH + member.name.len()) as u64);
+        pad(&mut extra, member.header_offset + (LOCAL_LENGTH + member.name.len()) as u64);
     }
     let narrow = |size: u64| if wide { SEE_ZIP64 } else { size as u32 };
     let mut bytes = LOCAL_SIGNATURE.to_vec();
@@ -48,21 +48,18 @@ pub fn local_header(member: &Member, position: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What follows the last member: the central directory, starting at `position`, and the end records. `locals` are
-/// the positions of the members' local headers, one a member.
-pub fn directory(members: &[Member], locals: &[u64], position: u64) -> Result<Vec<u8>> {
-    if members.len() != locals.len() {
-        return Err(Error::bad_value("every member needs the position of its local header"));
-    }
+/// What follows the last member: the central directory, starting at `position`, and the end records.
+pub fn directory(members: &[Member], position: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    for (member, &local) in members.iter().zip(locals) {
-        central_entry(&mut bytes, member, local)?;
+    for member in members {
+        central_entry(&mut bytes, member)?;
     }
     end_records(&mut bytes, members.len() as u64, position);
     Ok(bytes)
 }
 
-fn central_entry(bytes: &mut Vec<u8>, member: &Member, local: u64) -> Result<()> {
+fn central_entry(bytes: &mut Vec<u8>, member: &Member) -> Result<()> {
+    let local = member.header_offset;
     let name_length = name_length(member)?;
     let wide = is_wide(member) || local >= u64::from(SEE_ZIP64);
     let mut extra = Vec::new();

@@ -1,0 +1,41 @@
+//! How failures of the crates below become JavaScript errors that keep their code.
+
+use napi::bindgen_prelude::{Env, JsError};
+use quiver_tensor::{Error as TensorError, ErrorKind};
+
+/// The `code` property of the JavaScript error.
+#[derive(Debug, Clone, Copy)]
+pub struct Code(&'static str);
+
+impl AsRef<str> for Code {
+    fn as_ref(&self) -> &str {
+        self.0
+    }
+}
+
+/// Result of a synchronous function; its error arrives with its code.
+pub type Result<T> = napi::Result<T, Code>;
+
+/// An argument that no caller within this package passes.
+pub fn bad_value(message: &str) -> napi::Error<Code> {
+    napi::Error::new(Code("ERR_QUIVER_BAD_VALUE"), message)
+}
+
+/// The JavaScript error for a failure on tensor bytes.
+// By value, so that it can be passed to map_err as it is.
+#[allow(clippy::needless_pass_by_value)]
+pub fn tensor_failure(error: TensorError) -> napi::Error<Code> {
+    let code = match error.kind() {
+        ErrorKind::Corrupt => "ERR_QUIVER_CORRUPT",
+        ErrorKind::Unsupported => "ERR_QUIVER_UNSUPPORTED",
+        ErrorKind::BadValue => "ERR_QUIVER_BAD_VALUE",
+        ErrorKind::OutOfRange => "ERR_QUIVER_OUT_OF_RANGE",
+    };
+    napi::Error::new(Code(code), error.to_string())
+}
+
+/// The same for the end of a task on the thread pool, whose own error type has no room for our codes: it carries
+/// the finished JavaScript error.
+pub fn rejection(env: Env, error: napi::Error<Code>) -> napi::Error {
+    napi::Error::from(JsError::from(error).into_unknown(env))
+}
