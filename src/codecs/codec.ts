@@ -10,7 +10,11 @@ export interface EncodedValue {
   readonly dtype?: string;
 }
 
-export type Compression = "none" | "deflate" | "zstd" | { readonly kind: "none" | "deflate" | "zstd"; readonly level?: number };
+export type Compression =
+  | "none"
+  | "deflate"
+  | "zstd"
+  | { readonly kind: "none" | "deflate" | "zstd"; readonly level?: number };
 
 export interface EncodeOptions {
   /** undefined = the codec's own default. A codec that can't do it refuses with ERR_QUIVER_BAD_OPTION. */

@@ -100,7 +100,9 @@ export function asQuiverError(error: unknown): unknown {
   return isQuiverErrorCode(code) ? new QuiverError(code, error.message, { cause: error }) : error;
 }
 
-function translated<Args extends unknown[], Result>(call: (...args: Args) => Result): (...args: Args) => Result {
+function translated<Args extends unknown[], Result>(
+  call: (...args: Args) => Result,
+): (...args: Args) => Result {
   return (...args) => {
     try {
       return call(...args);

@@ -59,8 +59,12 @@ export class Elements {
 }
 
 export function notReady(byteLength: number): QuiverError {
-  return new QuiverError("ERR_QUIVER_NOT_READY", `${byteLength} bytes of this tensor have not been checked yet`, {
-    hint: "checking them at once would hold up the event loop",
-    fix: "await tensor.ready() first",
-  });
+  return new QuiverError(
+    "ERR_QUIVER_NOT_READY",
+    `${byteLength} bytes of this tensor have not been checked yet`,
+    {
+      hint: "checking them at once would hold up the event loop",
+      fix: "await tensor.ready() first",
+    },
+  );
 }

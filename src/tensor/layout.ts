@@ -8,12 +8,18 @@ export function elementCount(shape: readonly number[]): number {
   let empty = false;
   for (const size of shape) {
     if (!Number.isSafeInteger(size) || size < 0) {
-      throw new QuiverError("ERR_QUIVER_BAD_VALUE", `shape [${shape.join(", ")}] holds ${size}, which is no size`);
+      throw new QuiverError(
+        "ERR_QUIVER_BAD_VALUE",
+        `shape [${shape.join(", ")}] holds ${size}, which is no size`,
+      );
     }
     if (size === 0) empty = true;
     else count *= size;
     if (!Number.isSafeInteger(count)) {
-      throw new QuiverError("ERR_QUIVER_BAD_VALUE", `shape [${shape.join(", ")}] holds more elements than can be counted`);
+      throw new QuiverError(
+        "ERR_QUIVER_BAD_VALUE",
+        `shape [${shape.join(", ")}] holds more elements than can be counted`,
+      );
     }
   }
   return empty ? 0 : count;

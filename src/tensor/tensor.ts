@@ -113,7 +113,8 @@ export class Tensor<A extends TypedArray = TypedArray> {
    * axis. Resolves to the tensor; rejects with ERR_QUIVER_CHECKSUM_MISMATCH.
    */
   async ready(range: { readonly start?: number; readonly end?: number } = {}): Promise<this> {
-    const part = range.start === undefined && range.end === undefined ? this : this.slice(range.start, range.end);
+    const part =
+      range.start === undefined && range.end === undefined ? this : this.slice(range.start, range.end);
     const { itemSize } = dtypeFacts(this.dtype);
     const start = part.#offset * itemSize;
     await this.#elements.ready(start, start + extent(part.shape, part.strides) * itemSize);
@@ -201,7 +202,9 @@ export class Tensor<A extends TypedArray = TypedArray> {
     const build = (axis: number, position: number): NestedArray => {
       if (axis === this.shape.length) return readElement(values, this.dtype, position);
       const stride = this.strides[axis] as number;
-      return Array.from({ length: this.shape[axis] as number }, (_, i) => build(axis + 1, position + i * stride));
+      return Array.from({ length: this.shape[axis] as number }, (_, i) =>
+        build(axis + 1, position + i * stride),
+      );
     };
     return build(0, 0);
   }
@@ -220,7 +223,9 @@ export class Tensor<A extends TypedArray = TypedArray> {
   #rows(): number {
     const rows = this.shape[0];
     if (rows === undefined) {
-      throw new QuiverError("ERR_QUIVER_OUT_OF_RANGE", "a 0-d tensor has no rows", { fix: "use at() for its element" });
+      throw new QuiverError("ERR_QUIVER_OUT_OF_RANGE", "a 0-d tensor has no rows", {
+        fix: "use at() for its element",
+      });
     }
     return rows;
   }
@@ -295,7 +300,10 @@ function elementsOf(data: TypedArray, wanted: DType | undefined): { values: Type
     });
   }
   if (data.length % components !== 0) {
-    throw new QuiverError("ERR_QUIVER_BAD_VALUE", `${dtype} takes two values an element, the array has ${data.length}`);
+    throw new QuiverError(
+      "ERR_QUIVER_BAD_VALUE",
+      `${dtype} takes two values an element, the array has ${data.length}`,
+    );
   }
   return { values: new array(data.buffer, data.byteOffset, data.length), dtype };
 }
@@ -332,11 +340,18 @@ function asIndices(indices: ArrayLike<number>, rows: number): Uint32Array {
 }
 
 function checkOutput(out: Tensor, dtype: DType, shape: readonly number[]): void {
-  const fits = out.dtype === dtype && out.shape.length === shape.length && shape.every((size, i) => size === out.shape[i]);
+  const fits =
+    out.dtype === dtype &&
+    out.shape.length === shape.length &&
+    shape.every((size, i) => size === out.shape[i]);
   if (fits && out.isContiguous) return;
-  throw new QuiverError("ERR_QUIVER_BAD_VALUE", `out must be a contiguous ${dtype} tensor of shape [${shape.join(", ")}]`, {
-    hint: `it is ${out.dtype} [${out.shape.join(", ")}]${out.isContiguous ? "" : ", strided"}`,
-  });
+  throw new QuiverError(
+    "ERR_QUIVER_BAD_VALUE",
+    `out must be a contiguous ${dtype} tensor of shape [${shape.join(", ")}]`,
+    {
+      hint: `it is ${out.dtype} [${out.shape.join(", ")}]${out.isContiguous ? "" : ", strided"}`,
+    },
+  );
 }
 
 function boundOf(bound: number, rows: number): number {

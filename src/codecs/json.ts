@@ -1,0 +1,114 @@
+/** JSON values as UTF-8 files that every language reads. */
+
+import { QuiverError } from "../shared/errors.ts";
+import type { Codec, DecodeContext } from "./codec.ts";
+import { decodeWhenReady, located, refuseCompression } from "./context.ts";
+import { isPlainObject, nameOf } from "./values.ts";
+
+/** Deeper values are refused, before the check itself or JSON.stringify runs out of stack. */
+const DEEPEST = 1000;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * Refuses what JSON would change in silence: NaN and infinities, undefined, functions, symbols, bigints, typed
+ * arrays, Map, Set and other instances of classes, unless they have a toJSON of their own; and cycles. As
+ * everywhere in JavaScript, a property that is undefined is left out, and -0 becomes 0.
+ */
+export const json: Codec = {
+  name: "json",
+  extension: "json",
+  sharing: "frozen",
+  accepts: (value) => kindOf(value) !== "foreign",
+  encode(value, options) {
+    refuseCompression("json", options);
+    check(value, { path: [], open: new Set() });
+    const bytes = encoder.encode(JSON.stringify(value));
+    return { parts: [bytes], byteLength: bytes.byteLength };
+  },
+  decode,
+  decodeAsync: decodeWhenReady(decode),
+};
+
+function decode(bytes: Uint8Array, context: DecodeContext): unknown {
+  return located(context, () => {
+    context.verify?.(0, bytes.byteLength);
+    try {
+      return JSON.parse(decoder.decode(bytes));
+    } catch (cause) {
+      throw new QuiverError("ERR_QUIVER_CORRUPT", `not JSON: ${(cause as Error).message}`, {
+        hint: "damaged, or written with NaN or Infinity, which only some programs read",
+        cause,
+      });
+    }
+  });
+}
+
+/** Where the check is: the way from the root, and the containers it has entered. */
+interface Position {
+  readonly path: (string | number)[];
+  readonly open: Set<object>;
+}
+
+type Kind = "plain" | "array" | "object" | "convertible" | "foreign";
+
+function kindOf(value: unknown): Kind {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return "plain";
+    case "number":
+      return Number.isFinite(value) ? "plain" : "foreign";
+    case "object":
+      return value === null ? "plain" : kindOfObject(value);
+    default:
+      return "foreign";
+  }
+}
+
+function kindOfObject(value: object): Kind {
+  if (Array.isArray(value)) return "array";
+  if ("toJSON" in value && typeof value.toJSON === "function" && !ArrayBuffer.isView(value))
+    return "convertible";
+  return isPlainObject(value) ? "object" : "foreign";
+}
+
+function check(value: unknown, position: Position): void {
+  const kind = kindOf(value);
+  if (kind === "plain") return;
+  if (kind === "foreign") throw refusal(nameOf(value), position);
+  const container = value as object;
+  if (position.open.has(container)) throw refusal("a cycle", position);
+  if (position.path.length >= DEEPEST) throw refusal(`more than ${DEEPEST} levels`, position);
+  position.open.add(container);
+  if (kind === "array") {
+    (container as unknown[]).forEach((item, index) => {
+      checkAt(index, item, position);
+    });
+    // forEach passes over holes, which JSON would write as null.
+    if (Object.keys(container).length < (container as unknown[]).length)
+      throw refusal("an array with holes", position);
+  } else if (kind === "object") {
+    for (const [name, item] of Object.entries(container)) {
+      if (item !== undefined) checkAt(name, item, position);
+    }
+  } else {
+    const { toJSON } = container as { toJSON(key: string): unknown };
+    check(toJSON.call(container, String(position.path.at(-1) ?? "")), position);
+  }
+  position.open.delete(container);
+}
+
+function checkAt(name: string | number, value: unknown, position: Position): void {
+  position.path.push(name);
+  check(value, position);
+  position.path.pop();
+}
+
+function refusal(what: string, { path }: Position): QuiverError {
+  const where = path.slice(0, 20).map((name) => (typeof name === "number" ? `[${name}]` : `.${name}`));
+  return new QuiverError("ERR_QUIVER_BAD_VALUE", `JSON cannot hold ${what}, which is at $${where.join("")}`, {
+    hint: "it would be lost or changed without a word",
+  });
+}

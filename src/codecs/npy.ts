@@ -1,0 +1,27 @@
+/** One tensor as an npy file: `numpy.load`, also with `mmap_mode="r"`. */
+
+import { Tensor } from "../tensor/tensor.ts";
+import { decodeArray, encodeArray, weightOf } from "./array.ts";
+import type { Codec, EncodedValue } from "./codec.ts";
+import { located, refuseCompression, throwIfAborted } from "./context.ts";
+
+/** Holds every dtype but bfloat16. The data starts at a multiple of 64 bytes and is written without being copied. */
+export const npy: Codec<Tensor> = {
+  name: "npy",
+  extension: "npy",
+  sharing: "shared",
+  accepts: (value) => value instanceof Tensor,
+  encode(tensor, options) {
+    refuseCompression("npy", options);
+    throwIfAborted(options.signal);
+    return tensor.isView ? tensor.ready().then(encodeReady) : encodeReady(tensor);
+  },
+  decode: (bytes, context) => located(context, () => decodeArray(bytes, 0, context)),
+  weight: weightOf,
+};
+
+function encodeReady(tensor: Tensor): EncodedValue {
+  const parts = encodeArray(tensor);
+  const byteLength = parts[0].byteLength + parts[1].byteLength;
+  return { parts, byteLength, shape: tensor.shape, dtype: tensor.dtype };
+}
