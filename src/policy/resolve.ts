@@ -7,9 +7,9 @@ import { lfu } from "./lfu.ts";
 import { lru } from "./lru.ts";
 import { sieve } from "./sieve.ts";
 
-const BUILT_IN = { lru, lfu, fifo, sieve } as const;
+export type BuiltInPolicyName = "lru" | "lfu" | "fifo" | "sieve";
 
-export type BuiltInPolicyName = keyof typeof BUILT_IN;
+const BUILT_IN: Readonly<Record<BuiltInPolicyName, EvictionPolicy>> = { lru, lfu, fifo, sieve };
 
 /** One of the built-in policies by name, or the user's own. */
 export type EvictionOption = BuiltInPolicyName | EvictionPolicy;

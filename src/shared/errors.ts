@@ -1,12 +1,6 @@
 /** The one error class, its codes, and what each code usually means and asks for. */
 
-interface Advice {
-  /** Why this happens, in one sentence. */
-  readonly hint: string;
-  /** What to do about it, in one sentence. */
-  readonly fix: string;
-}
-
+/** For each code why it happens and what to do about it, a sentence each. */
 const ADVICE = {
   ERR_QUIVER_BAD_OPTION: {
     hint: "An option has a value that it cannot take.",
@@ -128,7 +122,7 @@ const ADVICE = {
     hint: "The entry was written with a codec that is not known here.",
     fix: "Pass the codec as an object where the namespace is opened.",
   },
-} as const satisfies Record<string, Advice>;
+} as const;
 
 /** Stable names of everything that can go wrong; programs branch on these, never on messages. */
 export type QuiverErrorCode = keyof typeof ADVICE;
