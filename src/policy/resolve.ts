@@ -41,7 +41,10 @@ export function resolvePolicy(option: EvictionOption): EvictionPolicy {
  * Scores a chunk of candidates with any policy. Throws ERR_QUIVER_BAD_OPTION, with the policy's error as its
  * cause, when the policy throws.
  */
-export function scoreWith(policy: EvictionPolicy, ...[columns, now, out]: Parameters<EvictionPolicy["score"]>): void {
+export function scoreWith(
+  policy: EvictionPolicy,
+  ...[columns, now, out]: Parameters<EvictionPolicy["score"]>
+): void {
   try {
     policy.score(columns, now, out);
   } catch (cause) {

@@ -44,7 +44,10 @@ export class RoutedNamespace implements StoreNamespace {
   readonly coherence: Coherence | undefined;
   readonly getSync?: (key: string) => StoredValue | undefined;
   readonly path?: (key: string, options: { verify: boolean }) => Promise<PathLease | undefined>;
-  readonly flight?: (key: string, options: { timeout: number; signal?: AbortSignal }) => Promise<Flight | undefined>;
+  readonly flight?: (
+    key: string,
+    options: { timeout: number; signal?: AbortSignal },
+  ) => Promise<Flight | undefined>;
 
   readonly #legs: readonly Leg[];
   readonly #targets: readonly StoreNamespace[];
@@ -61,8 +64,10 @@ export class RoutedNamespace implements StoreNamespace {
     this.#home = (legs.at(-1) as Leg).target;
     this.coherence = this.#home.coherence;
     this.#flights = this.#targets.findLast((target) => target.flight !== undefined);
-    if (this.#targets.every((target) => target.getSync !== undefined)) this.getSync = (key) => this.#getSync(key);
-    if (this.#targets.some((target) => target.path !== undefined)) this.path = (key, how) => this.#path(key, how);
+    if (this.#targets.every((target) => target.getSync !== undefined))
+      this.getSync = (key) => this.#getSync(key);
+    if (this.#targets.some((target) => target.path !== undefined))
+      this.path = (key, how) => this.#path(key, how);
     const flights = this.#flights;
     if (flights !== undefined) this.flight = async (key, options) => flights.flight?.(key, options);
   }
@@ -213,7 +218,10 @@ export class RoutedNamespace implements StoreNamespace {
     return target === this.#home ? value : { ...value, slot: NOWHERE, stamp: 0 };
   }
 
-  async #first<T>(key: string, ask: (target: StoreNamespace) => Promise<T | undefined>): Promise<T | undefined> {
+  async #first<T>(
+    key: string,
+    ask: (target: StoreNamespace) => Promise<T | undefined>,
+  ): Promise<T | undefined> {
     for (const target of this.#targetsOf(key)) {
       const answer = await ask(target);
       if (answer !== undefined) return answer;

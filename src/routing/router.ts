@@ -17,7 +17,12 @@ export class Router {
 
   /** Throws ERR_QUIVER_BAD_OPTION for a rule that can never match, or one without a store. */
   constructor(rules: readonly RouteRule[], defaultStore: Store) {
-    const always = { namespace: undefined, minBytes: 0, maxBytes: Number.POSITIVE_INFINITY, match: undefined };
+    const always = {
+      namespace: undefined,
+      minBytes: 0,
+      maxBytes: Number.POSITIVE_INFINITY,
+      match: undefined,
+    };
     this.#routes = [...rules.map(routeOf), { ...always, store: defaultStore }];
     this.stores = [...new Set(this.#routes.map((route) => route.store))];
   }
@@ -28,7 +33,9 @@ export class Router {
     settings: Partial<NamespaceSettings>,
     options: { reconfigure?: boolean } = {},
   ): Promise<StoreNamespace> {
-    const routes = this.#routes.filter((route) => route.namespace === undefined || route.namespace === namespace);
+    const routes = this.#routes.filter(
+      (route) => route.namespace === undefined || route.namespace === namespace,
+    );
     // A rule without further conditions takes everything; what follows it is never asked.
     const last = routes.findIndex(takesEverything);
     const reachable = routes.slice(0, last + 1);

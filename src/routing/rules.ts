@@ -35,9 +35,12 @@ export function takesEverything(route: Route): boolean {
 export function routeOf(rule: RouteRule, index: number): Route {
   const minBytes = rule.minBytes === undefined ? 0 : parseSize(rule.minBytes, `routes[${index}].minBytes`);
   const maxBytes =
-    rule.maxBytes === undefined ? Number.POSITIVE_INFINITY : parseSize(rule.maxBytes, `routes[${index}].maxBytes`);
+    rule.maxBytes === undefined
+      ? Number.POSITIVE_INFINITY
+      : parseSize(rule.maxBytes, `routes[${index}].maxBytes`);
   if (minBytes > maxBytes) throw badRule(index, `minBytes ${minBytes} exceeds maxBytes ${maxBytes}`);
-  if (rule.match !== undefined && typeof rule.match !== "function") throw badRule(index, "match is not a function");
+  if (rule.match !== undefined && typeof rule.match !== "function")
+    throw badRule(index, "match is not a function");
   if (typeof rule.store?.open !== "function") throw badRule(index, "store is not a store");
   return { namespace: rule.namespace, minBytes, maxBytes, match: rule.match, store: rule.store };
 }

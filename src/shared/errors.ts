@@ -47,8 +47,8 @@ const ADVICE = {
     fix: "Open the cache again, or close it later.",
   },
   ERR_QUIVER_READ_ONLY: {
-    hint: "The cache was opened with mode \"read-only\", or its files may not be written.",
-    fix: "Open it with mode \"read-write\" in a place where this user may write.",
+    hint: 'The cache was opened with mode "read-only", or its files may not be written.',
+    fix: 'Open it with mode "read-write" in a place where this user may write.',
   },
   ERR_QUIVER_READ_ONLY_LIVE: {
     hint: "The cache may be changing, and a reader that cannot register itself would see pages being reused.",

@@ -31,7 +31,8 @@ export function checkKey(key: unknown): asserts key is string {
  */
 export function checkNamespace(name: unknown): asserts name is string {
   if (typeof name !== "string") throw badNamespace(`a namespace must be a string, not ${describe(name)}`);
-  if (!NAMESPACE.test(name)) throw badNamespace(`${JSON.stringify(name.slice(0, 200))} cannot name a namespace`);
+  if (!NAMESPACE.test(name))
+    throw badNamespace(`${JSON.stringify(name.slice(0, 200))} cannot name a namespace`);
   const folded = name.toLowerCase();
   if (ROOT_FILES.has(folded) || WINDOWS_DEVICE.test(folded) || name.endsWith(".")) {
     throw badNamespace(`${JSON.stringify(name)} is a reserved name`);

@@ -46,7 +46,8 @@ export function consoleLogger(options: ConsoleLoggerOptions = {}): Logger {
         break;
       }
     }
-    const more = known === undefined || known.suppressed === 0 ? "" : ` (and ${known.suppressed} more like it)`;
+    const more =
+      known === undefined || known.suppressed === 0 ? "" : ` (and ${known.suppressed} more like it)`;
     write(`quiver ${level}: ${message}${more}`);
   }
 

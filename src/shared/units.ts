@@ -74,7 +74,8 @@ export function parseDuration(duration: Duration, option?: string): number;
 export function parseDuration(duration: Duration | null, option?: string): number | null;
 export function parseDuration(duration: Duration | null, option = "duration"): number | null {
   if (duration === null) return null;
-  const milliseconds = typeof duration === "string" ? parseAmount(duration, durationUnit) : Math.round(duration);
+  const milliseconds =
+    typeof duration === "string" ? parseAmount(duration, durationUnit) : Math.round(duration);
   if (milliseconds === undefined || !Number.isSafeInteger(milliseconds) || milliseconds < 0) {
     throw bad(option, duration, 'a number of milliseconds or a duration such as "30m", "2h" or "7d"');
   }

@@ -7,7 +7,14 @@ import { MemoryNamespace, type Owner } from "./memory/namespace.ts";
 import { type Goal, MemoryScan } from "./memory/scan.ts";
 import { SlotTable } from "./memory/slots.ts";
 import { completeSettings, reconcileSettings } from "./settings.ts";
-import type { EvictionScan, NamespaceSettings, Store, StoreCapabilities, StoreNamespace, Usage } from "./store.ts";
+import type {
+  EvictionScan,
+  NamespaceSettings,
+  Store,
+  StoreCapabilities,
+  StoreNamespace,
+  Usage,
+} from "./store.ts";
 
 export interface MemoryStoreOptions {
   /** Default: "memory". */
@@ -48,7 +55,8 @@ export class MemoryStore implements Store {
 
   constructor(options: MemoryStoreOptions = {}) {
     this.name = options.name ?? "memory";
-    this.#maxSize = options.maxSize === undefined ? Number.POSITIVE_INFINITY : parseSize(options.maxSize, "maxSize");
+    this.#maxSize =
+      options.maxSize === undefined ? Number.POSITIVE_INFINITY : parseSize(options.maxSize, "maxSize");
     this.#owner = {
       slots: new SlotTable(options.slots ?? 1_048_576),
       checkOpen: () => this.#checkOpen(),
@@ -68,7 +76,12 @@ export class MemoryStore implements Store {
       this.#namespaces.set(namespace, made);
       return made;
     }
-    const reconciled = reconcileSettings(namespace, existing.settings, settings, options.reconfigure ?? false);
+    const reconciled = reconcileSettings(
+      namespace,
+      existing.settings,
+      settings,
+      options.reconfigure ?? false,
+    );
     if (reconciled !== existing.settings) existing.reconfigure(reconciled);
     return existing;
   }
@@ -118,11 +131,15 @@ export class MemoryStore implements Store {
       const excess = this.usage().allocated + allocated - freed() - this.#maxSize;
       if (excess <= 0) return;
       if (this.#evictLeastRecentlyUsed(excess + Math.floor(this.#maxSize * SPARE_ROOM)) > 0) continue;
-      throw new QuiverError("ERR_QUIVER_TOO_LARGE", `pinned entries leave no room in the store "${this.name}"`, {
-        key,
-        hint: "Pinned entries are never evicted, and they fill the store.",
-        fix: "Unpin or delete some of them, or raise maxSize.",
-      });
+      throw new QuiverError(
+        "ERR_QUIVER_TOO_LARGE",
+        `pinned entries leave no room in the store "${this.name}"`,
+        {
+          key,
+          hint: "Pinned entries are never evicted, and they fill the store.",
+          fix: "Unpin or delete some of them, or raise maxSize.",
+        },
+      );
     }
   }
 

@@ -52,7 +52,8 @@ export class KeyOrder {
     const merged: string[] = [];
     let next = 0;
     for (const key of this.#sorted) {
-      while (next < added.length && compareKeys(added[next] as string, key) < 0) merged.push(added[next++] as string);
+      while (next < added.length && compareKeys(added[next] as string, key) < 0)
+        merged.push(added[next++] as string);
       // A key that was removed and added again stands in both lists; the one from `added` stays.
       if (added[next] !== key && this.#isPresent(key)) merged.push(key);
     }

@@ -139,7 +139,10 @@ export class MemoryNamespace implements StoreNamespace {
     this.#owner.checkOpen();
     const { prefix = "", after, limit } = options;
     if (!Number.isInteger(limit) || limit < 1 || limit > LONGEST_PAGE) {
-      throw new QuiverError("ERR_QUIVER_OUT_OF_RANGE", `limit is ${limit}; a page has 1 to ${LONGEST_PAGE} entries`);
+      throw new QuiverError(
+        "ERR_QUIVER_OUT_OF_RANGE",
+        `limit is ${limit}; a page has 1 to ${LONGEST_PAGE} entries`,
+      );
     }
     const time = now();
     const entries: EntryFacts[] = [];
@@ -248,7 +251,8 @@ export class MemoryNamespace implements StoreNamespace {
 
   #find(key: string, time: number): Entry | undefined {
     const entry = this.entries.get(key);
-    if (entry === undefined || isExpired(entry.value.createdAt, entry.value.expiresAt, time)) return undefined;
+    if (entry === undefined || isExpired(entry.value.createdAt, entry.value.expiresAt, time))
+      return undefined;
     return entry;
   }
 

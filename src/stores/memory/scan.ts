@@ -76,7 +76,8 @@ export class MemoryScan implements EvictionScan {
     const sample: { namespace: string; key: string }[] = [];
     for (const { namespace, entry, stamp } of this.#victims.sort(leavesFirst)) {
       if (bytes >= goal.allocated && count >= goal.entries) break;
-      if (entry.stamp !== stamp || namespace.entries.get(entry.key) !== entry || !isCandidate(entry, time)) continue;
+      if (entry.stamp !== stamp || namespace.entries.get(entry.key) !== entry || !isCandidate(entry, time))
+        continue;
       namespace.remove(entry);
       count++;
       bytes += allocatedBy(entry);

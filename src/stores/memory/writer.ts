@@ -38,7 +38,8 @@ export class BufferedWriter implements ValueWriter {
 
   async commit(facts: NewFacts): Promise<EntryFacts> {
     this.#check();
-    const bytes = this.#length === this.#buffer.byteLength ? this.#buffer : this.#buffer.slice(0, this.#length);
+    const bytes =
+      this.#length === this.#buffer.byteLength ? this.#buffer : this.#buffer.slice(0, this.#length);
     this.#end();
     return this.#store(bytes, facts);
   }

@@ -1,0 +1,4 @@
+/** Suites that every implementation of a contract has to pass; published as `quiver-cache/testing`. */
+
+export { setClockForTests } from "../shared/clock.ts";
+export { type StoreFactory, type StoreSuiteOptions, storeSuite } from "./store-suite.ts";
