@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["__test__/**/*.test.ts"],
+    include: ["__test__/**/*.test.{ts,mjs}"],
     // A process a file: the native add-on keeps state for its process, and some tests end one on purpose.
     pool: "forks",
     maxWorkers: 2,

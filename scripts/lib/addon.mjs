@@ -26,8 +26,8 @@ export const committedTypes = inRoot("src/native/generated.ts");
  * @throws {SetupError} when it doesn't compile; the compiler's messages are on the screen
  */
 export async function buildAddon(compiler) {
-  const inputs = () => fingerprint(filesUnder(sources), compiler);
-  if (existsSync(binary) && stampIs(stamp, inputs())) return;
+  const inputs = fingerprint(filesUnder(sources), compiler);
+  if (existsSync(binary) && stampIs(stamp, inputs)) return;
   await step("native add-on (release; the first build takes a minute or two)", async () => {
     const { ok } = await runNode(
       [
@@ -41,7 +41,7 @@ export async function buildAddon(compiler) {
     );
     if (!ok) throw new SetupError("The native add-on doesn't compile; the compiler's messages are above.");
   });
-  writeStamp(stamp, inputs());
+  writeStamp(stamp, inputs);
 }
 
 /** Puts the built add-on where it is loaded from. A process that has the old one loaded keeps it. */
