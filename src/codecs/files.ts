@@ -21,9 +21,10 @@ export interface SaveOptions {
  * ERR_QUIVER_CORRUPT when the file is not what its extension says.
  */
 export async function loadFile(path: string): Promise<unknown> {
-  const bytes = await readFile(path).catch((error: unknown) => {
+  const file = await readFile(path).catch((error: unknown) => {
     throw ioError(error, path);
   });
+  const bytes = new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
   const codec = codecByFile(extname(path).slice(1), bytes);
   const context = { path, mapped: false };
   return codec.decodeAsync === undefined ? codec.decode(bytes, context) : codec.decodeAsync(bytes, context);

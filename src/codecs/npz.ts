@@ -109,7 +109,7 @@ function decodeMember(bytes: Uint8Array, member: ZipMember, context: DecodeConte
   const stored = storedBytes(bytes, member);
   if (!member.deflated) {
     if (checksItself(context)) checkCrc(crcOf(stored), member);
-    return valueOf(stored, member.offset, context);
+    return memberValue(stored, member.offset, context);
   }
   context.verify?.(member.offset, member.offset + member.compressedSize);
   const inflater = new Inflater(member.size, member.crc);
@@ -126,7 +126,7 @@ async function decodeMemberAsync(
   const stored = storedBytes(bytes, member);
   if (!member.deflated) {
     if (checksItself(context)) checkCrc(await crcOfLarge(stored), member);
-    return valueOf(stored, member.offset, context);
+    return memberValue(stored, member.offset, context);
   }
   await context.ready?.(member.offset, member.offset + member.compressedSize);
   const inflater = new Inflater(member.size, member.crc);
@@ -150,13 +150,13 @@ function checksItself(context: DecodeContext): boolean {
 function inflated(inflater: Inflater, write: () => void): Tensor | Uint8Array {
   try {
     write();
-    return valueOf(inflater.finish(), 0, PLAIN);
+    return memberValue(inflater.finish(), 0, PLAIN);
   } catch (error) {
     throw asQuiverError(error);
   }
 }
 
-function valueOf(member: Uint8Array, start: number, context: DecodeContext): Tensor | Uint8Array {
+function memberValue(member: Uint8Array, start: number, context: DecodeContext): Tensor | Uint8Array {
   if (startsLikeNpy(member)) return decodeArray(member, start, context);
   context.verify?.(start, start + member.byteLength);
   return member;

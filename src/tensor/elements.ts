@@ -23,38 +23,41 @@ export class Elements {
   readonly #backing: Backing | undefined;
   /** Where the first of `values` lies in the stored value, in bytes. */
   readonly #start: number;
-  #verified: boolean;
+  /** Ranges that `ready` has checked: ascending, apart from each other. */
+  #checked: { readonly start: number; readonly end: number }[] = [];
 
   constructor(values: TypedArray, mapped = false, backing?: Backing, start = 0) {
     this.values = values;
     this.mapped = mapped;
     this.#backing = backing;
     this.#start = start;
-    this.#verified = backing === undefined;
   }
 
-  /** Everything has been checked, so that views need not ask again. */
-  get verified(): boolean {
-    return this.#verified;
+  /** Whether the bytes `[start, end)` of `values` may be used without another word. */
+  isReady(start: number, end: number): boolean {
+    return (
+      this.#backing === undefined || this.#checked.some((range) => range.start <= start && end <= range.end)
+    );
   }
 
   /** Checks the bytes `[start, end)` of `values`; throws ERR_QUIVER_NOT_READY beyond what may be checked on the spot. */
   verify(start: number, end: number): void {
-    if (this.#verified) return;
+    if (this.isReady(start, end)) return;
     if (end - start > SYNC_VERIFY_LIMIT) throw notReady(end - start);
     this.#backing?.verify(this.#start + start, this.#start + end);
-    this.#noteVerified(start, end);
   }
 
   /** Checks the bytes `[start, end)` of `values` and brings them into memory, off the main thread. */
   async ready(start: number, end: number): Promise<void> {
-    if (end <= start) return;
+    if (this.isReady(start, end) || end <= start) return;
     await this.#backing?.ready(this.#start + start, this.#start + end);
-    this.#noteVerified(start, end);
-  }
-
-  #noteVerified(start: number, end: number): void {
-    if (start === 0 && end === this.values.byteLength) this.#verified = true;
+    const touching = this.#checked.filter((range) => range.start <= end && start <= range.end);
+    const merged = {
+      start: Math.min(start, ...touching.map((range) => range.start)),
+      end: Math.max(end, ...touching.map((range) => range.end)),
+    };
+    const apart = this.#checked.filter((range) => !touching.includes(range));
+    this.#checked = [...apart, merged].sort((a, b) => a.start - b.start);
   }
 }
 

@@ -49,10 +49,10 @@ export function columnMajorStrides(shape: readonly number[]): number[] {
 
 /** Whether the elements, from axis `from` on, lie row by row without gaps. Axes of size 1 may have any stride. */
 export function isRowMajor(shape: readonly number[], strides: readonly number[], from = 0): boolean {
+  if (shape.includes(0)) return true;
   let step = 1;
   for (let axis = shape.length - 1; axis >= from; axis--) {
     const size = shape[axis] as number;
-    if (size === 0) return true;
     if (size !== 1 && strides[axis] !== step) return false;
     step *= size;
   }
@@ -61,10 +61,10 @@ export function isRowMajor(shape: readonly number[], strides: readonly number[],
 
 /** Whether the elements lie column by column without gaps. */
 export function isColumnMajor(shape: readonly number[], strides: readonly number[]): boolean {
+  if (shape.includes(0)) return true;
   let step = 1;
   for (let axis = 0; axis < shape.length; axis++) {
     const size = shape[axis] as number;
-    if (size === 0) return true;
     if (size !== 1 && strides[axis] !== step) return false;
     step *= size;
   }

@@ -239,14 +239,17 @@ export class Tensor<A extends TypedArray = TypedArray> {
   }
 
   #verifyRows(indices: Uint32Array): void {
-    if (this.#elements.verified || this.size === 0) return;
+    if (this.size === 0) return;
     const { itemSize } = dtypeFacts(this.dtype);
+    const start = this.#offset * itemSize;
+    const step = (this.strides[0] as number) * itemSize;
+    if (this.#elements.isReady(start, start + extent(this.shape, this.strides) * itemSize)) return;
     const rowBytes = extent(this.shape.slice(1), this.strides.slice(1)) * itemSize;
-    if (rowBytes * indices.length > SYNC_VERIFY_LIMIT) throw notReady(rowBytes * indices.length);
-    for (const index of indices) {
-      const start = (this.#offset + index * (this.strides[0] as number)) * itemSize;
-      this.#elements.verify(start, start + rowBytes);
-    }
+    const pending = indices.filter(
+      (index) => !this.#elements.isReady(start + index * step, start + index * step + rowBytes),
+    );
+    if (rowBytes * pending.length > SYNC_VERIFY_LIMIT) throw notReady(rowBytes * pending.length);
+    for (const index of pending) this.#elements.verify(start + index * step, start + index * step + rowBytes);
   }
 
   #fresh(shape: readonly number[]): Tensor<A> {

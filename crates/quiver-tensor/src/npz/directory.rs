@@ -48,6 +48,9 @@ pub fn members(archive: &[u8]) -> Result<Vec<Member>> {
         members.push(member);
         rest = after;
     }
+    if !rest.is_empty() {
+        return Err(Error::corrupt("the archive's directory has more entries than it says"));
+    }
     keep_last_of_each_name(&mut members);
     Ok(members)
 }
