@@ -77,18 +77,14 @@ export class RoutedNamespace implements StoreNamespace {
   }
 
   async get(key: string, options: { version?: number } = {}): Promise<StoredValue | undefined> {
-    await this.#queue.idle(key);
-    for (const target of this.#targetsOf(key)) {
+    return this.#first(key, async (target) => {
       const value = await target.get(key, options);
-      if (value !== undefined) return this.#handOut(target, value);
-    }
-    return undefined;
+      return value && this.#handOut(target, value);
+    });
   }
 
   async has(key: string): Promise<boolean> {
-    await this.#queue.idle(key);
-    for (const target of this.#targetsOf(key)) if (await target.has(key)) return true;
-    return false;
+    return (await this.#first(key, async (target) => (await target.has(key)) || undefined)) ?? false;
   }
 
   async set(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {
@@ -96,7 +92,7 @@ export class RoutedNamespace implements StoreNamespace {
     const fenced = this.#fence(target, facts);
     // Taken here and not in the queue: the caller may change the parts once the call has returned.
     const own = this.#queue.isIdle(key) ? value : copyOf(value);
-    return this.#queue.run(key, async () => this.#settle(key, target, await target.set(key, own, fenced)));
+    return this.#queue.write(key, async () => this.#settle(key, target, await target.set(key, own, fenced)));
   }
 
   async writer(
@@ -109,14 +105,14 @@ export class RoutedNamespace implements StoreNamespace {
       write: (chunk) => writer.write(chunk),
       abort: () => writer.abort(),
       commit: (facts) =>
-        this.#queue.run(key, async () =>
+        this.#queue.write(key, async () =>
           this.#settle(key, target, await writer.commit(this.#fence(target, facts))),
         ),
     };
   }
 
   async delete(key: string): Promise<boolean> {
-    return this.#queue.run(key, async () => {
+    return this.#queue.write(key, async () => {
       let found = false;
       for (const target of this.#targetsOf(key)) found = (await target.delete(key)) || found;
       return found;
@@ -124,7 +120,6 @@ export class RoutedNamespace implements StoreNamespace {
   }
 
   async info(key: string): Promise<EntryFacts | undefined> {
-    await this.#queue.idle(key);
     return this.#first(key, (target) => target.info(key));
   }
 
@@ -144,7 +139,7 @@ export class RoutedNamespace implements StoreNamespace {
   }
 
   async touch(key: string, changes: FactChanges): Promise<EntryFacts | undefined> {
-    return this.#queue.run(key, () => this.#first(key, (target) => target.touch(key, changes)));
+    return this.#queue.write(key, () => this.#ask(key, (target) => target.touch(key, changes)));
   }
 
   clear(): Promise<number> {
@@ -164,11 +159,8 @@ export class RoutedNamespace implements StoreNamespace {
   }
 
   async versions(key: string): Promise<readonly EntryFacts[]> {
-    await this.#queue.idle(key);
-    for (const target of this.#targetsOf(key)) {
-      if (await target.has(key)) return (await target.versions?.(key)) ?? [];
-    }
-    return [];
+    const lying = await this.#first(key, async (target) => ((await target.has(key)) ? target : undefined));
+    return (await lying?.versions?.(key)) ?? [];
   }
 
   /** Does not wait for writes under way; they may move the key from one store to another meanwhile. */
@@ -181,7 +173,6 @@ export class RoutedNamespace implements StoreNamespace {
   }
 
   async #path(key: string, options: { verify: boolean }): Promise<PathLease | undefined> {
-    await this.#queue.idle(key);
     return this.#first(key, async (target) => target.path?.(key, options));
   }
 
@@ -218,7 +209,12 @@ export class RoutedNamespace implements StoreNamespace {
     return target === this.#home ? value : { ...value, slot: NOWHERE, stamp: 0 };
   }
 
-  async #first<T>(
+  /** The first answer of the stores in the order of the rules, as a read of the key. */
+  #first<T>(key: string, ask: (target: StoreNamespace) => Promise<T | undefined>): Promise<T | undefined> {
+    return this.#queue.read(key, () => this.#ask(key, ask));
+  }
+
+  async #ask<T>(
     key: string,
     ask: (target: StoreNamespace) => Promise<T | undefined>,
   ): Promise<T | undefined> {

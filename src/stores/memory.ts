@@ -2,7 +2,6 @@
 
 import { QuiverError } from "../shared/errors.ts";
 import { parseSize, type Size } from "../shared/units.ts";
-import { allocatedBytes } from "./memory/entry.ts";
 import { MemoryNamespace, type Owner } from "./memory/namespace.ts";
 import { type Goal, MemoryScan } from "./memory/scan.ts";
 import { SlotTable } from "./memory/slots.ts";

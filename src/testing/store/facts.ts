@@ -84,7 +84,8 @@ export function facts(suite: Suite): void {
       tags.push("b");
       metadata.list.push(2);
       const found = await namespace.info("k");
-      (found?.metadata?.["list"] as number[]).push(3);
+      const list = found?.metadata?.["list"] as number[] | undefined;
+      list?.push(3);
       assert.deepEqual((await namespace.info("k"))?.tags, ["a"]);
       assert.deepEqual((await namespace.info("k"))?.metadata, { list: [1] });
     });
