@@ -1,1 +1,29 @@
-//! placeholder
+//! The operating system's edge: everything that touches files, locks, maps or the process itself, each in a small
+//! module with one body a platform. Linux is tested; the other bodies are portable fallbacks that compile.
+//!
+//! Nothing here knows what the bytes mean.
+
+#![deny(unsafe_code)]
+
+mod digest;
+mod disk;
+mod error;
+mod identity;
+mod lock;
+mod map;
+mod probe;
+mod publish;
+mod sigbus;
+mod storage;
+mod table;
+
+pub use digest::{CHUNK, Digester, Digests, hex, sum64, sum128};
+pub use disk::{Disk, preallocate};
+pub use error::{Error, ErrorKind, Result};
+pub use identity::{boot_id, process_identity, random_u64};
+pub use lock::RangeLock;
+pub use map::{Advice, Mapping, live_mappings};
+pub use probe::{FsProbe, free_bytes};
+pub use publish::{Published, Sealed, TempObject};
+pub use storage::{DirEntry, FileFacts, Storage, StorageFile};
+pub use table::SharedTable;

@@ -1,0 +1,127 @@
+//! Digests made while bytes stream by.
+
+use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
+
+/// Bytes of a chunk that has a sum of its own: small enough that a random row costs little to verify, large enough
+/// that sums take 1/8,192 of the data.
+pub const CHUNK: usize = 65_536;
+
+/// SHA-256 of a stream, and xxh3-64 of each of its chunks.
+#[derive(Clone)]
+pub struct Digester {
+    sha: Sha256,
+    chunk: Xxh3,
+    filled: usize,
+    sums: Vec<u64>,
+    len: u64,
+}
+
+/// The digests of a whole stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Digests {
+    /// SHA-256 of all bytes.
+    pub sha256: [u8; 32],
+    /// xxh3-64 of each 64 KiB; the last may be of fewer bytes. None for an empty stream.
+    pub sums: Vec<u64>,
+    /// Bytes.
+    pub len: u64,
+}
+
+impl Default for Digester {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Digester {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Digester {{ len: {} }}", self.len)
+    }
+}
+
+impl Digester {
+    /// Of nothing yet.
+    pub fn new() -> Self {
+        Self { sha: Sha256::new(), chunk: Xxh3::new(), filled: 0, sums: Vec::new(), len: 0 }
+    }
+
+    /// The next bytes.
+    pub fn update(&mut self, mut bytes: &[u8]) {
+        self.len += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let (now, rest) = bytes.split_at(bytes.len().min(CHUNK - self.filled));
+            // Both digests read a chunk while it is in the cache.
+            self.sha.update(now);
+            if self.filled == 0 && now.len() == CHUNK {
+                self.sums.push(xxh3_64(now));
+            } else {
+                self.chunk.update(now);
+                self.filled += now.len();
+                if self.filled == CHUNK {
+                    self.end_chunk();
+                }
+            }
+            bytes = rest;
+        }
+    }
+
+    fn end_chunk(&mut self) {
+        self.sums.push(self.chunk.digest());
+        self.chunk.reset();
+        self.filled = 0;
+    }
+
+    /// The digests.
+    pub fn finish(mut self) -> Digests {
+        if self.filled > 0 {
+            self.end_chunk();
+        }
+        Digests { sha256: self.sha.finalize().into(), sums: self.sums, len: self.len }
+    }
+}
+
+/// xxh3-64.
+pub fn sum64(bytes: &[u8]) -> u64 {
+    xxh3_64(bytes)
+}
+
+/// xxh3-128.
+pub fn sum128(bytes: &[u8]) -> u128 {
+    xxh3_128(bytes)
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn pieces_make_no_difference(len in 0_usize..300_000, cuts in proptest::collection::vec(1_usize..100_000, 0..8)) {
+            let bytes: Vec<u8> = (0..len).map(|i| (i * 31 % 251) as u8).collect();
+            let mut pieces = Digester::new();
+            let mut rest = bytes.as_slice();
+            for cut in cuts {
+                let (now, later) = rest.split_at(cut.min(rest.len()));
+                pieces.update(now);
+                rest = later;
+            }
+            pieces.update(rest);
+            let found = pieces.finish();
+            prop_assert_eq!(found.sha256, <[u8; 32]>::from(Sha256::digest(&bytes)));
+            let sums: Vec<u64> = bytes.chunks(CHUNK).map(xxh3_64).collect();
+            prop_assert_eq!(found.sums, sums);
+            prop_assert_eq!(found.len, len as u64);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What the operating system refused, while doing what, to which file.
+
+use std::path::{Path, PathBuf};
+
+/// A refusal.
+#[derive(Debug, thiserror::Error)]
+#[error("{op} {}: {source}", path.display())]
+pub struct Error {
+    /// What was being done: "renaming", "syncing", …
+    pub op: &'static str,
+    /// To which file.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: std::io::Error,
+}
+
+/// Kinds that callers tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// There is no such file.
+    NotFound,
+    /// There is one already.
+    AlreadyExists,
+    /// Not allowed.
+    PermissionDenied,
+    /// The file system is read-only.
+    ReadOnly,
+    /// Disk or quota full.
+    DiskFull,
+    /// Too many files are open.
+    TooManyFiles,
+    /// Anything else.
+    Other,
+}
+
+/// What this crate returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// The kind.
+    pub fn kind(&self) -> ErrorKind {
+        match self.source.raw_os_error() {
+            Some(libc::ENOENT) => ErrorKind::NotFound,
+            Some(libc::EEXIST) => ErrorKind::AlreadyExists,
+            Some(libc::EACCES | libc::EPERM) => ErrorKind::PermissionDenied,
+            Some(libc::EROFS) => ErrorKind::ReadOnly,
+            Some(libc::ENOSPC | libc::EDQUOT) => ErrorKind::DiskFull,
+            Some(libc::EMFILE | libc::ENFILE) => ErrorKind::TooManyFiles,
+            _ => match self.source.kind() {
+                std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+                std::io::ErrorKind::AlreadyExists => ErrorKind::AlreadyExists,
+                std::io::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
+                _ => ErrorKind::Other,
+            },
+        }
+    }
+}
+
+/// Adds what was being done to a system error.
+pub(crate) trait Context<T> {
+    fn during(self, op: &'static str, path: &Path) -> Result<T>;
+}
+
+impl<T, E: Into<std::io::Error>> Context<T> for std::result::Result<T, E> {
+    fn during(self, op: &'static str, path: &Path) -> Result<T> {
+        self.map_err(|source| Error { op, path: path.to_path_buf(), source: source.into() })
+    }
+}

@@ -1,0 +1,176 @@
+//! Byte-range locks that belong to an open file (OFD locks): the kernel drops them when the file is closed or its
+//! process dies, they work across containers, and two opens in one process exclude each other too.
+//!
+//! Nothing here blocks in the kernel: waiting is polling, so that it can have a limit.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::error::{Context, Result};
+
+/// An open lock file; each is an owner of its own.
+#[derive(Debug)]
+pub struct RangeLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl RangeLock {
+    /// Opens or makes the lock file.
+    pub fn open(path: &Path, mode: u32) -> Result<Self> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(mode)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(path)
+            .during("opening the lock file", path)?;
+        Ok(Self { file, path: path.to_path_buf() })
+    }
+
+    /// Opens a lock file that is there, where nothing may be written: only shared locks can be had.
+    pub fn open_shared(path: &Path) -> Result<Self> {
+        let file = File::open(path).during("opening the lock file", path)?;
+        Ok(Self { file, path: path.to_path_buf() })
+    }
+
+    /// Locks bytes, shared or exclusive, replacing what this owner has on them; false when somebody else's lock
+    /// is in the way. Offsets end at 2^63.
+    pub fn try_lock(&self, start: u64, len: u64, exclusive: bool) -> Result<bool> {
+        let kind = if exclusive { Kind::Exclusive } else { Kind::Shared };
+        match set(&self.file, start, len, kind) {
+            Ok(()) => Ok(true),
+            Err(error) if is_taken(&error) => Ok(false),
+            Err(error) => Err(error).during("locking", &self.path),
+        }
+    }
+
+    /// The same, tried again for up to `timeout`: quickly at first, then every two milliseconds.
+    pub fn lock_timeout(&self, start: u64, len: u64, exclusive: bool, timeout: Duration) -> Result<bool> {
+        const YIELDS: u32 = 32;
+        const LONGEST: Duration = Duration::from_millis(2);
+        let mut pause = Duration::from_micros(20);
+        let mut tries = 0;
+        let mut began = None;
+        loop {
+            if self.try_lock(start, len, exclusive)? {
+                return Ok(true);
+            }
+            if began.get_or_insert_with(Instant::now).elapsed() >= timeout {
+                return Ok(false);
+            }
+            tries += 1;
+            if tries <= YIELDS {
+                std::thread::yield_now();
+            } else {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(LONGEST);
+            }
+        }
+    }
+
+    /// Gives bytes up.
+    pub fn unlock(&self, start: u64, len: u64) -> Result<()> {
+        set(&self.file, start, len, Kind::None).during("unlocking", &self.path)
+    }
+
+    /// Whether another owner has any lock on these bytes.
+    pub fn is_locked_by_others(&self, start: u64, len: u64) -> Result<bool> {
+        is_locked(&self.file, start, len).during("looking at the lock", &self.path)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Shared,
+    Exclusive,
+    None,
+}
+
+fn is_taken(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES))
+}
+
+#[cfg(target_os = "linux")]
+fn description(start: u64, len: u64, kind: libc::c_int) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: start as libc::off_t,
+        l_len: len as libc::off_t,
+        l_pid: 0,
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn set(file: &File, start: u64, len: u64, kind: Kind) -> std::io::Result<()> {
+    let kind = match kind {
+        Kind::Shared => libc::F_RDLCK,
+        Kind::Exclusive => libc::F_WRLCK,
+        Kind::None => libc::F_UNLCK,
+    };
+    let lock = description(start, len, kind);
+    nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).map(|_| ()).map_err(Into::into)
+}
+
+#[cfg(target_os = "linux")]
+fn is_locked(file: &File, start: u64, len: u64) -> std::io::Result<bool> {
+    let mut lock = description(start, len, libc::F_WRLCK);
+    nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_OFD_GETLK(&mut lock))?;
+    Ok(libc::c_int::from(lock.l_type) != libc::F_UNLCK)
+}
+
+/// Elsewhere one lock stands for the whole file: coarser, equally safe. Untested.
+#[cfg(not(target_os = "linux"))]
+fn set(file: &File, _start: u64, _len: u64, kind: Kind) -> std::io::Result<()> {
+    let result = match kind {
+        Kind::Shared => file.try_lock_shared(),
+        Kind::Exclusive => file.try_lock(),
+        Kind::None => return file.unlock(),
+    };
+    result.map_err(|error| match error {
+        std::fs::TryLockError::WouldBlock => std::io::Error::from_raw_os_error(libc::EAGAIN),
+        std::fs::TryLockError::Error(error) => error,
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_locked(_file: &File, _start: u64, _len: u64) -> std::io::Result<bool> {
+    Ok(false)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_exclude_each_other_by_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let (one, two) = (RangeLock::open(&path, 0o600).unwrap(), RangeLock::open(&path, 0o600).unwrap());
+        assert!(one.try_lock(5, 1, true).unwrap());
+        assert!(!two.try_lock(5, 1, false).unwrap());
+        assert!(two.try_lock(6, 1, true).unwrap());
+        assert!(two.is_locked_by_others(5, 1).unwrap());
+        assert!(!two.is_locked_by_others(6, 1).unwrap());
+        one.unlock(5, 1).unwrap();
+        assert!(two.try_lock(5, 1, false).unwrap());
+        assert!(one.try_lock(5, 1, false).unwrap());
+        assert!(!one.lock_timeout(5, 1, true, Duration::from_millis(5)).unwrap());
+    }
+
+    #[test]
+    fn a_lock_ends_with_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let one = RangeLock::open(&path, 0o600).unwrap();
+        assert!(one.try_lock(0, 1, true).unwrap());
+        drop(one);
+        assert!(RangeLock::open(&path, 0o600).unwrap().try_lock(0, 1, true).unwrap());
+    }
+}

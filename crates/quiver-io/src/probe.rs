@@ -1,0 +1,140 @@
+//! What a file system can do, found by trying.
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::disk::Disk;
+use crate::error::{Context, Result};
+use crate::identity::random_u64;
+use crate::lock::RangeLock;
+use crate::storage::Storage;
+
+/// What the file system under a folder can do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one yes-or-no fact, reported as it is")]
+pub struct FsProbe {
+    /// Its name, or its number in hexadecimal.
+    pub fs_type: String,
+    /// Several hosts may share it: locks may hang, lie or succeed for everybody.
+    pub network: bool,
+    /// Nothing can be written.
+    pub read_only: bool,
+    /// Whole-file locks exclude.
+    pub flock: bool,
+    /// Byte-range locks exclude.
+    pub ofd_lock: bool,
+    /// A file can have two names.
+    pub hard_link: bool,
+    /// Files can share blocks.
+    pub reflink: bool,
+    /// Renaming can refuse to replace.
+    pub rename_noreplace: bool,
+    /// `a` and `A` are two names.
+    pub case_sensitive: bool,
+}
+
+impl FsProbe {
+    /// Tries everything in a folder of its own, which it removes.
+    pub fn of(dir: &Path) -> Self {
+        let mut probe = Self { fs_type: fs_type(dir).unwrap_or_default(), ..Self::default() };
+        probe.network = matches!(
+            probe.fs_type.as_str(),
+            "nfs" | "smb" | "smb2" | "cifs" | "fuse" | "lustre" | "ceph" | "gpfs" | "9p" | "afs"
+        );
+        let folder = dir.join(format!(".quiver-probe-{:016x}", random_u64()));
+        if Disk.create_dir(&folder, 0o700).is_err() {
+            probe.read_only = true;
+            return probe;
+        }
+        probe.try_files(&folder);
+        let _ = Disk.remove_dir_all(&folder);
+        probe
+    }
+
+    fn try_files(&mut self, folder: &Path) {
+        let (a, b, c) = (folder.join("a"), folder.join("b"), folder.join("c"));
+        if std::fs::write(&a, b"probe").is_err() {
+            self.read_only = true;
+            return;
+        }
+        self.flock = (|| -> std::io::Result<bool> {
+            let (one, two) = (File::open(&a)?, File::open(&a)?);
+            one.lock()?;
+            Ok(two.try_lock().is_err())
+        })()
+        .unwrap_or(false);
+        self.ofd_lock = (|| -> Result<bool> {
+            let (one, two) = (RangeLock::open(&a, 0o600)?, RangeLock::open(&a, 0o600)?);
+            Ok(one.try_lock(0, 1, true)? && !two.try_lock(0, 1, true)?)
+        })()
+        .unwrap_or(false);
+        self.hard_link = Disk.link(&a, &b).is_ok();
+        self.case_sensitive = !folder.join("A").exists();
+        let _ = Disk.unlink(&b);
+        let _ = std::fs::write(&b, b"other");
+        self.rename_noreplace = Disk.rename_new(&a, &b).is_err();
+        self.reflink = reflinks(&b, &c);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn reflinks(from: &Path, to: &Path) -> bool {
+    let (Ok(source), Ok(target)) = (File::open(from), File::create(to)) else { return false };
+    rustix::fs::ioctl_ficlone(&target, &source).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reflinks(_from: &Path, _to: &Path) -> bool {
+    false
+}
+
+#[cfg(target_os = "linux")]
+fn fs_type(dir: &Path) -> Result<String> {
+    let magic = rustix::fs::statfs(dir).during("looking at the file system of", dir)?.f_type;
+    let name = match magic {
+        0xef53 => "ext4",
+        0x5846_5342 => "xfs",
+        0x9123_683e => "btrfs",
+        0x0102_1994 => "tmpfs",
+        0x794c_7630 => "overlay",
+        0x2fc1_2fc1 => "zfs",
+        0x6969 => "nfs",
+        0x517b => "smb",
+        0xfe53_4d42 => "smb2",
+        0xff53_4d42 => "cifs",
+        0x6573_5546 => "fuse",
+        0x0bd0_0bd0 => "lustre",
+        0x00c3_6400 => "ceph",
+        0x4750_4653 => "gpfs",
+        0x0102_1997 => "9p",
+        0x5346_414f => "afs",
+        other => return Ok(format!("{other:#x}")),
+    };
+    Ok(name.to_owned())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn fs_type(_dir: &Path) -> Result<String> {
+    Ok("unknown".to_owned())
+}
+
+/// Bytes that can still be written by this user.
+pub fn free_bytes(dir: &Path) -> Result<u64> {
+    let stat = rustix::fs::statvfs(dir).during("looking at the file system of", dir)?;
+    Ok(stat.f_bavail * stat.f_frsize)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_folder_can_do_what_the_cache_needs_and_stays_clean() {
+        let folder = tempfile::tempdir().unwrap();
+        let probe = FsProbe::of(folder.path());
+        assert!(probe.flock && probe.ofd_lock && probe.hard_link && probe.rename_noreplace && !probe.read_only);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(free_bytes(folder.path()).unwrap() > 0);
+    }
+}
