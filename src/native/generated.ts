@@ -11,42 +11,48 @@ export declare class Crc32 {
   get value(): number
 }
 
-/** Deflates a stream of chunks on the thread pool. */
+/** Deflates a stream of chunks on the thread pool, one call at a time. */
 export declare class Deflater {
   /** `level` is 0 to 9. */
   constructor(level: number)
   /** Resolves to what has come out; the chunk is copied before this returns. */
-  write(chunk: Uint8Array): Promise<unknown>
+  write(chunk: Uint8Array): Promise<Uint8Array>
   /** Resolves to the rest of the stream. */
-  finish(): Promise<unknown>
+  finish(): Promise<Uint8Array>
   /** CRC-32 of what went in. */
   get crc(): number
 }
 
-/** Inflates a stream of chunks, on the thread pool or at once. */
+/**
+ * Inflates a stream of chunks, on the thread pool or at once, one call at a time. Nothing beyond the declared size
+ * is kept.
+ */
 export declare class Inflater {
   /** `size` and `crc` are what the archive declares. */
   constructor(size: number, crc: number)
   /** The chunk is copied before this returns. */
-  write(chunk: Uint8Array): Promise<unknown>
+  write(chunk: Uint8Array): Promise<void>
   /** The same at once. */
   writeSync(chunk: Uint8Array): void
-  /** The inflated bytes, once. */
+  /** The inflated bytes, once; fails when they are not as many as declared or their CRC-32 differs. */
   finish(): Uint8Array
 }
 
-/** Copies a strided tensor into `out` row by row. */
-export declare function compact(source: Uint8Array, itemSize: number, shape: Array<number>, strides: Array<number>, out: Uint8Array): void
+/** Copies a strided tensor that starts at the first byte of `source` into `out` row by row. Strides count elements. */
+export declare function compact(source: Uint8Array, itemSize: number, shape: readonly number[], strides: readonly number[], out: Uint8Array): void
 
-/** Copies the rows `indices` of `source` into `out`. */
+/**
+ * Copies the rows `indices` of `source` into `out`; `stride` is the bytes from one row's start to the next one's.
+ * Nothing is copied when an index names no row.
+ */
 export declare function gatherRows(source: Uint8Array, rows: number, rowBytes: number, stride: number, indices: Uint32Array, out: Uint8Array): void
 
-/** The header of an npy file of this type and shape. */
-export declare function npyHeader(dtype: string, shape: Array<number>, fortranOrder: boolean): Uint8Array
+/** The header of an npy file of this type and shape: a multiple of 64 bytes, directly followed by the data. */
+export declare function npyHeader(dtype: string, shape: readonly number[], fortranOrder: boolean): Uint8Array
 
-/** What the header of an npy file says. */
+/** What the header of an npy file says about the data behind it. */
 export interface NpyHeader {
-  /** Name of the element type. */
+  /** Name of the element type: "float32", "int64", … */
   dtype: string
   /** Sizes, outermost axis first. */
   shape: Array<number>
@@ -54,17 +60,17 @@ export interface NpyHeader {
   fortranOrder: boolean
   /** The bytes of each number must be swapped before use. */
   bigEndian: boolean
-  /** Where the data starts. */
+  /** Where the data starts, in bytes from the start of the file. */
   dataOffset: number
 }
 
-/** Reads the header of a whole npy file. */
+/** Reads the header of a whole npy file; the data behind it is as long as it says. */
 export declare function npyParse(bytes: Uint8Array): NpyHeader
 
-/** Summarises dense elements. */
+/** Summarises dense elements, at some GB/s. */
 export declare function summarise(bytes: Uint8Array, dtype: string): Summary
 
-/** Extremes and mean of values. */
+/** Extremes and mean of values, absent when there are none. 64-bit integers beyond 2^53 are rounded. */
 export interface Summary {
   /** Least value that is not NaN. */
   min?: number
@@ -79,13 +85,13 @@ export interface Summary {
 /** Copies numbers of `width` bytes in the other byte order. */
 export declare function swapBytes(source: Uint8Array, width: number, out: Uint8Array): void
 
-/** What follows the last member. */
-export declare function zipDirectory(members: Array<ZipMember>, position: number): Uint8Array
+/** What follows the last member: the directory, which starts at `position`. */
+export declare function zipDirectory(members: readonly ZipMember[], position: number): Uint8Array
 
-/** The header before a member's bytes. */
+/** The header before a member's bytes; pads stored members to a multiple of 64 bytes. */
 export declare function zipLocalHeader(member: ZipMember): Uint8Array
 
-/** One member of a zip archive. */
+/** One member of a zip archive, as the central directory has it. Positions count from the start of the archive. */
 export interface ZipMember {
   /** Any text. */
   name: string
@@ -103,5 +109,5 @@ export interface ZipMember {
   size: number
 }
 
-/** The members of a zip archive. */
+/** The members of a zip archive, all within its length; of equal names the last. Contents and CRCs are not checked. */
 export declare function zipMembers(archive: Uint8Array): Array<ZipMember>

@@ -3,6 +3,9 @@
 //! Bytes cross as views and are used only during the call. What goes on to the thread pool is copied first, because
 //! JavaScript may resize or transfer a buffer at any time.
 
+// The binding hands over owned strings and vectors.
+#![allow(clippy::needless_pass_by_value)]
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::bindgen_prelude::{AsyncTask, Env, Task, Uint8Array, Uint8ArraySlice};
@@ -12,10 +15,10 @@ use quiver_tensor::{DType, Rows, npy};
 
 use crate::errors::{Result, bad_value, rejection, tensor_failure};
 
-/// What the header of an npy file says.
+/// What the header of an npy file says about the data behind it.
 #[napi(object)]
 pub struct NpyHeader {
-    /// Name of the element type.
+    /// Name of the element type: "float32", "int64", …
     pub dtype: String,
     /// Sizes, outermost axis first.
     pub shape: Vec<f64>,
@@ -23,11 +26,11 @@ pub struct NpyHeader {
     pub fortran_order: bool,
     /// The bytes of each number must be swapped before use.
     pub big_endian: bool,
-    /// Where the data starts.
+    /// Where the data starts, in bytes from the start of the file.
     pub data_offset: f64,
 }
 
-/// Reads the header of a whole npy file.
+/// Reads the header of a whole npy file; the data behind it is as long as it says.
 #[napi]
 pub fn npy_parse(bytes: &[u8]) -> Result<NpyHeader> {
     let header = npy::parse(bytes).map_err(tensor_failure)?;
@@ -40,14 +43,18 @@ pub fn npy_parse(bytes: &[u8]) -> Result<NpyHeader> {
     })
 }
 
-/// The header of an npy file of this type and shape.
+/// The header of an npy file of this type and shape: a multiple of 64 bytes, directly followed by the data.
 #[napi]
-pub fn npy_header(dtype: String, shape: Vec<f64>, fortran_order: bool) -> Result<Uint8Array> {
+pub fn npy_header(
+    dtype: String,
+    #[napi(ts_arg_type = "readonly number[]")] shape: Vec<f64>,
+    fortran_order: bool,
+) -> Result<Uint8Array> {
     let bytes = npy::header(dtype_of(&dtype)?, &counts(&shape)?, fortran_order).map_err(tensor_failure)?;
     Ok(bytes.into())
 }
 
-/// One member of a zip archive.
+/// One member of a zip archive, as the central directory has it. Positions count from the start of the archive.
 #[napi(object)]
 pub struct ZipMember {
     /// Any text.
@@ -94,21 +101,24 @@ impl ZipMember {
     }
 }
 
-/// The members of a zip archive.
+/// The members of a zip archive, all within its length; of equal names the last. Contents and CRCs are not checked.
 #[napi]
 pub fn zip_members(archive: &[u8]) -> Result<Vec<ZipMember>> {
     Ok(npz::members(archive).map_err(tensor_failure)?.into_iter().map(ZipMember::from).collect())
 }
 
-/// The header before a member's bytes.
+/// The header before a member's bytes; pads stored members to a multiple of 64 bytes.
 #[napi]
 pub fn zip_local_header(member: ZipMember) -> Result<Uint8Array> {
     Ok(npz::local_header(&member.into_member()?).map_err(tensor_failure)?.into())
 }
 
-/// What follows the last member.
+/// What follows the last member: the directory, which starts at `position`.
 #[napi]
-pub fn zip_directory(members: Vec<ZipMember>, position: f64) -> Result<Uint8Array> {
+pub fn zip_directory(
+    #[napi(ts_arg_type = "readonly ZipMember[]")] members: Vec<ZipMember>,
+    position: f64,
+) -> Result<Uint8Array> {
     let members = members.into_iter().map(ZipMember::into_member).collect::<Result<Vec<_>>>()?;
     let bytes = npz::directory(&members, count(position)?).map_err(tensor_failure)?;
     Ok(bytes.into())
@@ -142,7 +152,8 @@ impl Crc32 {
     }
 }
 
-/// Copies the rows `indices` of `source` into `out`.
+/// Copies the rows `indices` of `source` into `out`; `stride` is the bytes from one row's start to the next one's.
+/// Nothing is copied when an index names no row.
 #[napi]
 pub fn gather_rows(
     source: &[u8],
@@ -157,13 +168,13 @@ pub fn gather_rows(
     quiver_tensor::gather_rows(source, rows, indices, out).map_err(tensor_failure)
 }
 
-/// Copies a strided tensor into `out` row by row.
+/// Copies a strided tensor that starts at the first byte of `source` into `out` row by row. Strides count elements.
 #[napi]
 pub fn compact(
     source: &[u8],
     item_size: u32,
-    shape: Vec<f64>,
-    strides: Vec<f64>,
+    #[napi(ts_arg_type = "readonly number[]")] shape: Vec<f64>,
+    #[napi(ts_arg_type = "readonly number[]")] strides: Vec<f64>,
     mut out: Uint8ArraySlice,
 ) -> Result<()> {
     let out = output(&mut out, source)?;
@@ -177,7 +188,7 @@ pub fn swap_bytes(source: &[u8], width: u32, mut out: Uint8ArraySlice) -> Result
     quiver_tensor::swap_bytes(source, width as usize, output(&mut out, source)?).map_err(tensor_failure)
 }
 
-/// Extremes and mean of values.
+/// Extremes and mean of values, absent when there are none. 64-bit integers beyond 2^53 are rounded.
 #[napi(object)]
 pub struct Summary {
     /// Least value that is not NaN.
@@ -190,14 +201,14 @@ pub struct Summary {
     pub nan: f64,
 }
 
-/// Summarises dense elements.
+/// Summarises dense elements, at some GB/s.
 #[napi]
 pub fn summarise(bytes: &[u8], dtype: String) -> Result<Summary> {
     let summary = quiver_tensor::summarise(bytes, dtype_of(&dtype)?).map_err(tensor_failure)?;
     Ok(Summary { min: summary.min, max: summary.max, mean: summary.mean, nan: summary.nan as f64 })
 }
 
-/// Deflates a stream of chunks on the thread pool.
+/// Deflates a stream of chunks on the thread pool, one call at a time.
 #[napi]
 pub struct Deflater {
     state: Arc<Mutex<npz::Deflater>>,
@@ -213,13 +224,13 @@ impl Deflater {
     }
 
     /// Resolves to what has come out; the chunk is copied before this returns.
-    #[napi]
+    #[napi(ts_return_type = "Promise<Uint8Array>")]
     pub fn write(&self, chunk: &[u8]) -> AsyncTask<Deflate> {
         AsyncTask::new(Deflate { state: Arc::clone(&self.state), chunk: Some(chunk.to_vec()) })
     }
 
     /// Resolves to the rest of the stream.
-    #[napi]
+    #[napi(ts_return_type = "Promise<Uint8Array>")]
     pub fn finish(&self) -> AsyncTask<Deflate> {
         AsyncTask::new(Deflate { state: Arc::clone(&self.state), chunk: None })
     }
@@ -254,7 +265,8 @@ impl Task for Deflate {
     }
 }
 
-/// Inflates a stream of chunks, on the thread pool or at once.
+/// Inflates a stream of chunks, on the thread pool or at once, one call at a time. Nothing beyond the declared size
+/// is kept.
 #[napi]
 pub struct Inflater {
     state: Arc<Mutex<Option<npz::Inflater>>>,
@@ -270,7 +282,7 @@ impl Inflater {
     }
 
     /// The chunk is copied before this returns.
-    #[napi]
+    #[napi(ts_return_type = "Promise<void>")]
     pub fn write(&self, chunk: &[u8]) -> AsyncTask<Inflate> {
         AsyncTask::new(Inflate { state: Arc::clone(&self.state), chunk: chunk.to_vec() })
     }
@@ -281,7 +293,7 @@ impl Inflater {
         inflate(&self.state, chunk).map_err(tensor_failure)
     }
 
-    /// The inflated bytes, once.
+    /// The inflated bytes, once; fails when they are not as many as declared or their CRC-32 differs.
     #[napi]
     pub fn finish(&self) -> Result<Uint8Array> {
         let inflater =

@@ -92,7 +92,7 @@ mod tests {
             let zeros = vec![0; 3 * dtype.item_size()];
             match summarise(&zeros, dtype) {
                 Ok(summary) => {
-                    assert_eq!((summary.min, summary.max, summary.mean), (Some(0.0), Some(0.0), Some(0.0)))
+                    assert_eq!((summary.min, summary.max, summary.mean), (Some(0.0), Some(0.0), Some(0.0)));
                 }
                 Err(_) => assert!(dtype.name().starts_with("complex")),
             }
