@@ -1,0 +1,396 @@
+/** The cache: one root, or one store, opened by this process. */
+
+import { isDeepStrictEqual } from "node:util";
+import { resolvePolicy } from "../policy/resolve.ts";
+import { isQuiverError, QuiverError } from "../shared/errors.ts";
+import { checkNamespace } from "../shared/keys.ts";
+import type { NamespaceSettings, StoreCapabilities, StoreNamespace, Usage } from "../stores/store.ts";
+import { CodecSet } from "./codec-set.ts";
+import type { Source } from "./config-sources.ts";
+import type { CacheContext } from "./context.ts";
+import { type CacheEventMap, CacheEvents } from "./events.ts";
+import { type EvictionReport, type EvictionTarget, Evictor } from "./evictor.ts";
+import { swallow } from "./failures.ts";
+import { HotTier } from "./hot.ts";
+import { invalidate, type Selection } from "./invalidate.ts";
+import { measure } from "./listing.ts";
+import { Namespace } from "./namespace.ts";
+import { NamespaceLink } from "./namespace-link.ts";
+import { type Opening, prepareOpening } from "./opening.ts";
+import {
+  type CacheOptions,
+  type NamespaceOptions,
+  type Origin,
+  type ResolvedNamespaceOptions,
+  resolveNamespaceOptions,
+} from "./options.ts";
+import { PendingWork } from "./pending-work.ts";
+import {
+  type CacheStatistics,
+  type CounterKeeper,
+  type Statistics,
+  sumStatistics,
+  Tally,
+} from "./statistics.ts";
+import { type VerifyOptions, type VerifyReport, verifyEntries } from "./verify.ts";
+import { type Recipe, type WarmOptions, type WarmReport, warm } from "./warm.ts";
+
+/** How often counts of this process are added to those of all. */
+const FLUSH_PERIOD = 1000;
+
+/** What a cache consists of. */
+export interface CacheDescription {
+  /** undefined where a store of the user's own takes the place of the disk. */
+  readonly path: string | undefined;
+  readonly mode: "read-write" | "read-only";
+  readonly stores: readonly (Usage & { readonly name: string; readonly capabilities: StoreCapabilities })[];
+  readonly namespaces: readonly (Usage & { readonly name: string; readonly settings: NamespaceSettings })[];
+  /** Bytes of decoded values held in memory. */
+  readonly held: number;
+}
+
+interface Handle {
+  readonly namespace: Namespace;
+  readonly options: ResolvedNamespaceOptions;
+}
+
+/**
+ * Any number of processes may have the same cache open. Options are fixed once it is open. Values are had through
+ * namespaces; what concerns several of them is here.
+ */
+export class Cache implements AsyncDisposable {
+  readonly #opening: Opening;
+  readonly #context: CacheContext;
+  readonly #evictor: Evictor;
+  readonly #flushTimer: NodeJS.Timeout;
+  /** As the stores have them, as far as they have been opened. */
+  readonly #opened = new Map<string, EvictionTarget>();
+  readonly #handles = new Map<string, Handle>();
+  #closing: Promise<void> | undefined;
+
+  private constructor(opening: Opening) {
+    this.#opening = opening;
+    const { options, logger, router, given } = opening;
+    const events = new CacheEvents(logger);
+    this.#context = {
+      options,
+      logger,
+      events,
+      tally: new Tally(counterKeeperOf(opening)),
+      memory: new HotTier(options.memoryLimit),
+      codecs: new CodecSet(given.codecs ?? []),
+      pending: new PendingWork(),
+      checkOpen: () => this.#checkOpen(),
+      checkWritable: () => this.#checkWritable(),
+      open: (name, settings) => this.#openInStores(name, settings),
+      noteWrite: () => this.#evictor.noteWrite(),
+    };
+    this.#evictor = new Evictor({
+      stores: router.stores,
+      limits: options,
+      policy: options.eviction,
+      threshold: options.evictionThreshold,
+      targets: () => [...this.#opened.values()],
+      onEvict: (result, namespace) => {
+        this.#context.tally.countEvictions(result, namespace);
+        events.emit("evict", { ...result, namespace });
+      },
+      onExpire: (namespace, count) => {
+        this.#context.tally.of(namespace).expired += count;
+        events.emit("expire", { namespace, count });
+      },
+      onError: (error) => logger.error(`eviction failed: ${String(error)}`, "eviction"),
+      enabled: options.mode === "read-write",
+    });
+    this.#flushTimer = setInterval(() => this.#flushCounters(), FLUSH_PERIOD);
+    this.#flushTimer.unref();
+  }
+
+  /**
+   * Opens the cache in `path`, making it where there is none. Without a path: QUIVER_PATH, or `quiver` in the
+   * platform's folder for caches. Rejects with ERR_QUIVER_BAD_OPTION, naming the field, for what makes no sense, and
+   * with ERR_QUIVER_SETTINGS_DIFFER for what differs from what the cache has recorded.
+   */
+  static async open(path?: string, options: CacheOptions = {}): Promise<Cache> {
+    const opening = await prepareOpening(path, options);
+    const cache = new Cache(opening);
+    try {
+      for (const name of new Set([...(await opening.router.names()), ...opening.configured])) {
+        checkNamespace(name);
+        await cache.#openInStores(name, cache.#resolve(name, {}).settings);
+      }
+    } catch (error) {
+      await cache.close();
+      throw error;
+    }
+    return cache;
+  }
+
+  /** The directory; undefined where a store of the user's own takes the place of the disk. */
+  get path(): string | undefined {
+    return this.#opening.path;
+  }
+
+  /**
+   * A namespace, made by its first operation where there is none. Options given again must be the same. Throws
+   * ERR_QUIVER_BAD_NAMESPACE and ERR_QUIVER_BAD_OPTION; settings that differ from recorded ones are the first
+   * operation's ERR_QUIVER_SETTINGS_DIFFER.
+   */
+  namespace<T = unknown>(name: string, options?: NamespaceOptions): Namespace<T> {
+    this.#checkOpen();
+    checkNamespace(name);
+    const known = this.#handles.get(name);
+    if (known === undefined) return this.#makeHandle(name, options ?? {}).namespace as Namespace<T>;
+    if (options !== undefined && !isDeepStrictEqual(this.#resolve(name, options), known.options)) {
+      throw new QuiverError(
+        "ERR_QUIVER_SETTINGS_DIFFER",
+        `namespace "${name}" is in use with other options`,
+        {
+          fix: "Give options where the namespace is first asked for, or where the cache is opened.",
+        },
+      );
+    }
+    return known.namespace as Namespace<T>;
+  }
+
+  /** Names of all namespaces there are, sorted. */
+  async namespaces(): Promise<readonly string[]> {
+    this.#checkOpen();
+    return this.#opening.router.names();
+  }
+
+  /** Calls `listener` for each event; the returned function removes it. */
+  on<Name extends keyof CacheEventMap>(
+    name: Name,
+    listener: (event: CacheEventMap[Name]) => void,
+  ): () => void {
+    return this.#context.events.on(name, listener);
+  }
+
+  off<Name extends keyof CacheEventMap>(name: Name, listener: (event: CacheEventMap[Name]) => void): void {
+    this.#context.events.off(name, listener);
+  }
+
+  /** Stores and opened namespaces with what they hold and can do. */
+  describe(): CacheDescription {
+    this.#checkOpen();
+    const { path, options, router } = this.#opening;
+    return {
+      path,
+      mode: options.mode,
+      stores: router.stores.map((store) => ({
+        name: store.name,
+        capabilities: store.capabilities,
+        ...store.usage(),
+      })),
+      namespaces: [...this.#opened.values()]
+        .map(({ namespace }) => ({
+          name: namespace.name,
+          settings: namespace.settings,
+          ...namespace.usage(),
+        }))
+        .sort((left, right) => (left.name < right.name ? -1 : 1)),
+      held: this.#context.memory.weight,
+    };
+  }
+
+  /** Each option with its value and where that came from. */
+  explainConfig(): readonly Origin[] {
+    return this.#opening.origins;
+  }
+
+  /** Sums and the table of namespaces. Looks at every entry for the times of access. */
+  async stats(): Promise<CacheStatistics> {
+    const namespaces: Record<string, Statistics> = {};
+    for (const store of await this.#openAll()) {
+      namespaces[store.name] = await measure(store, this.#context.tally.read(store.name));
+    }
+    const sums = sumStatistics(Object.values(namespaces), this.#context.tally.unattributed());
+    return { ...sums, namespaces };
+  }
+
+  /** Removes what has expired, and brings usage under the low-water marks where it is over the high ones. */
+  async evict(): Promise<EvictionReport> {
+    this.#checkOpen();
+    this.#checkWritable();
+    await this.#openAll();
+    return this.#evictor.run();
+  }
+
+  /** Reads every entry and checks it; with `repair` damaged ones are deleted. */
+  async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    const namespaces = await this.#openAll();
+    if (options.repair) this.#checkWritable();
+    return verifyEntries(namespaces, this.#context.codecs, options);
+  }
+
+  /** Removes all entries of all namespaces; how many there were in each. */
+  async clear(): Promise<Readonly<Record<string, number>>> {
+    this.#checkOpen();
+    const cleared: Record<string, number> = {};
+    for (const name of await this.namespaces()) cleared[name] = await this.namespace(name).clear();
+    return cleared;
+  }
+
+  /** Removes what is selected in all namespaces or in one; how many entries. */
+  async invalidate(selection: Selection): Promise<number> {
+    this.#checkOpen();
+    this.#checkWritable();
+    return invalidate(
+      {
+        namespaces: () => this.namespaces(),
+        namespace: (name) => this.namespace(name),
+        deleteByTag: async (name, tag) => {
+          const deleted = await (await this.#openByName(name)).deleteByTag(tag);
+          this.#context.tally.of(name).deletes += deleted;
+          return deleted;
+        },
+      },
+      selection,
+    );
+  }
+
+  /**
+   * Computes the missing keys of a list of recipes. What is there is left alone, so that a call which was
+   * interrupted is taken up by the next. Failures are reported, and keep nothing else from being computed.
+   */
+  async warm(recipes: readonly Recipe[], options: WarmOptions = {}): Promise<WarmReport> {
+    this.#checkOpen();
+    if (!options.dryRun) this.#checkWritable();
+    return warm(
+      {
+        has: (name, key) => this.namespace(name).has(key),
+        compute: (name, key, task) => this.#computeMissing(name, key, task),
+      },
+      recipes,
+      options,
+    );
+  }
+
+  /** Waits for writes that are under way, then lets go of everything. Calls after this reject with ERR_QUIVER_CLOSED; closing twice is no error. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#flushTimer);
+    await this.#evictor.stop();
+    await this.#context.pending.settled();
+    for (const { namespace } of this.#handles.values()) namespace.release();
+    this.#flushCounters();
+    await this.#opening.router.close();
+  }
+
+  /** Whether the value was computed here. Rejects also when it could not be stored: then nothing was warmed. */
+  async #computeMissing(
+    name: string,
+    key: string,
+    task: Parameters<Parameters<typeof warm>[0]["compute"]>[2],
+  ): Promise<boolean> {
+    let computed = false;
+    let failure: unknown;
+    const remove = this.on("error", (event) => {
+      if (event.namespace === name && event.key === key) failure = event.error;
+    });
+    try {
+      const compute = ({ signal }: { readonly signal: AbortSignal }): unknown => {
+        computed = true;
+        return task.compute(signal);
+      };
+      const { signal } = task;
+      await this.namespace(name).getOrCompute(key, compute, { ...task.options, ...(signal && { signal }) });
+    } finally {
+      remove();
+    }
+    if (computed && failure !== undefined) throw failure;
+    return computed;
+  }
+
+  #makeHandle(name: string, options: NamespaceOptions): Handle {
+    if (options.store !== undefined) {
+      throw new QuiverError("ERR_QUIVER_BAD_OPTION", `the store of namespace "${name}" can't be given here`, {
+        fix: "Give it to Cache.open as namespaces[name].store, or as a route.",
+      });
+    }
+    const resolved = this.#resolve(name, options);
+    const link = new NamespaceLink(this.#context, name, resolved.settings, this.#opened.get(name)?.namespace);
+    const handle = { namespace: new Namespace(this.#context, resolved, link), options: resolved };
+    this.#handles.set(name, handle);
+    return handle;
+  }
+
+  #resolve(name: string, options: NamespaceOptions): ResolvedNamespaceOptions {
+    const call: Source = { kind: "code", values: options as Record<string, unknown>, placeOf: () => "" };
+    const sources = [call, ...this.#opening.namespaceSources(name)];
+    const resolved = resolveNamespaceOptions(name, sources, this.#context.options);
+    if (resolved.codec !== null) this.#context.codecs.resolve(resolved.codec);
+    return resolved;
+  }
+
+  /** The cache's policy goes to new namespaces; those that exist keep what they have recorded. */
+  async #openInStores(name: string, settings: Partial<NamespaceSettings>): Promise<StoreNamespace> {
+    const { router, options } = this.#opening;
+    const { reconfigure } = options;
+    let opened: StoreNamespace;
+    try {
+      opened = await router.open(name, { eviction: options.eviction.name, ...settings });
+    } catch (error) {
+      if (!isQuiverError(error, "ERR_QUIVER_SETTINGS_DIFFER")) throw error;
+      opened = await router.open(name, settings, { reconfigure });
+    }
+    this.#opened.set(name, { namespace: opened, policy: this.#policyOf(name, opened.settings.eviction) });
+    return opened;
+  }
+
+  /** The policy that a namespace has recorded; where it is somebody's own and not given here, that of the cache. */
+  #policyOf(name: string, recorded: string): EvictionTarget["policy"] {
+    const { options, logger } = this.#context;
+    const own = this.#handles.get(name)?.options.eviction ?? this.#resolve(name, {}).eviction;
+    for (const policy of [own, options.eviction]) if (policy?.name === recorded) return policy;
+    try {
+      return resolvePolicy(recorded as Parameters<typeof resolvePolicy>[0]);
+    } catch {
+      logger.warn(
+        `namespace "${name}" has the eviction policy "${recorded}", which this program doesn't know`,
+      );
+      return options.eviction;
+    }
+  }
+
+  async #openAll(): Promise<readonly StoreNamespace[]> {
+    const names = await this.namespaces();
+    return Promise.all(names.map((name) => this.#openByName(name)));
+  }
+
+  async #openByName(name: string): Promise<StoreNamespace> {
+    return this.#opened.get(name)?.namespace ?? this.#openInStores(name, this.#resolve(name, {}).settings);
+  }
+
+  #flushCounters(): void {
+    try {
+      this.#context.tally.flush();
+    } catch (error) {
+      swallow(this.#context, "", undefined, error);
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new QuiverError("ERR_QUIVER_CLOSED", "the cache is closed");
+  }
+
+  #checkWritable(): void {
+    if (this.#context.options.mode === "read-write") return;
+    throw new QuiverError("ERR_QUIVER_READ_ONLY", 'the cache was opened with mode "read-only"');
+  }
+}
+
+/** Where counts are kept; with the process, unless the store keeps them and may be written to. */
+function counterKeeperOf({ store, options }: Opening): CounterKeeper | undefined {
+  if (options.mode === "read-only") return undefined;
+  return "statistics" in store ? (store.statistics as CounterKeeper) : undefined;
+}

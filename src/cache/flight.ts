@@ -1,0 +1,106 @@
+/** Single flight: of all who ask for a missing value at the same time, in this process or another, one computes it. */
+
+import { QuiverError } from "../shared/errors.ts";
+import { formatDuration } from "../shared/units.ts";
+import type { Flight } from "../stores/store.ts";
+import { aborted } from "./failures.ts";
+import type { Found } from "./reader.ts";
+
+/** What computing and keeping a value needs. None of the functions but `compute` may reject. */
+export interface FlightPlan {
+  /** undefined = missing, or not to be had. */
+  load(): Promise<Found | undefined>;
+  /** The right to compute among processes; undefined = go on without. */
+  claim(signal: AbortSignal): Promise<Flight | undefined>;
+  compute(signal: AbortSignal): unknown;
+  store(value: unknown, fence: number | undefined): Promise<void>;
+}
+
+/** How long one caller waits. */
+export interface Patience {
+  readonly timeout: number | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+interface Shared {
+  readonly result: Promise<unknown>;
+  readonly controller: AbortController;
+  waiting: number;
+}
+
+export class Flights {
+  readonly #underWay = new Map<string, Shared>();
+
+  /**
+   * The value of the flight that is under way for the key, or of a new one. A caller that has had enough leaves
+   * with ERR_QUIVER_ABORTED or ERR_QUIVER_TIMEOUT; the flight goes on for the others, and is aborted and forgotten
+   * when the last one has left.
+   */
+  join(key: string, plan: () => FlightPlan, patience: Patience): Promise<unknown> {
+    if (patience.signal?.aborted) return Promise.reject(aborted(patience.signal, `waiting for "${key}"`));
+    const shared = this.#underWay.get(key) ?? this.#start(key, plan());
+    if (patience.signal === undefined && patience.timeout === undefined) {
+      // Never leaves, so that the flight is never aborted.
+      shared.waiting = Number.POSITIVE_INFINITY;
+      return shared.result;
+    }
+    shared.waiting++;
+    return this.#await(key, shared, patience);
+  }
+
+  #start(key: string, plan: FlightPlan): Shared {
+    const controller = new AbortController();
+    const result = fly(plan, controller.signal);
+    const shared: Shared = { result, controller, waiting: 0 };
+    this.#underWay.set(key, shared);
+    const land = (): void => this.#forget(key, shared);
+    result.then(land, land);
+    return shared;
+  }
+
+  #forget(key: string, shared: Shared): void {
+    if (this.#underWay.get(key) === shared) this.#underWay.delete(key);
+  }
+
+  #await(key: string, shared: Shared, { timeout, signal }: Patience): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined;
+      const settle = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", onAbort);
+      };
+      const leave = (error: QuiverError): void => {
+        settle();
+        reject(error);
+        if (--shared.waiting > 0) return;
+        this.#forget(key, shared);
+        shared.controller.abort(error);
+      };
+      const onAbort = (): void => leave(aborted(signal as AbortSignal, `waiting for "${key}"`));
+      signal?.addEventListener("abort", onAbort, { once: true });
+      if (timeout !== undefined) {
+        const message = `"${key}" was not computed within ${formatDuration(timeout)}`;
+        timer = setTimeout(() => leave(new QuiverError("ERR_QUIVER_TIMEOUT", message, { key })), timeout);
+        timer.unref();
+      }
+      void shared.result.then(resolve, reject).finally(settle);
+    });
+  }
+}
+
+async function fly(plan: FlightPlan, signal: AbortSignal): Promise<unknown> {
+  const present = await plan.load();
+  if (present !== undefined) return present.value;
+  const claim = await plan.claim(signal);
+  try {
+    // Whoever had the claim before may have computed it.
+    const meanwhile = claim === undefined ? undefined : await plan.load();
+    if (meanwhile !== undefined) return meanwhile.value;
+    signal.throwIfAborted();
+    const value = await plan.compute(signal);
+    if (!signal.aborted) await plan.store(value, claim?.fence);
+    return value;
+  } finally {
+    claim?.release();
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * The hot tier: decoded values in this process's memory. A hit costs a Map look-up and a few comparisons; it asks
+ * no store, allocates nothing and makes no system call. What is held is believed only while the store's stamps
+ * say that it is current (see `Coherence`), so that writes of other processes are seen at once.
+ */
+
+import { CLOCK_TOLERANCE, coarseNow } from "../shared/clock.ts";
+import type { Coherence, StoredValue } from "../stores/store.ts";
+
+/** The slot of values that nothing can tell to be current. */
+const NOWHERE = 0xffff_ffff;
+
+/** Counted for each held value besides its own weight: map entry, links, key. */
+const OVERHEAD = 200;
+
+/** Values heavier than this share of the limit are not held: one of them would push out everything else. */
+const LARGEST_SHARE = 1 / 4;
+
+/** A held value and what has to be true for it to be served. */
+export interface HotEntry {
+  readonly key: string;
+  readonly value: unknown;
+  readonly slot: number;
+  readonly stamp: number;
+  readonly epoch: number;
+  /** Served while `freshFrom <= now < freshUntil`. */
+  readonly freshFrom: number;
+  readonly freshUntil: number;
+  /** The memory that the value is a view on, none of it empty; a length of 0 means that somebody transferred it away. */
+  readonly buffers: readonly ArrayBufferLike[];
+  readonly weight: number;
+  readonly home: HotNamespace;
+  visited: boolean;
+  newer: HotEntry | undefined;
+  older: HotEntry | undefined;
+}
+
+/** What a namespace asks to have held. */
+export interface HotCandidate {
+  readonly value: unknown;
+  readonly stored: StoredValue;
+  /** The epoch word as it was before the value was read. */
+  readonly epoch: number;
+  /** The memory that the value is a view on. */
+  readonly buffers: readonly ArrayBufferLike[];
+  /** Bytes of memory that holding the value costs. */
+  readonly weight: number;
+}
+
+/**
+ * The bound over all namespaces of a cache. Eviction is SIEVE: a hand walks from the oldest value to the newest,
+ * takes away those not used since it last passed, and gives the others another round.
+ */
+export class HotTier {
+  readonly #limit: number;
+  #weight = 0;
+  #newest: HotEntry | undefined;
+  #oldest: HotEntry | undefined;
+  #hand: HotEntry | undefined;
+
+  /** `limit` in bytes; 0 holds nothing. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Bytes held, as estimated. */
+  get weight(): number {
+    return this.#weight;
+  }
+
+  admits(weight: number): boolean {
+    return weight + OVERHEAD <= this.#limit * LARGEST_SHARE;
+  }
+
+  add(entry: HotEntry): void {
+    entry.older = this.#newest;
+    if (this.#newest !== undefined) this.#newest.newer = entry;
+    this.#newest = entry;
+    this.#oldest ??= entry;
+    this.#weight += entry.weight;
+    while (this.#weight > this.#limit) this.#evictOne();
+  }
+
+  /** Takes an entry out of the order; its namespace takes it out of its map. */
+  remove(entry: HotEntry): void {
+    if (this.#hand === entry) this.#hand = entry.newer;
+    if (entry.newer === undefined) this.#newest = entry.older;
+    else entry.newer.older = entry.older;
+    if (entry.older === undefined) this.#oldest = entry.newer;
+    else entry.older.newer = entry.newer;
+    entry.newer = undefined;
+    entry.older = undefined;
+    this.#weight -= entry.weight;
+  }
+
+  #evictOne(): void {
+    let candidate = this.#hand ?? this.#oldest;
+    while (candidate?.visited) {
+      candidate.visited = false;
+      candidate = candidate.newer ?? this.#oldest;
+    }
+    if (candidate === undefined) return;
+    this.#hand = candidate;
+    candidate.home.drop(candidate);
+  }
+}
+
+/** The held values of one namespace. */
+export class HotNamespace {
+  readonly #tier: HotTier;
+  readonly #coherence: Coherence | undefined;
+  readonly #entries = new Map<string, HotEntry>();
+
+  /** Without `coherence` nothing is held. */
+  constructor(tier: HotTier, coherence: Coherence | undefined) {
+    this.#tier = tier;
+    this.#coherence = coherence;
+  }
+
+  /** The current value's entry. One that is no longer current is dropped on the way. */
+  find(key: string): HotEntry | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return undefined;
+    const { stamps, heat, epochSlot } = this.#coherence as Coherence;
+    const time = coarseNow();
+    if (
+      Atomics.load(stamps, entry.slot) === entry.stamp &&
+      Atomics.load(stamps, epochSlot) === entry.epoch &&
+      time < entry.freshUntil &&
+      time >= entry.freshFrom &&
+      isIntact(entry.buffers)
+    ) {
+      entry.visited = true;
+      heat[entry.slot] = (heat[entry.slot] as number) + 1;
+      return entry;
+    }
+    this.drop(entry);
+    return undefined;
+  }
+
+  /**
+   * The epoch word, to be read before the store is asked: a clear in between then makes the held value stale at
+   * once instead of letting it pass for newer than it is.
+   */
+  epoch(): number {
+    return this.#coherence === undefined
+      ? 0
+      : Atomics.load(this.#coherence.stamps, this.#coherence.epochSlot);
+  }
+
+  /** Holds a value in place of what was held under the key, unless it is too heavy or can't be checked. */
+  hold(key: string, candidate: HotCandidate): void {
+    const { stored, value, epoch } = candidate;
+    if (this.#coherence === undefined || stored.slot === NOWHERE || !this.#tier.admits(candidate.weight))
+      return;
+    const before = this.#entries.get(key);
+    if (before !== undefined) this.drop(before);
+    const entry: HotEntry = {
+      key,
+      value,
+      slot: stored.slot,
+      stamp: stored.stamp,
+      epoch,
+      freshFrom: stored.expiresAt === null ? Number.NEGATIVE_INFINITY : stored.createdAt - CLOCK_TOLERANCE,
+      freshUntil: stored.expiresAt ?? Number.POSITIVE_INFINITY,
+      buffers: candidate.buffers.filter((buffer) => buffer.byteLength > 0),
+      weight: candidate.weight + OVERHEAD,
+      home: this,
+      visited: false,
+      newer: undefined,
+      older: undefined,
+    };
+    this.#entries.set(key, entry);
+    this.#tier.add(entry);
+  }
+
+  drop(entry: HotEntry): void {
+    this.#entries.delete(entry.key);
+    this.#tier.remove(entry);
+  }
+
+  /** Lets go of everything. */
+  clear(): void {
+    for (const entry of this.#entries.values()) this.#tier.remove(entry);
+    this.#entries.clear();
+  }
+}
+
+function isIntact(buffers: readonly ArrayBufferLike[]): boolean {
+  for (let index = 0; index < buffers.length; index++) {
+    if (buffers[index]?.byteLength === 0) return false;
+  }
+  return true;
+}

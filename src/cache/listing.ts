@@ -1,0 +1,58 @@
+/** Walking over all entries of a namespace, page by page. */
+
+import type { EntryFacts, Page, StoreNamespace } from "../stores/store.ts";
+import { type Counters, hitRate, type Statistics } from "./statistics.ts";
+
+/** Entries fetched at a time. */
+const PAGE = 1000;
+
+export interface ListOptions {
+  /** Only keys that begin so. */
+  readonly prefix?: string;
+}
+
+export async function* allEntries(
+  open: () => Promise<StoreNamespace>,
+  options: ListOptions,
+): AsyncGenerator<[key: string, info: EntryFacts]> {
+  for await (const page of pages(open, options)) {
+    for (const entry of page.entries) yield [entry.key, entry];
+  }
+}
+
+export async function* keysWithPrefix(
+  open: () => Promise<StoreNamespace>,
+  options: ListOptions,
+): AsyncGenerator<string> {
+  for await (const page of pages(open, options)) {
+    for (const entry of page.entries) yield entry.key;
+  }
+}
+
+/** A namespace in numbers. Looks at every entry. */
+export async function measure(store: StoreNamespace, counters: Readonly<Counters>): Promise<Statistics> {
+  let oldestAccess: number | null = null;
+  let newestAccess: number | null = null;
+  for await (const page of pages(async () => store, {})) {
+    for (const { lastAccessed } of page.entries) {
+      oldestAccess = Math.min(oldestAccess ?? lastAccessed, lastAccessed);
+      newestAccess = Math.max(newestAccess ?? lastAccessed, lastAccessed);
+    }
+  }
+  return { ...store.usage(), ...counters, hitRate: hitRate(counters), oldestAccess, newestAccess };
+}
+
+/** Asks `open` for each page, so that a walk ends with ERR_QUIVER_CLOSED when the cache is closed meanwhile. */
+async function* pages(open: () => Promise<StoreNamespace>, { prefix }: ListOptions): AsyncGenerator<Page> {
+  let after: string | undefined;
+  do {
+    const store = await open();
+    const page = await store.list({
+      limit: PAGE,
+      ...(prefix !== undefined && { prefix }),
+      ...(after !== undefined && { after }),
+    });
+    yield page;
+    after = page.next;
+  } while (after !== undefined);
+}

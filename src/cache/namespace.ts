@@ -1,0 +1,366 @@
+/** A named part of a cache: an asynchronous Map with facts about its entries. */
+
+import type { Readable } from "node:stream";
+import { expiryOf } from "../policy/ttl.ts";
+import { now } from "../shared/clock.ts";
+import { QuiverError } from "../shared/errors.ts";
+import { checkKey } from "../shared/keys.ts";
+import { type Duration, parseDuration } from "../shared/units.ts";
+import type { EntryFacts, NamespaceSettings, PathLease, StoreNamespace } from "../stores/store.ts";
+import { mapBounded } from "./bounded.ts";
+import { type ComputeOptions, Computing } from "./computing.ts";
+import type { CacheContext } from "./context.ts";
+import { isOfTheCaller, swallow } from "./failures.ts";
+import { allEntries, keysWithPrefix, type ListOptions, measure } from "./listing.ts";
+import type { NamespaceLink } from "./namespace-link.ts";
+import { count, integer } from "./option-readers.ts";
+import type { ResolvedNamespaceOptions } from "./options.ts";
+import { type Found, Reader } from "./reader.ts";
+import type { Counters, Statistics } from "./statistics.ts";
+import { type ByteRange, type ByteStream, isByteStream, readStream } from "./streams.ts";
+import { plainMetadata, plainTags, type SetOptions, Writer } from "./writer.ts";
+
+/** Facts about an entry. Times are wall-clock milliseconds, `size` is that of the stored bytes. */
+export type EntryInfo = EntryFacts;
+
+export interface GetOptions {
+  /** The number of a replaced value that is still kept; see the setting `versions`. */
+  readonly version?: number;
+}
+
+/** Changes to an entry that leave its value as it is. What is left out stays. */
+export interface TouchOptions {
+  /** Counted from now; null = for ever. */
+  readonly ttl?: Duration | null;
+  readonly priority?: number;
+  readonly tags?: readonly string[];
+  /** Replaces all of it; null removes it. */
+  readonly metadata?: Readonly<Record<string, unknown>> | null;
+}
+
+/** Keys read or written at the same time by the methods that take many. */
+const TOGETHER = 64;
+
+/**
+ * Values that are read are shared: objects are frozen, and bytes and tensors are views that must not be written to.
+ * Reads see what has been acknowledged; writes to one key take effect in the order of the calls.
+ *
+ * Every method rejects with ERR_QUIVER_BAD_KEY for what can't be a key and with ERR_QUIVER_CLOSED after close. With
+ * `onError: "miss"` failures of the cache itself are warned of and counted, and the call acts as if nothing were
+ * stored.
+ */
+export class Namespace<T = unknown> {
+  readonly name: string;
+  readonly #context: CacheContext;
+  readonly #options: ResolvedNamespaceOptions;
+  readonly #link: NamespaceLink;
+  readonly #counters: Counters;
+  readonly #reader: Reader;
+  readonly #writer: Writer;
+  readonly #computing: Computing;
+
+  /** Made by `cache.namespace()`. */
+  constructor(context: CacheContext, options: ResolvedNamespaceOptions, link: NamespaceLink) {
+    this.name = link.name;
+    this.#context = context;
+    this.#options = options;
+    this.#link = link;
+    this.#counters = context.tally.of(link.name);
+    this.#reader = new Reader(context.codecs);
+    this.#writer = new Writer(context, link.name, options, link);
+    this.#computing = new Computing(context, link, this.#reader, this.#writer);
+  }
+
+  /** The settings that are in force; undefined until the namespace has been opened by a first operation. */
+  get settings(): NamespaceSettings | undefined {
+    return this.#link.current?.settings;
+  }
+
+  /**
+   * Stores a value, or the bytes that a stream brings, in place of what the key had. The value is taken as it is at
+   * the time of the call. Resolves when it is as durable as the store promises. Rejects with ERR_QUIVER_BAD_VALUE
+   * for what no codec or not the named one can hold, and with ERR_QUIVER_TOO_LARGE for more than a limit allows.
+   */
+  async set(key: string, value: T | ByteStream, options: SetOptions = {}): Promise<EntryInfo> {
+    this.#checkWrite(key);
+    const written = isByteStream(value)
+      ? this.#writer.stream(key, value, options)
+      : this.#writer.set(key, value, options);
+    return this.#options.onError === "throw" ? written : this.#orUnstored(key, written);
+  }
+
+  /** The value, or undefined when there is none or it has expired. A hit in memory costs a resolved promise. */
+  get(key: string, options?: GetOptions): Promise<T | undefined> {
+    if (options?.version === undefined) {
+      const held = this.#link.hot.find(key);
+      if (held !== undefined) {
+        this.#noteHit(key);
+        return Promise.resolve(held.value as T);
+      }
+    }
+    return this.#get(key, options);
+  }
+
+  /** The same without a promise, for local and memory stores; throws ERR_QUIVER_UNSUPPORTED elsewhere. */
+  getSync(key: string): T | undefined {
+    const held = this.#link.hot.find(key);
+    if (held !== undefined) {
+      this.#noteHit(key);
+      return held.value as T;
+    }
+    return this.#getSync(key);
+  }
+
+  async has(key: string): Promise<boolean> {
+    this.#check(key);
+    if (this.#link.hot.find(key) !== undefined) return true;
+    return this.#orMiss(key, false, async () => (await this.#link.open()).has(key));
+  }
+
+  /** Removes an entry and its kept versions; whether there was one. */
+  async delete(key: string): Promise<boolean> {
+    this.#checkWrite(key);
+    const deleted = await this.#orMiss(key, false, () =>
+      this.#writer.change(key, (store) => store.delete(key)),
+    );
+    if (deleted) this.#noteDeleted(key);
+    return deleted;
+  }
+
+  /** Facts about an entry; undefined when there is none. Computes the digest of a small value when first asked. */
+  async info(key: string): Promise<EntryInfo | undefined> {
+    this.#check(key);
+    return this.#orMiss(key, undefined, async () => (await this.#link.open()).info(key));
+  }
+
+  /**
+   * The value's file for programs that open files themselves; undefined when there is no value. The file stays in
+   * place, whatever is set or evicted, until the lease is released or disposed of. Throws ERR_QUIVER_UNSUPPORTED
+   * where values are not files.
+   */
+  async path(key: string, options: { readonly verify?: boolean } = {}): Promise<PathLease | undefined> {
+    this.#check(key);
+    const store = await this.#link.open();
+    if (store.path === undefined) throw unsupported(this.name, "has no files", key);
+    return store.path(key, { verify: options.verify ?? false });
+  }
+
+  /** Keys in ascending order of their UTF-8 bytes. What is set or deleted meanwhile may or may not be among them. */
+  keys(options: ListOptions = {}): AsyncIterableIterator<string> {
+    return keysWithPrefix(() => this.#opened(), options);
+  }
+
+  /** The same with the facts about each. */
+  entries(options: ListOptions = {}): AsyncIterableIterator<[key: string, info: EntryInfo]> {
+    return allEntries(() => this.#opened(), options);
+  }
+
+  /** Values in the order of the keys; undefined for those that are not there. */
+  getMany(keys: Iterable<string>): Promise<(T | undefined)[]> {
+    return mapBounded(keys, TOGETHER, (key) => this.get(key));
+  }
+
+  /** Stores pairs of key and value; a third member gives options of its own. Not all or nothing. */
+  setMany(
+    pairs: Iterable<readonly [key: string, value: T, options?: SetOptions]>,
+    options: SetOptions = {},
+  ): Promise<EntryInfo[]> {
+    return mapBounded(pairs, TOGETHER, ([key, value, own]) => this.set(key, value, { ...options, ...own }));
+  }
+
+  /** How many of the keys there were. */
+  async deleteMany(keys: Iterable<string>): Promise<number> {
+    const deleted = await mapBounded(keys, TOGETHER, (key) => this.delete(key));
+    return deleted.filter(Boolean).length;
+  }
+
+  /** Changes an entry's facts; undefined when there is no entry. */
+  async touch(key: string, changes: TouchOptions): Promise<EntryInfo | undefined> {
+    this.#checkWrite(key);
+    const { metadata, priority, tags } = changes;
+    const ttl = changes.ttl === undefined ? undefined : parseDuration(changes.ttl, "ttl");
+    const given = {
+      ...(ttl !== undefined && { expiresAt: expiryOf(now(), ttl) }),
+      ...(priority !== undefined && { priority: integer(priority, "priority") }),
+      ...(tags !== undefined && { tags: plainTags(tags) }),
+      ...(metadata !== undefined && { metadata: metadata === null ? null : plainMetadata(metadata) }),
+    };
+    return this.#orMiss(key, undefined, () => this.#writer.change(key, (store) => store.touch(key, given)));
+  }
+
+  /** Keeps an entry from being evicted, until `unpin`; whether there is one. It still expires. */
+  pin(key: string): Promise<boolean> {
+    return this.#setPinned(key, true);
+  }
+
+  unpin(key: string): Promise<boolean> {
+    return this.#setPinned(key, false);
+  }
+
+  /**
+   * The value, computed and stored first when it is missing. Of all who ask at the same time, in this process or
+   * another, one computes. Failures of the cache itself count as misses and are never the caller's; an error of
+   * `compute` reaches every caller unchanged, and nothing is stored. Who computes gets the value as it was computed.
+   */
+  getOrCompute(
+    key: string,
+    compute: (context: { readonly signal: AbortSignal }) => T | Promise<T>,
+    options: ComputeOptions = {},
+  ): Promise<T> {
+    const held = this.#link.hot.find(key);
+    if (held !== undefined) {
+      this.#noteHit(key);
+      return Promise.resolve(held.value as T);
+    }
+    return this.#getOrCompute(key, compute, options);
+  }
+
+  /**
+   * A stream over the stored bytes `[start, end)` as they are in the file; it fails with ERR_QUIVER_NOT_FOUND when
+   * there are none. Its chunks must not be written to.
+   */
+  createReadStream(key: string, range: ByteRange = {}): Readable {
+    this.#check(key);
+    return readStream(key, range, async () => (await this.#opened()).get(key));
+  }
+
+  /** Facts about the replaced values that are kept, newest first. */
+  async versions(key: string): Promise<readonly EntryInfo[]> {
+    this.#check(key);
+    const store = await this.#link.open();
+    return (await store.versions?.(key)) ?? [];
+  }
+
+  /** Removes everything at once; how many entries there were. */
+  async clear(): Promise<number> {
+    this.#context.checkWritable();
+    const store = await this.#link.open();
+    const cleared = await store.clear();
+    this.#link.hot.clear();
+    this.#counters.deletes += cleared;
+    return cleared;
+  }
+
+  /** Counts survive restarts where the store does. Looks at every entry for the times of access. */
+  async stats(): Promise<Statistics> {
+    return measure(await this.#opened(), this.#context.tally.read(this.name));
+  }
+
+  /** Lets go of the values held in memory; called when the cache is closed. */
+  release(): void {
+    this.#link.hot.clear();
+  }
+
+  async #get(key: string, options: GetOptions | undefined): Promise<T | undefined> {
+    this.#check(key);
+    const version = options?.version === undefined ? undefined : count(options.version, "version");
+    const found = await this.#orMiss(key, undefined, async () => {
+      const store = this.#link.current ?? (await this.#link.open());
+      if (version !== undefined) return this.#reader.loadVersion(store, key, version);
+      return this.#reader.load(store, this.#link.hot, key);
+    });
+    return this.#note(key, found);
+  }
+
+  #getSync(key: string): T | undefined {
+    this.#check(key);
+    const store = this.#link.current;
+    // A namespace that is still being opened was not there when the cache was; nothing of it is known yet.
+    if (store === undefined) return this.#note(key, undefined);
+    try {
+      return this.#note(key, this.#reader.loadSync(store, this.#link.hot, key));
+    } catch (error) {
+      if (this.#options.onError === "throw" || isOfTheCaller(error)) throw error;
+      swallow(this.#context, this.name, key, error);
+      return this.#note(key, undefined);
+    }
+  }
+
+  async #getOrCompute(
+    key: string,
+    compute: (context: { readonly signal: AbortSignal }) => T | Promise<T>,
+    options: ComputeOptions,
+  ): Promise<T> {
+    this.#check(key);
+    return this.#computing.join(key, compute, options) as Promise<T>;
+  }
+
+  async #setPinned(key: string, pinned: boolean): Promise<boolean> {
+    this.#checkWrite(key);
+    const touched = await this.#orMiss(key, undefined, () =>
+      this.#writer.change(key, (store) => store.touch(key, { pinned })),
+    );
+    return touched !== undefined;
+  }
+
+  async #opened(): Promise<StoreNamespace> {
+    this.#context.checkOpen();
+    return this.#link.open();
+  }
+
+  #check(key: string): void {
+    this.#context.checkOpen();
+    checkKey(key);
+  }
+
+  #checkWrite(key: string): void {
+    this.#check(key);
+    this.#context.checkWritable();
+  }
+
+  #note(key: string, found: Found | undefined): T | undefined {
+    if (found === undefined) this.#noteMiss(key);
+    else this.#noteHit(key);
+    return found?.value as T | undefined;
+  }
+
+  #noteHit(key: string): void {
+    this.#counters.hits++;
+    if (this.#context.events.hits) this.#context.events.emit("hit", { namespace: this.name, key });
+  }
+
+  #noteMiss(key: string): void {
+    this.#counters.misses++;
+    if (this.#context.events.has("miss")) this.#context.events.emit("miss", { namespace: this.name, key });
+  }
+
+  #noteDeleted(key: string): void {
+    this.#counters.deletes++;
+    if (this.#context.events.has("delete"))
+      this.#context.events.emit("delete", { namespace: this.name, key });
+  }
+
+  async #orMiss<R>(key: string, miss: R, operation: () => Promise<R>): Promise<R> {
+    try {
+      return await operation();
+    } catch (error) {
+      if (this.#options.onError === "throw" || isOfTheCaller(error)) throw error;
+      swallow(this.#context, this.name, key, error);
+      return miss;
+    }
+  }
+
+  /** Facts of an entry that was gone as soon as it was stored. */
+  #orUnstored(key: string, written: Promise<EntryInfo>): Promise<EntryInfo> {
+    const time = now();
+    const nothing: EntryInfo = {
+      key,
+      size: 0,
+      digest: undefined,
+      createdAt: time,
+      expiresAt: time,
+      lastAccessed: time,
+      accessCount: 0,
+      codec: "",
+      priority: 0,
+      pinned: false,
+      tags: [],
+      metadata: undefined,
+    };
+    return this.#orMiss(key, nothing, () => written);
+  }
+}
+
+function unsupported(namespace: string, what: string, key: string): QuiverError {
+  return new QuiverError("ERR_QUIVER_UNSUPPORTED", `the store of namespace "${namespace}" ${what}`, { key });
+}

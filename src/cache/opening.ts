@@ -1,0 +1,121 @@
+/** Opening a cache: collects the options from all places and makes the stores. */
+
+import { resolve } from "node:path";
+import { Router } from "../routing/router.ts";
+import type { RouteRule } from "../routing/rules.ts";
+import { QuiverError } from "../shared/errors.ts";
+import { defaultLogger, type Logger } from "../shared/logger.ts";
+import { NullStore } from "../stores/null.ts";
+import type { Store } from "../stores/store.ts";
+import {
+  defaultPath,
+  type Environment,
+  environmentSource,
+  expandHome,
+  fileSource,
+  namespaceEnvironment,
+  type Source,
+  warnOfUnknownVariables,
+} from "./config-sources.ts";
+import {
+  CACHE_OPTIONS,
+  type CacheOptions,
+  NAMESPACE_OPTIONS,
+  type NamespaceOptions,
+  type Origin,
+  type ResolvedCacheOptions,
+  resolveCacheOptions,
+} from "./options.ts";
+
+/** Everything that a cache is made of. */
+export interface Opening {
+  /** Absolute; undefined where the user's own store takes the place of the disk. */
+  readonly path: string | undefined;
+  readonly options: ResolvedCacheOptions;
+  readonly origins: readonly Origin[];
+  readonly given: CacheOptions;
+  readonly logger: Logger;
+  readonly store: Store;
+  readonly router: Router;
+  /** Sources of the options of one namespace, besides the call that opens it; the first that has one counts. */
+  readonly namespaceSources: (namespace: string) => readonly Source[];
+  /** Namespaces that have options. */
+  readonly configured: readonly string[];
+}
+
+export async function prepareOpening(
+  path: string | undefined,
+  given: CacheOptions,
+  environment: Environment = process.env,
+): Promise<Opening> {
+  if (path !== undefined && (typeof path !== "string" || path === "")) {
+    throw new QuiverError("ERR_QUIVER_BAD_OPTION", "the path of a cache must be a non-empty string");
+  }
+  const logger = given.logger ?? defaultLogger;
+  warnOfUnknownVariables(environment, CACHE_OPTIONS, NAMESPACE_OPTIONS, logger);
+  const place = given.store === undefined ? placeOf(path, environment) : undefined;
+  const code: Source = { kind: "code", values: given as Record<string, unknown>, placeOf: () => "" };
+  const file = place === undefined ? undefined : await fileSource(place.path);
+  const sources = [code, environmentSource(environment, CACHE_OPTIONS), ...(file ? [file] : [])];
+  const { options, origins } = resolveCacheOptions(sources);
+  const store = given.store ?? (options.enabled ? openDisk(place?.path ?? "") : new NullStore());
+  return {
+    path: place?.path,
+    options,
+    origins: place === undefined ? origins : [place.origin, ...origins],
+    given,
+    logger,
+    store,
+    router: new Router([...namespaceRoutes(given), ...(given.routes ?? [])], store),
+    namespaceSources: (namespace) => [
+      ...tableSource(code, namespace),
+      namespaceEnvironment(environment, namespace, NAMESPACE_OPTIONS),
+      ...(file ? tableSource(file, namespace) : []),
+    ],
+    configured: [...new Set([...Object.keys(given.namespaces ?? {}), ...Object.keys(tableOf(file))])],
+  };
+}
+
+/** The store on the local disk. */
+function openDisk(path: string): Store {
+  throw new QuiverError(
+    "ERR_QUIVER_UNSUPPORTED",
+    `${path} cannot be opened: this build has no store for the local disk`,
+    {
+      fix: "Give a store of your own as the option `store`.",
+    },
+  );
+}
+
+function placeOf(path: string | undefined, environment: Environment): { path: string; origin: Origin } {
+  const variable = environment["QUIVER_PATH"];
+  const origin: Origin =
+    path !== undefined
+      ? { option: "path", value: path, source: "code", place: "" }
+      : variable
+        ? { option: "path", value: variable, source: "environment", place: "QUIVER_PATH" }
+        : { option: "path", value: defaultPath(environment), source: "default", place: "" };
+  return { path: resolve(expandHome(origin.value as string)), origin };
+}
+
+/** The options of namespaces that a source has, by name. Throws ERR_QUIVER_BAD_OPTION unless they are a table of tables. */
+function tableOf(source: Source | undefined): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
+  const table = source?.values["namespaces"] ?? {};
+  const tables = typeof table === "object" ? Object.values(table) : [table];
+  if (tables.every((options) => typeof options === "object" && options !== null && !Array.isArray(options))) {
+    return table as Record<string, Record<string, unknown>>;
+  }
+  throw new QuiverError("ERR_QUIVER_BAD_OPTION", "namespaces is not an object of options by namespace");
+}
+
+function tableSource(source: Source, namespace: string): readonly Source[] {
+  const values = tableOf(source)[namespace];
+  return values === undefined ? [] : [{ ...source, values }];
+}
+
+function namespaceRoutes(given: CacheOptions): readonly RouteRule[] {
+  const namespaces: Readonly<Record<string, NamespaceOptions>> = given.namespaces ?? {};
+  return Object.entries(namespaces).flatMap(([namespace, { store }]) =>
+    store ? [{ namespace, store }] : [],
+  );
+}

@@ -1,0 +1,246 @@
+/**
+ * Options: what users may write, and what becomes of it. They are resolved once, when a cache or a namespace is
+ * opened, into types without optional fields; whatever makes no sense is refused there with the field's name.
+ */
+
+import type { Codec, Compression } from "../codecs/codec.ts";
+import type { EvictionPolicy } from "../policy/eviction.ts";
+import type { EvictionOption } from "../policy/resolve.ts";
+import type { RouteRule } from "../routing/rules.ts";
+import { QuiverError } from "../shared/errors.ts";
+import type { Logger } from "../shared/logger.ts";
+import type { Duration, Size } from "../shared/units.ts";
+import type { NamespaceSettings, Store } from "../stores/store.ts";
+import type { CodecOption } from "./codec-set.ts";
+import type { Source } from "./config-sources.ts";
+import * as read from "./option-readers.ts";
+
+/** Options of `Cache.open`. One that is left out is looked for in QUIVER_ variables, then in the cache's quiver.config.json, then in what the cache has recorded; then the stated default counts. null means none. */
+export interface CacheOptions {
+  /** Limit in allocated bytes. Default: none. Recorded in the cache. */
+  readonly maxSize?: Size | null;
+  /** Limit in entries. Default: none. Recorded in the cache. */
+  readonly maxEntries?: number | null;
+  /** Time to live of entries whose call and namespace name none. Default: for ever. */
+  readonly ttl?: Duration | null;
+  /** Which entries leave first when a limit comes near. Default: "lru". Recorded in the cache by its name. */
+  readonly eviction?: EvictionOption;
+  /** Share of a limit at which eviction begins, in (0, 1]. Default: 0.9. */
+  readonly evictionThreshold?: number;
+  /** "full": what is acknowledged survives a power cut. "process": it survives the end of the process. Default: "full". Recorded in the cache. */
+  readonly durability?: "full" | "process";
+  /** When stored bytes are compared with their checksums: at the first use of each part, whole before use, or never. Default: "touch". */
+  readonly verify?: "touch" | "full" | "never";
+  /** "read-only" writes nothing, usage included. Default: "read-write". */
+  readonly mode?: "read-write" | "read-only";
+  /** Bytes of decoded values held in memory by this cache in this process; 0 = none. Default: 256 MB. */
+  readonly memoryLimit?: Size;
+  /** false keeps nothing: every look-up is a miss. Default: true. */
+  readonly enabled?: boolean;
+  /** What get, set and their like do when the cache itself fails: throw, or act as if nothing were stored. Default: "throw". */
+  readonly onError?: "throw" | "miss";
+  /** Changes recorded options and settings to those given, for all processes, instead of refusing. Default: false. */
+  readonly reconfigure?: boolean;
+  /** Namespaces and their options; they are opened with the cache. */
+  readonly namespaces?: Readonly<Record<string, NamespaceOptions>>;
+  /** Which entries go to another store; the first rule that matches counts. Default: none. */
+  readonly routes?: readonly RouteRule[];
+  /** Codecs of your own, to read entries that were written with them. */
+  readonly codecs?: readonly Codec[];
+  /** Takes the place of the local disk; the path then means nothing. Closed with the cache. */
+  readonly store?: Store;
+  /** Gets every warning and notice. Default: warnings to standard error, once a minute a cause. */
+  readonly logger?: Logger;
+}
+
+/** Options of a namespace. One that is left out is looked for like an option of the cache, then in the cache's own. */
+export interface NamespaceOptions {
+  /** How values are written: a codec's name, or your own codec. Default: by value. The name is recorded. */
+  readonly codec?: CodecOption;
+  readonly compression?: Compression;
+  /** "named": files named by key, for people and other programs; "hashed": for many entries. Default: "hashed". Recorded. */
+  readonly layout?: "named" | "hashed";
+  /** "always": every value is a file of its own. Default: "large". Recorded. */
+  readonly files?: "large" | "always";
+  /** Default: the cache's. Recorded. */
+  readonly ttl?: Duration | null;
+  /** The namespace's own limit in allocated bytes, besides the cache's. Default: none. Recorded. */
+  readonly maxSize?: Size | null;
+  /** Default: none. Recorded. */
+  readonly maxEntries?: number | null;
+  /** For the namespace's own limits. Default: the cache's. Recorded by its name. */
+  readonly eviction?: EvictionOption;
+  /** How many replaced values are kept. Default: 0. Recorded. */
+  readonly versions?: number;
+  /** Whether an index.json is kept beside the values. Default: for layout "named". Recorded. */
+  readonly index?: boolean;
+  /** Priority of entries whose call names none; lower ones are evicted first. Default: 0. */
+  readonly priority?: number;
+  /** Default: the cache's. */
+  readonly onError?: "throw" | "miss";
+  /** Where all entries of the namespace go. Only in `Cache.open`. */
+  readonly store?: Store;
+}
+
+/** Options of a cache with nothing left open. */
+export interface ResolvedCacheOptions {
+  readonly maxSize: number | null;
+  readonly maxEntries: number | null;
+  readonly ttl: number | null;
+  readonly eviction: EvictionPolicy;
+  readonly evictionThreshold: number;
+  readonly durability: "full" | "process";
+  readonly verify: "touch" | "full" | "never";
+  readonly mode: "read-write" | "read-only";
+  readonly memoryLimit: number;
+  readonly enabled: boolean;
+  readonly onError: "throw" | "miss";
+  readonly reconfigure: boolean;
+}
+
+/** Options of a namespace with nothing left open; `settings` are those to record, as far as they were given. */
+export interface ResolvedNamespaceOptions {
+  readonly settings: Partial<NamespaceSettings>;
+  readonly codec: CodecOption | null;
+  readonly compression: Compression | undefined;
+  readonly eviction: EvictionPolicy | undefined;
+  readonly priority: number;
+  readonly onError: "throw" | "miss";
+}
+
+/** Where the value of an option came from. */
+export interface Origin {
+  readonly option: string;
+  /** As it was written; for a default, what it is. */
+  readonly value: unknown;
+  readonly source: Source["kind"] | "default";
+  /** The variable or the file; empty for code and defaults. */
+  readonly place: string;
+}
+
+interface Setting<T> {
+  readonly read: (value: unknown, field: string) => T;
+  readonly fallback: T;
+}
+
+const CACHE_SETTINGS: { readonly [Name in keyof ResolvedCacheOptions]: Setting<ResolvedCacheOptions[Name]> } =
+  {
+    maxSize: { read: read.nullable(read.size), fallback: null },
+    maxEntries: { read: read.nullable(read.count), fallback: null },
+    ttl: { read: read.nullable(read.duration), fallback: null },
+    eviction: { read: read.policy, fallback: read.policy("lru") },
+    evictionThreshold: { read: read.share, fallback: 0.9 },
+    durability: { read: read.oneOf("full", "process"), fallback: "full" },
+    verify: { read: read.oneOf("touch", "full", "never"), fallback: "touch" },
+    mode: { read: read.oneOf("read-write", "read-only"), fallback: "read-write" },
+    memoryLimit: { read: read.size, fallback: 256 * 1024 * 1024 },
+    enabled: { read: read.flag, fallback: true },
+    onError: { read: read.oneOf("throw", "miss"), fallback: "throw" },
+    reconfigure: { read: read.flag, fallback: false },
+  };
+
+/** Options that only code can give: they are objects, or too easily left behind in a variable. */
+const ONLY_IN_CODE = ["reconfigure", "routes", "codecs", "store", "logger"] as const;
+
+/** Options of the cache that variables and files may give, `namespaces` in files only. */
+export const CACHE_OPTIONS: readonly string[] = Object.keys(CACHE_SETTINGS).filter(
+  (name) => !ONLY_IN_CODE.some((other) => other === name),
+);
+
+const RECORDED = {
+  layout: read.oneOf("named", "hashed"),
+  files: read.oneOf("large", "always"),
+  ttl: read.nullable(read.duration),
+  maxSize: read.nullable(read.size),
+  maxEntries: read.nullable(read.count),
+  versions: read.count,
+  index: read.flag,
+} as const;
+
+/** Options of namespaces that variables and files may give. */
+export const NAMESPACE_OPTIONS: readonly string[] = [
+  ...Object.keys(RECORDED),
+  "codec",
+  "compression",
+  "eviction",
+  "priority",
+  "onError",
+];
+
+/** The options that `sources` give, the first that has one counts, with the origin of each. Throws ERR_QUIVER_BAD_OPTION. */
+export function resolveCacheOptions(sources: readonly Source[]): {
+  readonly options: ResolvedCacheOptions;
+  readonly origins: readonly Origin[];
+} {
+  for (const source of sources) refuseUnknownCacheOptions(source);
+  const origins: Origin[] = [];
+  const values: Record<string, unknown> = {};
+  for (const [option, setting] of Object.entries(CACHE_SETTINGS)) {
+    const source = sources.find(({ values: given }) => given[option] !== undefined);
+    const given = source?.values[option];
+    const field = source === undefined ? option : fieldOf(source, option);
+    values[option] = source === undefined ? setting.fallback : setting.read(given, field);
+    origins.push({
+      option,
+      value: source === undefined ? setting.fallback : given,
+      source: source?.kind ?? "default",
+      place: source?.placeOf(option) ?? "",
+    });
+  }
+  return { options: Object.freeze(values) as unknown as ResolvedCacheOptions, origins };
+}
+
+/** Options of one namespace from its own sources; what none gives comes from the cache. Throws ERR_QUIVER_BAD_OPTION. */
+export function resolveNamespaceOptions(
+  namespace: string,
+  sources: readonly Source[],
+  cache: ResolvedCacheOptions,
+): ResolvedNamespaceOptions {
+  const pick = <T>(option: string, reader: (value: unknown, field: string) => T): T | undefined => {
+    const source = sources.find(({ values }) => values[option] !== undefined);
+    if (source === undefined) return undefined;
+    return reader(source.values[option], fieldOf(source, option, `namespaces.${namespace}.`));
+  };
+  for (const source of sources) {
+    refuseUnknown(source, [...NAMESPACE_OPTIONS, "store"], `namespaces.${namespace}.`);
+  }
+  const codec = pick("codec", read.nullable(read.codec)) ?? null;
+  const eviction = pick("eviction", read.policy);
+  const settings: Record<string, unknown> = {};
+  for (const [option, reader] of Object.entries(RECORDED)) {
+    const value = pick<unknown>(option, reader);
+    if (value !== undefined) settings[option] = value;
+  }
+  if (codec !== null) settings["codec"] = typeof codec === "string" ? codec : codec.name;
+  if (eviction !== undefined) settings["eviction"] = eviction.name;
+  return {
+    settings: settings as Partial<NamespaceSettings>,
+    codec,
+    compression: pick("compression", read.compression),
+    eviction,
+    priority: pick("priority", read.integer) ?? 0,
+    onError: pick("onError", read.oneOf("throw", "miss")) ?? cache.onError,
+  };
+}
+
+function refuseUnknownCacheOptions(source: Source): void {
+  const names = Object.keys(CACHE_SETTINGS);
+  if (source.kind === "code") refuseUnknown(source, [...names, ...ONLY_IN_CODE, "namespaces"], "");
+  else refuseUnknown(source, [...CACHE_OPTIONS, "namespaces"], "");
+}
+
+function refuseUnknown(source: Source, known: readonly string[], prefix: string): void {
+  for (const option of Object.keys(source.values)) {
+    if (known.includes(option)) continue;
+    throw new QuiverError("ERR_QUIVER_BAD_OPTION", `there is no option ${fieldOf(source, option, prefix)}`, {
+      hint: `Known are ${known.join(", ")}.`,
+      fix: "Correct the name, or leave the option out.",
+    });
+  }
+}
+
+function fieldOf(source: Source, option: string, prefix = ""): string {
+  const place = source.placeOf(option);
+  if (source.kind === "environment") return place;
+  return place === "" ? `${prefix}${option}` : `${prefix}${option} in ${place}`;
+}

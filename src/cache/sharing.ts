@@ -1,0 +1,60 @@
+/** What has to be done to a decoded value before several callers may be given it. */
+
+import { markAsUntransferable } from "node:worker_threads";
+import type { Codec } from "../codecs/codec.ts";
+import { isPlainObject } from "../codecs/values.ts";
+import type { StoredValue } from "../stores/store.ts";
+import { Tensor } from "../tensor/tensor.ts";
+
+/** A parsed value holds about this many bytes of heap for each byte of text. */
+const HEAP_PER_ENCODED_BYTE = 3;
+
+/**
+ * What a value in a mapped file counts: next to no memory, but mappings are limited, and holding the value keeps
+ * one. The default limit of 256 MB so holds at most 4,096 of them.
+ */
+const MAPPING_WEIGHT = 64 * 1024;
+
+/** A value that can be handed to any number of callers. */
+export interface Shareable {
+  readonly value: unknown;
+  /** The memory it is a view on, made untransferable: a transfer by one caller would empty it for all. */
+  readonly buffers: readonly ArrayBufferLike[];
+  /** Bytes that holding it costs. */
+  readonly weight: number;
+}
+
+export function share(value: unknown, codec: Codec, stored: StoredValue): Shareable {
+  if (codec.sharing === "frozen") {
+    const weight = codec.weight?.(value) ?? stored.bytes.byteLength * HEAP_PER_ENCODED_BYTE;
+    return { value: deepFreeze(value), buffers: [], weight };
+  }
+  const buffers = [...buffersOf(value, stored)];
+  for (const buffer of buffers) markAsUntransferable(buffer as ArrayBuffer);
+  const viewed = stored.mapped ? MAPPING_WEIGHT : stored.bytes.byteLength;
+  return { value, buffers, weight: viewed + (codec.weight?.(value) ?? 0) };
+}
+
+/** Freezes plain objects and arrays all the way down; returns its argument. */
+export function deepFreeze<T>(value: T): T {
+  const pending: unknown[] = [value];
+  while (pending.length > 0) {
+    const next = pending.pop();
+    if (typeof next !== "object" || next === null || Object.isFrozen(next) || ArrayBuffer.isView(next))
+      continue;
+    Object.freeze(next);
+    for (const member of Object.values(next)) pending.push(member);
+  }
+  return value;
+}
+
+function buffersOf(value: unknown, stored: StoredValue): Set<ArrayBufferLike> {
+  const buffers = new Set<ArrayBufferLike>([stored.bytes.buffer]);
+  const members = isPlainObject(value) ? Object.values(value) : [value];
+  for (const member of members) {
+    if (ArrayBuffer.isView(member)) buffers.add(member.buffer);
+    // The memory of a mapped tensor is that of the stored bytes, and asking for it would check all of it.
+    if (member instanceof Tensor && !member.isView) buffers.add(member.memory.buffer);
+  }
+  return buffers;
+}

@@ -1,0 +1,60 @@
+/** Reading everything once, to see whether it can be read. */
+
+import type { StoreNamespace } from "../stores/store.ts";
+import type { CodecSet } from "./codec-set.ts";
+import { allEntries } from "./listing.ts";
+
+export interface VerifyOptions {
+  /** Deletes what is damaged, so that it is computed again. Default: false. */
+  readonly repair?: boolean;
+  readonly signal?: AbortSignal;
+  /** Called now and then with the number of entries checked so far. */
+  readonly onProgress?: (progress: { readonly checked: number }) => void;
+}
+
+export interface VerifyReport {
+  readonly checked: number;
+  /** Entries whose bytes don't match their checksums or are not what their codec writes. */
+  readonly damaged: readonly { readonly namespace: string; readonly key: string; readonly error: unknown }[];
+  /** How many of them were deleted. */
+  readonly repaired: number;
+}
+
+const PROGRESS_EVERY = 100;
+
+/** Checks every entry of the namespaces: its checksums, and that it decodes. Rejects with the signal's reason. */
+export async function verifyEntries(
+  namespaces: readonly StoreNamespace[],
+  codecs: CodecSet,
+  options: VerifyOptions,
+): Promise<VerifyReport> {
+  const damaged: VerifyReport["damaged"][number][] = [];
+  let checked = 0;
+  let repaired = 0;
+  for (const namespace of namespaces) {
+    for await (const [key] of allEntries(async () => namespace, {})) {
+      options.signal?.throwIfAborted();
+      try {
+        await verifyEntry(namespace, key, codecs);
+      } catch (error) {
+        damaged.push({ namespace: namespace.name, key, error });
+        if (options.repair && (await namespace.delete(key))) repaired++;
+      }
+      checked++;
+      if (checked % PROGRESS_EVERY === 0) options.onProgress?.({ checked });
+    }
+  }
+  options.onProgress?.({ checked });
+  return { checked, damaged, repaired };
+}
+
+async function verifyEntry(namespace: StoreNamespace, key: string, codecs: CodecSet): Promise<void> {
+  const stored = await namespace.get(key);
+  if (stored === undefined) return;
+  const { bytes, mapped, verify, ready } = stored;
+  if (ready === undefined) verify?.(0, bytes.byteLength);
+  else await ready(0, bytes.byteLength);
+  const codec = codecs.named(stored.codec);
+  const context = { key, mapped };
+  await (codec.decodeAsync?.(bytes, context) ?? codec.decode(bytes, context));
+}

@@ -1,0 +1,201 @@
+/**
+ * Writing. What is stored is the value as it is when `set` is called, and operations on one key take effect in the
+ * order of the calls, however long encoding takes.
+ */
+
+import type { Codec, Compression, EncodedValue } from "../codecs/codec.ts";
+import { isPlainObject } from "../codecs/values.ts";
+import { checkAdmission, type SizeLimit } from "../policy/admission.ts";
+import { expiryOf } from "../policy/ttl.ts";
+import { KeyQueue } from "../routing/key-queue.ts";
+import { now } from "../shared/clock.ts";
+import { QuiverError } from "../shared/errors.ts";
+import { type Duration, parseDuration } from "../shared/units.ts";
+import type { EntryFacts, NewFacts, StoreNamespace } from "../stores/store.ts";
+import { capture, copyOfEncoded, refuseResizable } from "./capture.ts";
+import { type CodecOption, isPending } from "./codec-set.ts";
+import type { CacheContext } from "./context.ts";
+import { aborted } from "./failures.ts";
+import { badOption, integer } from "./option-readers.ts";
+import type { ResolvedNamespaceOptions } from "./options.ts";
+import { type ByteStream, pump } from "./streams.ts";
+
+/** Options of `set`. One that is left out is inherited from the namespace, then from the cache; null means none. */
+export interface SetOptions {
+  readonly ttl?: Duration | null;
+  /** Any JSON object; kept with the entry and given back by `info`. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  /** For `invalidate({ tag })`. */
+  readonly tags?: readonly string[];
+  /** Lower ones are evicted first. Default: the namespace's, else 0. */
+  readonly priority?: number;
+  /** Never evicted. Default: false. */
+  readonly pinned?: boolean;
+  /** Default: the namespace's, else by value. For a stream: what its bytes are; default the namespace's, else "bin". */
+  readonly codec?: CodecOption;
+  /** Where the codec can; see the codec. */
+  readonly compression?: Compression;
+  /** The caller won't touch the value again, so that copies are saved where values are encoded in the background. */
+  readonly transfer?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** Where a namespace's values go: known at once, or still being opened. */
+export interface StoreLink {
+  readonly current: StoreNamespace | undefined;
+  open(): Promise<StoreNamespace>;
+}
+
+export class Writer {
+  readonly #context: CacheContext;
+  readonly #namespace: string;
+  readonly #options: ResolvedNamespaceOptions;
+  readonly #link: StoreLink;
+  /** Busy while a value of the key is being encoded or streamed; the store keeps the order of what reaches it. */
+  readonly #queue = new KeyQueue();
+
+  constructor(context: CacheContext, namespace: string, options: ResolvedNamespaceOptions, link: StoreLink) {
+    this.#context = context;
+    this.#namespace = namespace;
+    this.#options = options;
+    this.#link = link;
+  }
+
+  /** The store has its copy when this returns, or the value has been copied here. Throws at once what is wrong with the call. */
+  set(key: string, value: unknown, options: SetOptions, fence?: number): Promise<EntryFacts> {
+    const { compression = this.#options.compression, signal, transfer = false } = options;
+    if (signal?.aborted) throw aborted(signal, `setting "${key}"`);
+    const named = options.codec ?? this.#options.codec;
+    const codec = named === null ? this.#context.codecs.forValue(value) : this.#context.codecs.resolve(named);
+    const facts = this.#prepare(codec, options, fence);
+    const encoded = codec.encode(transfer ? value : capture(value, codec), {
+      ...(compression !== undefined && { compression }),
+      ...(signal && { signal }),
+    });
+    if (isPending(encoded)) {
+      // It may fail before its turn has come, when nobody looks at it yet.
+      encoded.catch(() => undefined);
+      return this.#enqueue(key, async (store) => this.#store(store, key, await encoded, facts));
+    }
+    refuseResizable(key, encoded);
+    const store = this.#link.current;
+    if (store !== undefined && this.#queue.isIdle(key)) return this.#store(store, key, encoded, facts);
+    const own = transfer ? encoded : copyOfEncoded(encoded);
+    return this.#enqueue(key, (opened) => this.#store(opened, key, own, facts));
+  }
+
+  /** Stores what a stream brings: the bytes of the file as the codec would have written it. */
+  stream(key: string, source: ByteStream, options: SetOptions): Promise<EntryFacts> {
+    const { signal } = options;
+    if (signal?.aborted) throw aborted(signal, `setting "${key}"`);
+    const codec = this.#context.codecs.resolve(options.codec ?? this.#options.codec ?? "bin");
+    const facts = this.#prepare(codec, options, undefined);
+    return this.#enqueue(key, async (store) => {
+      const writer = await store.writer(key, { extension: codec.extension, ...(signal && { signal }) });
+      try {
+        await pump(source, writer, {
+          key,
+          signal,
+          admit: (size) => checkAdmission(key, size, this.#limits(store)),
+        });
+      } catch (error) {
+        await writer.abort();
+        throw error;
+      }
+      return this.#stored(await writer.commit(this.#factsIn(store, facts)));
+    });
+  }
+
+  /** Runs another change of the key in its turn. */
+  change<T>(key: string, operation: (store: StoreNamespace) => Promise<T>): Promise<T> {
+    const store = this.#link.current;
+    if (store !== undefined && this.#queue.isIdle(key)) return operation(store);
+    return this.#enqueue(key, operation);
+  }
+
+  #enqueue<T>(key: string, operation: (store: StoreNamespace) => Promise<T>): Promise<T> {
+    return this.#context.pending.add(
+      this.#queue.write(key, async () => operation(this.#link.current ?? (await this.#link.open()))),
+    );
+  }
+
+  async #store(
+    store: StoreNamespace,
+    key: string,
+    encoded: EncodedValue,
+    prepared: PreparedFacts,
+  ): Promise<EntryFacts> {
+    refuseResizable(key, encoded);
+    checkAdmission(key, encoded.byteLength, this.#limits(store));
+    const { shape, dtype } = encoded;
+    const facts = {
+      ...this.#factsIn(store, prepared),
+      ...(shape && { shape }),
+      ...(dtype !== undefined && { dtype }),
+    };
+    return this.#stored(await store.set(key, encoded, facts));
+  }
+
+  #stored(facts: EntryFacts): EntryFacts {
+    const { events, tally } = this.#context;
+    tally.of(this.#namespace).sets++;
+    if (events.has("set")) {
+      events.emit("set", { namespace: this.#namespace, key: facts.key, size: facts.size });
+    }
+    this.#context.noteWrite();
+    return facts;
+  }
+
+  #prepare(codec: Codec, options: SetOptions, fence: number | undefined): PreparedFacts {
+    const { metadata, tags, pinned } = options;
+    return {
+      ttl: options.ttl === undefined ? undefined : parseDuration(options.ttl, "ttl"),
+      facts: {
+        codec: codec.name,
+        extension: codec.extension,
+        priority:
+          options.priority === undefined ? this.#options.priority : integer(options.priority, "priority"),
+        ...(metadata !== undefined && { metadata: plainMetadata(metadata) }),
+        ...(tags !== undefined && { tags: plainTags(tags) }),
+        ...(pinned !== undefined && { pinned }),
+        ...(fence !== undefined && { fence }),
+      },
+    };
+  }
+
+  #factsIn(store: StoreNamespace, { facts, ttl }: PreparedFacts): NewFacts {
+    // A recorded null may mean "for ever" or that nobody said anything; only what this process says can tell.
+    const recorded = store.settings.ttl ?? undefined;
+    const expiresAt = expiryOf(now(), ttl, this.#options.settings.ttl, recorded, this.#context.options.ttl);
+    return { ...facts, expiresAt };
+  }
+
+  #limits(store: StoreNamespace): readonly SizeLimit[] {
+    return [
+      { owner: `namespace "${this.#namespace}"`, bytes: store.settings.maxSize },
+      { owner: "the cache", bytes: this.#context.options.maxSize },
+    ];
+  }
+}
+
+/** Facts as far as they don't depend on when and where the value is stored. */
+interface PreparedFacts {
+  readonly facts: Omit<NewFacts, "expiresAt">;
+  readonly ttl: number | null | undefined;
+}
+
+/** A copy of metadata as it will be read back; throws ERR_QUIVER_BAD_OPTION unless it is a JSON object. */
+export function plainMetadata(metadata: unknown): Readonly<Record<string, unknown>> {
+  if (!isPlainObject(metadata)) throw badOption("metadata", metadata, "a plain object");
+  try {
+    return JSON.parse(JSON.stringify(metadata));
+  } catch (cause) {
+    throw new QuiverError("ERR_QUIVER_BAD_OPTION", "metadata can't be written as JSON", { cause });
+  }
+}
+
+/** A copy of tags; throws ERR_QUIVER_BAD_OPTION unless they are non-empty strings. */
+export function plainTags(tags: unknown): readonly string[] {
+  if (Array.isArray(tags) && tags.every((tag) => typeof tag === "string" && tag !== "")) return [...tags];
+  throw badOption("tags", tags, "an array of non-empty strings");
+}

@@ -1,0 +1,41 @@
+/** The public names of the package. */
+
+export { Cache, type CacheDescription } from "./cache/cache.ts";
+export type { CodecOption } from "./cache/codec-set.ts";
+export type { ComputeOptions } from "./cache/computing.ts";
+export type { CacheEventMap, EntryEvent, EvictEvent } from "./cache/events.ts";
+export type { EvictionReport } from "./cache/evictor.ts";
+export type { Selection } from "./cache/invalidate.ts";
+export type { ListOptions } from "./cache/listing.ts";
+export type { EntryInfo, GetOptions, Namespace, TouchOptions } from "./cache/namespace.ts";
+export type { CacheOptions, NamespaceOptions, Origin } from "./cache/options.ts";
+export type { CacheStatistics, CounterKeeper, Counters, Statistics } from "./cache/statistics.ts";
+export type { ByteRange, ByteStream } from "./cache/streams.ts";
+export type { VerifyOptions, VerifyReport } from "./cache/verify.ts";
+export type { Recipe, RecipeParameters, WarmOptions, WarmProgress, WarmReport } from "./cache/warm.ts";
+export type { SetOptions } from "./cache/writer.ts";
+export type { Codec, Compression, DecodeContext, EncodedValue, EncodeOptions } from "./codecs/codec.ts";
+export { loadFile, saveFile } from "./codecs/files.ts";
+export type { CandidateColumns, EvictionPolicy } from "./policy/eviction.ts";
+export type { EvictionOption } from "./policy/resolve.ts";
+export type { RouteRule } from "./routing/rules.ts";
+export {
+  isQuiverError,
+  QuiverError,
+  type QuiverErrorCode,
+  type QuiverErrorDetails,
+} from "./shared/errors.ts";
+export type { Logger } from "./shared/logger.ts";
+export type { Duration, Size } from "./shared/units.ts";
+export { MemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
+export { NullStore } from "./stores/null.ts";
+export type {
+  NamespaceSettings,
+  PathLease,
+  Store,
+  StoreCapabilities,
+  StoreNamespace,
+  Usage,
+} from "./stores/store.ts";
+export type { DType } from "./tensor/dtype.ts";
+export { Tensor, type TensorOptions } from "./tensor/tensor.ts";
