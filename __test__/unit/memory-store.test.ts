@@ -145,6 +145,36 @@ test("fewer versions by reconfiguration drop the oldest at once", async () => {
   expect(namespace.usage().bytes).toBe(7);
 });
 
+test("a value that has expired is not kept as a version", async () => {
+  let time = 1_800_000_000_000;
+  restoreClock = setClockForTests(() => time);
+  const namespace = await new MemoryStore().open("n", { versions: 3 });
+  await put(namespace, "k", 10, { expiresAt: time + 5 });
+  time += 5;
+  expect((await put(namespace, "k", 20)).version).toBe(1);
+  expect(await namespace.versions?.("k")).toEqual([]);
+  expect(namespace.usage().bytes).toBe(20);
+});
+
+test.each([
+  { allocated: 0, entries: 2500 },
+  { allocated: 2500 * 272, entries: 0 },
+])("scans over more than they need to remember find the lowest scores, for %j", async (goal) => {
+  const store = new MemoryStore();
+  const namespace = await store.open("n", {});
+  const count = 6000;
+  for (let index = 0; index < count; index++) {
+    const rank = (index * 3571) % count;
+    await put(namespace, `k${String(rank).padStart(4, "0")}`, 10, { expiresAt: 4e12 + rank });
+  }
+  using scan = await store.evictionScan({ goal });
+  for (let columns = await scan.next(500); columns; columns = await scan.next(500))
+    scan.offer(columns.expiresAt);
+  expect((await scan.evict(goal)).count).toBe(2500);
+  expect((await keys(namespace))[0]).toBe("k2500");
+  expect(namespace.usage().entries).toBe(3500);
+});
+
 test("a page has 1 to 10,000 entries", async () => {
   const namespace = await new MemoryStore().open("n", {});
   for (const limit of [0, -1, 1.5, 10_001, Number.NaN]) {

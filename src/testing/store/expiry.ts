@@ -79,6 +79,20 @@ export function expiry(suite: Suite): void {
       assert.deepEqual(await keysOf(namespace), ["replaced", "touched"]);
     });
 
+    suite.timedTest("expire removes what was shortened by a touch", async (bench) => {
+      const { namespace } = bench;
+      await put(namespace, "k", "value", { expiresAt: bench.now() + 9000 });
+      await put(namespace, "for ever", "value");
+      assert.equal(await namespace.expire(bench.now()), 0);
+      await namespace.touch("k", { expiresAt: bench.now() + 100 });
+      await namespace.touch("for ever", { expiresAt: bench.now() + 200 });
+      bench.advance(100);
+      assert.equal(await namespace.expire(bench.now()), 1);
+      bench.advance(100);
+      assert.equal(await namespace.expire(bench.now()), 1);
+      assert.equal(namespace.usage().entries, 0);
+    });
+
     suite.timedTest("an expired key can be set again", async (bench) => {
       const { namespace } = bench;
       await put(namespace, "k", "old", { expiresAt: bench.now() + 10, tags: ["t"] });
