@@ -1,0 +1,261 @@
+//! Files that other programs put under a namespace's folder: taken over as entries.
+//!
+//! A foreign file may be written in place at any moment, so it is never mapped: its bytes are copied, or its blocks
+//! shared where the file system can, into an object of our own. A file younger than two seconds, or one that
+//! changes while it is read, is left for later.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use quiver_io::{FileFacts, FsProbe};
+
+use crate::catalog::keys;
+use crate::catalog::lmdb::Read;
+use crate::catalog::record::{FileIdentity, Record};
+use crate::engine::Engine;
+use crate::error::{Code, Error, Result};
+use crate::index_json::{ForeignEntry, ForeignIndex};
+use crate::names;
+use crate::publisher::Commit;
+use crate::reader::Namespace;
+use crate::settings::Layout;
+use crate::store::Store;
+use crate::writer::{Adoption, NewFacts, Op, Reason};
+
+/// Age below which a file may still be being written, nanoseconds.
+const SETTLED_NS: i128 = 2_000_000_000;
+/// Extensions of values, with their codecs.
+const CODECS: [(&str, &str); 8] = [
+    ("npz", "npz"),
+    ("npy", "npy"),
+    ("json", "json"),
+    ("pt", "pt"),
+    ("dat", "bin"),
+    ("txt", "text"),
+    ("safetensors", "safetensors"),
+    ("arrow", "arrow"),
+];
+
+/// How the file under a readable name compares with the facts taken of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamedFile {
+    /// As it was, or not compared.
+    Same,
+    /// Another file, or changed.
+    Changed,
+    /// Gone.
+    Gone,
+}
+
+fn identity(facts: &FileFacts) -> FileIdentity {
+    FileIdentity { ino: facts.ino, size: facts.size, mtime_ns: facts.mtime_ns as i64 }
+}
+
+/// Compares; one system call. Only named namespaces have files that other programs write.
+pub fn named_file(engine: &Engine, probe: &FsProbe, namespace: &str, record: &Record) -> NamedFile {
+    let (Some(name), Some(known)) = (&record.name, record.named_file) else { return NamedFile::Same };
+    if !probe.hard_link {
+        // The readable name is a copy with an identity of its own.
+        return NamedFile::Same;
+    }
+    match engine.storage.facts(&engine.root.namespace(namespace).join(name)) {
+        Ok(facts) if identity(&facts) == known => NamedFile::Same,
+        Ok(_) => NamedFile::Changed,
+        Err(error) if error.kind() == quiver_io::ErrorKind::NotFound => NamedFile::Gone,
+        Err(_) => NamedFile::Same,
+    }
+}
+
+/// Takes over the file of one key, if there is one: whether there was.
+pub fn one(store: &Store, namespace: &Namespace, key: &[u8]) -> Result<bool> {
+    if namespace.record().settings.layout != Layout::Named || store.engine.read_only {
+        return Ok(false);
+    }
+    let Ok(text) = std::str::from_utf8(key) else { return Ok(false) };
+    let folder = store.engine.root.namespace(&namespace.name);
+    for (extension, codec) in CODECS {
+        let name = format!("{}.{extension}", names::stem(text, extension, false));
+        let path = folder.join(&name);
+        let Ok(facts) = store.engine.storage.facts(&path) else { continue };
+        if facts.is_file {
+            return file(store, namespace, key, &name, extension, codec, None).map(|taken| taken == Taken::Yes);
+        }
+    }
+    Ok(false)
+}
+
+/// Takes over every foreign file of a namespace, and notices those that are gone. How many were taken over.
+pub fn all(store: &Store, namespace: &Namespace) -> Result<u64> {
+    if namespace.record().settings.layout != Layout::Named || store.engine.read_only {
+        return Ok(0);
+    }
+    let folder = store.engine.root.namespace(&namespace.name);
+    let index_path = folder.join("index.json");
+    let index = ForeignIndex::read(&index_path).unwrap_or_default();
+    let indexed = store.engine.storage.facts(&index_path).map_or(0, |facts| facts.mtime_ns);
+    let mut adopted = 0;
+    let Ok(listed) = store.engine.storage.list(&folder) else { return Ok(0) };
+    for entry in listed {
+        let Ok(name) = entry.name.into_string() else { continue };
+        let Some((stem, extension)) = name.rsplit_once('.') else { continue };
+        if entry.is_dir || name.starts_with('.') || name == "index.json" || name.ends_with(".meta.json") {
+            continue;
+        }
+        let Some((_, codec)) = CODECS.iter().find(|(known, _)| *known == extension) else { continue };
+        let Some(key) = key_of(store, namespace, &name, stem, extension, &index)? else { continue };
+        // An index that is older than the file tells of the file before.
+        let changed = store.engine.storage.facts(&folder.join(&name)).map_or(0, |facts| facts.mtime_ns);
+        let known = index.entries.get(&key).filter(|_| changed <= indexed);
+        if file(store, namespace, key.as_bytes(), &name, extension, codec, known)? == Taken::Yes {
+            adopted += 1;
+        }
+    }
+    forget_gone(store, namespace)?;
+    Ok(adopted)
+}
+
+/// Which key a file belongs to: the one that holds the name, the one its writer's index gives, or its stem.
+fn key_of(
+    store: &Store,
+    namespace: &Namespace,
+    name: &str,
+    stem: &str,
+    extension: &str,
+    index: &ForeignIndex,
+) -> Result<Option<String>> {
+    let catalog = store.engine.catalog()?;
+    let txn = catalog.env.read()?;
+    let (id, _) = namespace.current(&store.engine, &catalog, &txn)?;
+    if let Some(entry) = txn.get(catalog.db.names, &keys::name_key(id, &names::folded(name)))? {
+        let long = txn.get(catalog.db.entries, entry)?.and_then(Record::decode).and_then(|record| record.long_key);
+        let key = long.unwrap_or_else(|| keys::user_key(entry).to_vec());
+        return Ok(String::from_utf8(key).ok());
+    }
+    if index.entries.contains_key(stem) {
+        return Ok(Some(stem.to_owned()));
+    }
+    Ok(names::key_of_foreign(stem, extension))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Taken {
+    Yes,
+    Known,
+    NotYet,
+}
+
+fn file(
+    store: &Store,
+    namespace: &Namespace,
+    key: &[u8],
+    name: &str,
+    extension: &str,
+    codec: &str,
+    known: Option<&ForeignEntry>,
+) -> Result<Taken> {
+    let engine = &store.engine;
+    let path = engine.root.namespace(&namespace.name).join(name);
+    let Ok(before) = engine.storage.facts(&path) else { return Ok(Taken::NotYet) };
+    if !before.is_file {
+        return Ok(Taken::NotYet);
+    }
+    {
+        let mut scratch = Vec::new();
+        if let Some(found) = crate::reader::lookup(engine, namespace, key, &mut scratch)?
+            && found.record.name.as_deref() == Some(name)
+            && found.record.named_file == Some(identity(&before))
+        {
+            return Ok(Taken::Known);
+        }
+    }
+    if i128::from(engine.now()) * 1_000_000 - before.mtime_ns < SETTLED_NS {
+        return Ok(Taken::NotYet);
+    }
+    let writer = store.object_writer(&namespace.name, key)?;
+    if let Err(error) = copy_into(&path, &writer) {
+        writer.abort();
+        return Err(error);
+    }
+    let after = engine.storage.facts(&path);
+    if after.ok().map(|facts| identity(&facts)) != Some(identity(&before)) {
+        writer.abort();
+        return Ok(Taken::NotYet);
+    }
+    let metadata = std::fs::read_to_string(path.with_file_name(format!(
+        "{}.meta.json",
+        name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+    )))
+    .ok()
+    .filter(|text| serde_json::from_str::<serde_json::Value>(text).is_ok_and(|value| value.is_object()));
+    let made = (before.mtime_ns / 1_000_000) as u64;
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    writer.commit(Commit {
+        namespace: namespace.name.clone(),
+        key: key.to_vec(),
+        facts: NewFacts {
+            codec: codec.to_owned(),
+            extension: extension.to_owned(),
+            metadata,
+            expires: known.and_then(|entry| entry.expires),
+            pinned: known.is_some_and(|entry| entry.pinned),
+            priority: known.map_or(0, |entry| entry.priority),
+            tags: known.map(|entry| entry.tags.clone()).unwrap_or_default(),
+            tensor: None,
+        },
+        fence: None,
+        adoption: Some(Adoption {
+            name: name.to_owned(),
+            named_file: identity(&before),
+            created: known.and_then(|entry| entry.created).unwrap_or(made),
+            usage: known.map(|entry| (entry.last_accessed.unwrap_or(made), entry.access_count)),
+            checksum: known.and_then(|entry| entry.checksum),
+        }),
+        done: Box::new(move |result| drop(sender.send(result))),
+    });
+    receiver.recv().unwrap_or_else(|_| Err(Error::new(Code::Internal, "an adoption gave no answer")))?;
+    Ok(Taken::Yes)
+}
+
+fn copy_into(path: &Path, writer: &std::sync::Arc<crate::publisher::ObjectWriter>) -> Result<()> {
+    let mut file = File::open(path).map_err(|error| Error::os("adopting", path, &error))?;
+    loop {
+        let mut piece = Vec::with_capacity(1 << 20);
+        let read = file
+            .by_ref()
+            .take(1 << 20)
+            .read_to_end(&mut piece)
+            .map_err(|error| Error::os("adopting", path, &error))?;
+        if read == 0 {
+            return Ok(());
+        }
+        if !writer.write(piece)? {
+            writer.wait_for_room()?;
+        }
+    }
+}
+
+/// Entries whose readable file somebody removed.
+fn forget_gone(store: &Store, namespace: &Namespace) -> Result<()> {
+    let mut victims = Vec::new();
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = store.list(namespace, b"", after.as_deref(), 1_000)?;
+        for (key, record) in &page.entries {
+            if store.named_file(namespace, record) == NamedFile::Gone {
+                let catalog = store.engine.catalog()?;
+                let txn = catalog.env.read()?;
+                let (id, _) = namespace.current(&store.engine, &catalog, &txn)?;
+                victims.push(crate::writer::Victim { entry: keys::entry_key(id, key), stamp: record.stamp });
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    if !victims.is_empty() {
+        store.writer()?.call(Op::Remove { victims, reason: Reason::Vanished })?;
+    }
+    Ok(())
+}

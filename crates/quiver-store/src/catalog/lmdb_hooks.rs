@@ -1,0 +1,131 @@
+//! The system calls that liblmdb makes under other names (see `.cargo/config.toml`).
+//!
+//! * **Process id.** LMDB registers readers by pid, as an fcntl lock on the byte at that offset. Containers that
+//!   share a volume have equal pids; a second one could not register, and a dead one would look alive. So each
+//!   process takes a random 31-bit id instead, which the byte lock proves to be its own.
+//! * **Writes and syncs** pass through a recorder, so that tests can replay every state that a power cut may
+//!   leave. Outside tests the recorder is one relaxed load.
+
+#![allow(unsafe_code)]
+
+use std::sync::Mutex;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// One recorded effect on a file, in the order in which LMDB asked for it.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Bytes written at an offset.
+    Write {
+        /// Byte offset in the data file.
+        offset: u64,
+        /// What was written.
+        bytes: Vec<u8>,
+        /// The file was opened for synchronous writes: durable once written, as LMDB's meta pages are.
+        durable: bool,
+    },
+    /// Everything written so far is durable.
+    Sync,
+}
+
+static RECORDING: AtomicBool = AtomicBool::new(false);
+static RECORDER: Mutex<Vec<Effect>> = Mutex::new(Vec::new());
+static PROCESS: OnceLock<i32> = OnceLock::new();
+
+/// Starts recording what LMDB writes in this process; for tests.
+pub fn start_recording() {
+    if let Ok(mut effects) = RECORDER.lock() {
+        effects.clear();
+    }
+    RECORDING.store(true, Ordering::SeqCst);
+}
+
+/// Stops recording and hands over the effects.
+pub fn stop_recording() -> Vec<Effect> {
+    RECORDING.store(false, Ordering::SeqCst);
+    RECORDER.lock().map(|mut effects| std::mem::take(&mut *effects)).unwrap_or_default()
+}
+
+/// Whether liblmdb was compiled against these hooks and has asked for the process id.
+pub fn active() -> bool {
+    PROCESS.get().is_some()
+}
+
+fn record(effect: impl FnOnce() -> Effect) {
+    if RECORDING.load(Ordering::Relaxed)
+        && let Ok(mut effects) = RECORDER.lock()
+    {
+        effects.push(effect());
+    }
+}
+
+fn is_synchronous(fd: libc::c_int) -> bool {
+    // SAFETY: F_GETFL reads the flags of a descriptor that LMDB holds open; no memory is passed.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    flags != -1 && flags & libc::O_DSYNC != 0
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn quiver_lmdb_getpid() -> libc::pid_t {
+    *PROCESS.get_or_init(|| {
+        // Zero marks a free reader slot, and offset 0 of the lock file is LMDB's own.
+        (quiver_io::random_u64() as i32 & 0x7fff_ffff).max(2)
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn quiver_lmdb_pwrite(
+    fd: libc::c_int,
+    buffer: *const libc::c_void,
+    count: libc::size_t,
+    offset: libc::off_t,
+) -> libc::ssize_t {
+    // SAFETY: the arguments are LMDB's own, passed on unchanged.
+    let written = unsafe { libc::pwrite(fd, buffer, count, offset) };
+    if written > 0 {
+        record(|| Effect::Write {
+            offset: offset as u64,
+            // SAFETY: LMDB passed `count` readable bytes, of which `written` were taken.
+            bytes: unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), written as usize) }.to_vec(),
+            durable: is_synchronous(fd),
+        });
+    }
+    written
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn quiver_lmdb_pwritev(
+    fd: libc::c_int,
+    pieces: *const libc::iovec,
+    count: libc::c_int,
+    offset: libc::off_t,
+) -> libc::ssize_t {
+    // SAFETY: the arguments are LMDB's own, passed on unchanged.
+    let written = unsafe { libc::pwritev(fd, pieces, count, offset) };
+    if written > 0 {
+        record(|| {
+            // SAFETY: LMDB passed `count` iovecs, each naming readable bytes.
+            let pieces = unsafe { std::slice::from_raw_parts(pieces, count as usize) };
+            let mut bytes = Vec::with_capacity(written as usize);
+            for piece in pieces {
+                // SAFETY: as above.
+                bytes.extend_from_slice(unsafe {
+                    std::slice::from_raw_parts(piece.iov_base.cast::<u8>(), piece.iov_len)
+                });
+            }
+            bytes.truncate(written as usize);
+            Effect::Write { offset: offset as u64, bytes, durable: is_synchronous(fd) }
+        });
+    }
+    written
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn quiver_lmdb_fdatasync(fd: libc::c_int) -> libc::c_int {
+    // SAFETY: the descriptor is LMDB's own.
+    let result = unsafe { libc::fdatasync(fd) };
+    if result == 0 {
+        record(|| Effect::Sync);
+    }
+    result
+}

@@ -1,0 +1,332 @@
+//! The catalog: facts, small values, queues and totals in one LMDB environment, shared by all processes.
+//!
+//! | database | key | value |
+//! |---|---|---|
+//! | meta | name | counters of the catalog itself |
+//! | namespaces | name | `NamespaceRecord` as JSON |
+//! | entries | namespace id, key | `Record` |
+//! | values | content id, part | up to 4,080 bytes of an inline value |
+//! | expiry | expires, content id | entry key |
+//! | tags | hash of tag, namespace id, content id | entry key |
+//! | versions | entry key, number | `Record` of a replaced value |
+//! | names | namespace id, hash of the folded file name | entry key |
+//! | totals | namespace id | `Totals` |
+//! | counters | namespace name | `Counters` |
+//! | slots | slot number | empty: free for reuse |
+//! | dropped | namespace id | empty: rows wait for deletion |
+
+pub mod keys;
+pub mod lmdb;
+pub mod lmdb_hooks;
+pub mod precheck;
+pub mod record;
+pub mod values;
+pub mod walk;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::settings::NamespaceSettings;
+use keys::NamespaceId;
+use lmdb::{Database, Env, EnvOptions, Read, WriteTxn};
+
+/// Handles of the databases.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs, reason = "the table above describes each")]
+pub struct Databases {
+    pub meta: Database,
+    pub namespaces: Database,
+    pub entries: Database,
+    pub values: Database,
+    pub expiry: Database,
+    pub tags: Database,
+    pub versions: Database,
+    pub names: Database,
+    pub totals: Database,
+    pub counters: Database,
+    pub slots: Database,
+    pub dropped: Database,
+}
+
+const NAMES: [&std::ffi::CStr; 12] = [
+    c"meta", c"namespaces", c"entries", c"values", c"expiry", c"tags", c"versions", c"names", c"totals",
+    c"counters", c"slots", c"dropped",
+];
+
+impl Databases {
+    fn from_handles(h: [Database; 12]) -> Self {
+        let [meta, namespaces, entries, values, expiry, tags, versions, names, totals, counters, slots, dropped] =
+            h;
+        Self {
+            meta,
+            namespaces,
+            entries,
+            values,
+            expiry,
+            tags,
+            versions,
+            names,
+            totals,
+            counters,
+            slots,
+            dropped,
+        }
+    }
+
+    /// All of them, for page counts.
+    pub fn all(&self) -> [Database; 12] {
+        [
+            self.meta,
+            self.namespaces,
+            self.entries,
+            self.values,
+            self.expiry,
+            self.tags,
+            self.versions,
+            self.names,
+            self.totals,
+            self.counters,
+            self.slots,
+            self.dropped,
+        ]
+    }
+}
+
+/// A namespace as recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamespaceRecord {
+    /// Number of the present content.
+    pub id: NamespaceId,
+    /// Word of the stamp table that holds the epoch.
+    pub slot: u32,
+    /// Stamp of the write that last cleared or reconfigured the namespace.
+    pub epoch: u32,
+    /// When it was made, ms.
+    pub created: u64,
+    /// Its settings.
+    pub settings: NamespaceSettings,
+}
+
+/// Sums over the entries of a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Entries, expired ones that nobody swept yet included.
+    pub entries: u64,
+    /// Bytes of their values.
+    pub bytes: u64,
+    /// Bytes they take on disk, kept versions included.
+    pub allocated: u64,
+}
+
+impl Totals {
+    fn encode(self) -> [u8; 24] {
+        let mut out = [0; 24];
+        out[..8].copy_from_slice(&self.entries.to_le_bytes());
+        out[8..16].copy_from_slice(&self.bytes.to_le_bytes());
+        out[16..].copy_from_slice(&self.allocated.to_le_bytes());
+        out
+    }
+
+    /// Reads what `put_totals` wrote.
+    pub fn decode(bytes: &[u8]) -> Self {
+        let word = |at: usize| {
+            bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
+        };
+        Self { entries: word(0), bytes: word(8), allocated: word(16) }
+    }
+
+    /// The sum of two.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            entries: self.entries + other.entries,
+            bytes: self.bytes + other.bytes,
+            allocated: self.allocated + other.allocated,
+        }
+    }
+}
+
+/// How often what happened in a namespace, over all processes since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counters {
+    /// Values served.
+    pub hits: u64,
+    /// Lookups that found nothing.
+    pub misses: u64,
+    /// Values written.
+    pub sets: u64,
+    /// Values deleted by request.
+    pub deletes: u64,
+    /// Values evicted.
+    pub evictions: u64,
+    /// Values that ran out.
+    pub expired: u64,
+}
+
+impl Counters {
+    const WORDS: usize = 6;
+
+    fn words(self) -> [u64; Self::WORDS] {
+        [self.hits, self.misses, self.sets, self.deletes, self.evictions, self.expired]
+    }
+
+    fn encode(self) -> Vec<u8> {
+        self.words().iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    fn decode(bytes: &[u8]) -> Self {
+        let word = |i: usize| {
+            bytes.get(i * 8..i * 8 + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
+        };
+        Self {
+            hits: word(0),
+            misses: word(1),
+            sets: word(2),
+            deletes: word(3),
+            evictions: word(4),
+            expired: word(5),
+        }
+    }
+
+    /// The sum of two.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            hits: self.hits + other.hits,
+            misses: self.misses + other.misses,
+            sets: self.sets + other.sets,
+            deletes: self.deletes + other.deletes,
+            evictions: self.evictions + other.evictions,
+            expired: self.expired + other.expired,
+        }
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_zero(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// The open catalog.
+#[derive(Debug)]
+pub struct Catalog {
+    /// The environment.
+    pub env: Env,
+    /// Its databases.
+    pub db: Databases,
+}
+
+impl Catalog {
+    /// Opens or makes the catalog in `folder`. The caller holds the write lock of the root while databases may
+    /// have to be made.
+    pub fn open(folder: &Path, options: &EnvOptions) -> Result<Self> {
+        let env = Env::open(folder, options)?;
+        let mut handles = Vec::with_capacity(NAMES.len());
+        if options.read_only {
+            let txn = env.read()?;
+            for name in NAMES {
+                let handle = txn.open(name)?.ok_or_else(|| {
+                    crate::error::Error::new(crate::error::Code::Corrupt, "the catalog lacks a database")
+                        .at(folder)
+                })?;
+                handles.push(handle);
+            }
+            txn.commit()?;
+        } else {
+            let mut txn = env.write()?;
+            for name in NAMES {
+                handles.push(txn.create(name)?);
+            }
+            txn.commit()?;
+        }
+        let handles: [Database; 12] = handles.try_into().map_err(|_| {
+            crate::error::Error::new(crate::error::Code::Internal, "a database handle is missing")
+        })?;
+        Ok(Self { env, db: Databases::from_handles(handles) })
+    }
+
+    /// A namespace as recorded.
+    pub fn namespace(&self, txn: &impl Read, name: &str) -> Result<Option<NamespaceRecord>> {
+        let Some(bytes) = txn.get(self.db.namespaces, name.as_bytes())? else { return Ok(None) };
+        serde_json::from_slice(bytes).map(Some).map_err(|error| {
+            crate::error::Error::new(
+                crate::error::Code::Corrupt,
+                format!("the record of namespace {name:?} is unreadable: {error}"),
+            )
+        })
+    }
+
+    /// Every namespace, in order of their names.
+    pub fn namespaces(&self, txn: &impl Read) -> Result<Vec<(String, NamespaceRecord)>> {
+        let mut out = Vec::new();
+        let mut cursor = txn.cursor(self.db.namespaces)?;
+        while let Some((name, bytes)) = cursor.next()? {
+            let name = String::from_utf8_lossy(name).into_owned();
+            if let Ok(record) = serde_json::from_slice(bytes) {
+                out.push((name, record));
+            }
+        }
+        Ok(out)
+    }
+
+    /// Records a namespace.
+    pub fn put_namespace(&self, txn: &mut WriteTxn<'_>, name: &str, record: &NamespaceRecord) -> Result<()> {
+        let bytes = serde_json::to_vec(record).map_err(|error| {
+            crate::error::Error::new(crate::error::Code::Internal, format!("settings don't encode: {error}"))
+        })?;
+        Ok(txn.put(self.db.namespaces, name.as_bytes(), &bytes)?)
+    }
+
+    /// Sums over a namespace's entries.
+    pub fn totals(&self, txn: &impl Read, id: NamespaceId) -> Result<Totals> {
+        Ok(txn.get(self.db.totals, &id.to_be_bytes())?.map(Totals::decode).unwrap_or_default())
+    }
+
+    /// Sums over all namespaces, those that wait for deletion included: their bytes are on disk still.
+    pub fn all_totals(&self, txn: &impl Read) -> Result<Totals> {
+        let mut sum = Totals::default();
+        let mut cursor = txn.cursor(self.db.totals)?;
+        while let Some((_, bytes)) = cursor.next()? {
+            sum = sum.plus(Totals::decode(bytes));
+        }
+        Ok(sum)
+    }
+
+    /// Records the sums of a namespace.
+    pub fn put_totals(&self, txn: &mut WriteTxn<'_>, id: NamespaceId, totals: Totals) -> Result<()> {
+        Ok(txn.put(self.db.totals, &id.to_be_bytes(), &totals.encode())?)
+    }
+
+    /// Counters of a namespace.
+    pub fn counters(&self, txn: &impl Read, name: &str) -> Result<Counters> {
+        Ok(txn.get(self.db.counters, name.as_bytes())?.map(Counters::decode).unwrap_or_default())
+    }
+
+    /// Adds to the counters of a namespace.
+    pub fn add_counters(&self, txn: &mut WriteTxn<'_>, name: &str, more: Counters) -> Result<()> {
+        let sum = self.counters(txn, name)?.plus(more);
+        Ok(txn.put(self.db.counters, name.as_bytes(), &sum.encode())?)
+    }
+
+    /// A number in `meta`.
+    pub fn number(&self, txn: &impl Read, name: &str) -> Result<Option<u64>> {
+        Ok(txn.get(self.db.meta, name.as_bytes())?.and_then(|b| b.try_into().ok()).map(u64::from_le_bytes))
+    }
+
+    /// Sets a number in `meta`.
+    pub fn put_number(&self, txn: &mut WriteTxn<'_>, name: &str, value: u64) -> Result<()> {
+        Ok(txn.put(self.db.meta, name.as_bytes(), &value.to_le_bytes())?)
+    }
+
+    /// Bytes of the pages in use, free ones left out.
+    pub fn used_bytes(&self, txn: &impl Read) -> Result<u64> {
+        let mut pages = 2;
+        for database in self.db.all() {
+            pages += txn.stat(database)?.pages;
+        }
+        Ok(pages * self.env.page_size())
+    }
+}

@@ -1,0 +1,357 @@
+//! One entry's facts as bytes. A fixed head, then fields by tag and length:
+//!
+//! ```text
+//! u8 version = 1 | u8 flags | i32 priority | u32 stamp | u32 slot | u64 content id | u64 size | u64 allocated
+//! u64 created ms | u64 expires ms (max = never) | { u8 tag | u32 length | bytes }*
+//! ```
+//! All little-endian. Unknown tags are kept as they are, so that an older writer loses nothing of a newer one's;
+//! an unknown version makes the record unreadable, which is a miss and never a deletion.
+
+const VERSION: u8 = 1;
+const HEAD: usize = 2 + 4 + 4 + 4 + 8 * 5;
+
+/// No expiry.
+pub const NEVER: u64 = u64::MAX;
+
+/// A set of yes-or-no facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// Never evicted.
+    pub const PINNED: u8 = 1;
+    /// The value is in the catalog, not in a file.
+    pub const INLINE: u8 = 2;
+    /// Taken over from a file that somebody else wrote.
+    pub const ADOPTED: u8 = 4;
+
+    /// Whether a flag is set.
+    pub fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+    /// Sets or clears a flag.
+    pub fn set(&mut self, flag: u8, on: bool) {
+        if on {
+            self.0 |= flag;
+        } else {
+            self.0 &= !flag;
+        }
+    }
+}
+
+mod tag {
+    pub const CODEC: u8 = 1;
+    pub const EXTENSION: u8 = 2;
+    pub const KEY: u8 = 3;
+    pub const NAME: u8 = 4;
+    pub const SHA256: u8 = 5;
+    pub const SUM128: u8 = 6;
+    pub const TENSOR: u8 = 7;
+    pub const METADATA: u8 = 8;
+    pub const TAGS: u8 = 9;
+    pub const NAMED_FILE: u8 = 10;
+    pub const VERSION_NUMBER: u8 = 11;
+    pub const SEED_ACCESS: u8 = 12;
+    pub const SUMS: u8 = 13;
+}
+
+/// Identity of the file under the readable name, as it was when its facts were taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileIdentity {
+    /// Inode number.
+    pub ino: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Modification time in nanoseconds.
+    pub mtime_ns: i64,
+}
+
+/// One entry's facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Yes-or-no facts.
+    pub flags: Flags,
+    /// Lower leaves first.
+    pub priority: i32,
+    /// Number of the write that made this record, low 32 bits.
+    pub stamp: u32,
+    /// Word of the stamp table.
+    pub slot: u32,
+    /// Names the value's bytes, never reused.
+    pub content: u64,
+    /// Bytes of the stored value.
+    pub size: u64,
+    /// Bytes that the value takes on disk.
+    pub allocated: u64,
+    /// Wall-clock milliseconds.
+    pub created: u64,
+    /// Wall-clock milliseconds or `NEVER`.
+    pub expires: u64,
+    /// Codec name.
+    pub codec: String,
+    /// File extension without dot.
+    pub extension: String,
+    /// The whole key, where it is too long to be the catalog's key.
+    pub long_key: Option<Vec<u8>>,
+    /// File name under the namespace's folder, where there is one.
+    pub name: Option<String>,
+    /// Digest of the stored bytes.
+    pub sha256: Option<[u8; 32]>,
+    /// xxh3-128 of an inline value.
+    pub sum128: Option<u128>,
+    /// Dtype and shape as JSON, for values that are one tensor.
+    pub tensor: Option<String>,
+    /// The user's metadata as JSON.
+    pub metadata: Option<String>,
+    /// The user's tags.
+    pub tags: Vec<String>,
+    /// The file under `name`.
+    pub named_file: Option<FileIdentity>,
+    /// Number among the key's values.
+    pub number: u32,
+    /// Last access (ms) and count taken over with an adopted entry, before this cache counted.
+    pub seed_access: Option<(u64, u64)>,
+    /// xxh3-64 of each 64 KiB of a file value, while they are few; of larger ones they are in a file.
+    pub sums: Vec<u64>,
+    /// Fields of later versions.
+    pub unknown: Vec<(u8, Vec<u8>)>,
+}
+
+impl Record {
+    /// A record with every optional fact absent.
+    pub fn new(codec: &str, extension: &str) -> Self {
+        Self {
+            flags: Flags::default(),
+            priority: 0,
+            stamp: 0,
+            slot: u32::MAX,
+            content: 0,
+            size: 0,
+            allocated: 0,
+            created: 0,
+            expires: NEVER,
+            codec: codec.into(),
+            extension: extension.into(),
+            long_key: None,
+            name: None,
+            sha256: None,
+            sum128: None,
+            tensor: None,
+            metadata: None,
+            tags: Vec::new(),
+            named_file: None,
+            number: 1,
+            seed_access: None,
+            sums: Vec::new(),
+            unknown: Vec::new(),
+        }
+    }
+
+    /// Whether the value lies in the catalog.
+    pub fn is_inline(&self) -> bool {
+        self.flags.has(Flags::INLINE)
+    }
+
+    /// Whether the entry is expired at `now`. An entry from more than a minute in the future counts as expired:
+    /// the clock was wrong when it was made, so its age is unknown.
+    pub fn is_expired(&self, now: u64) -> bool {
+        self.expires != NEVER && (now >= self.expires || now.saturating_add(60_000) < self.created)
+    }
+
+    /// The record as bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEAD + 128);
+        out.push(VERSION);
+        out.push(self.flags.0);
+        out.extend_from_slice(&self.priority.to_le_bytes());
+        out.extend_from_slice(&self.stamp.to_le_bytes());
+        out.extend_from_slice(&self.slot.to_le_bytes());
+        for word in [self.content, self.size, self.allocated, self.created, self.expires] {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        let mut field = |tag: u8, bytes: &[u8]| {
+            out.push(tag);
+            out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+            out.extend_from_slice(bytes);
+        };
+        field(tag::CODEC, self.codec.as_bytes());
+        field(tag::EXTENSION, self.extension.as_bytes());
+        if let Some(key) = &self.long_key {
+            field(tag::KEY, key);
+        }
+        if let Some(name) = &self.name {
+            field(tag::NAME, name.as_bytes());
+        }
+        if let Some(digest) = &self.sha256 {
+            field(tag::SHA256, digest);
+        }
+        if let Some(sum) = self.sum128 {
+            field(tag::SUM128, &sum.to_le_bytes());
+        }
+        if let Some(tensor) = &self.tensor {
+            field(tag::TENSOR, tensor.as_bytes());
+        }
+        if let Some(metadata) = &self.metadata {
+            field(tag::METADATA, metadata.as_bytes());
+        }
+        for text in &self.tags {
+            field(tag::TAGS, text.as_bytes());
+        }
+        if let Some(file) = self.named_file {
+            let mut bytes = [0; 24];
+            bytes[..8].copy_from_slice(&file.ino.to_le_bytes());
+            bytes[8..16].copy_from_slice(&file.size.to_le_bytes());
+            bytes[16..].copy_from_slice(&file.mtime_ns.to_le_bytes());
+            field(tag::NAMED_FILE, &bytes);
+        }
+        if self.number != 1 {
+            field(tag::VERSION_NUMBER, &self.number.to_le_bytes());
+        }
+        if let Some((time, count)) = self.seed_access {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&time.to_le_bytes());
+            bytes[8..].copy_from_slice(&count.to_le_bytes());
+            field(tag::SEED_ACCESS, &bytes);
+        }
+        if !self.sums.is_empty() {
+            let bytes: Vec<u8> = self.sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+            field(tag::SUMS, &bytes);
+        }
+        for (tag, bytes) in &self.unknown {
+            field(*tag, bytes);
+        }
+        out
+    }
+
+    /// Reads a record; `None` for bytes that are none of this or an earlier version.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let head = bytes.get(..HEAD)?;
+        if head[0] != VERSION {
+            return None;
+        }
+        let mut record = Self::new("", "");
+        record.flags = Flags(head[1]);
+        record.priority = i32::from_le_bytes(array(head, 2)?);
+        record.stamp = u32::from_le_bytes(array(head, 6)?);
+        record.slot = u32::from_le_bytes(array(head, 10)?);
+        record.content = u64::from_le_bytes(array(head, 14)?);
+        record.size = u64::from_le_bytes(array(head, 22)?);
+        record.allocated = u64::from_le_bytes(array(head, 30)?);
+        record.created = u64::from_le_bytes(array(head, 38)?);
+        record.expires = u64::from_le_bytes(array(head, 46)?);
+        let mut rest = &bytes[HEAD..];
+        while !rest.is_empty() {
+            let length = u32::from_le_bytes(array(rest, 1)?) as usize;
+            let value = rest.get(5..5usize.checked_add(length)?)?;
+            record.field(rest[0], value)?;
+            rest = &rest[5 + length..];
+        }
+        Some(record)
+    }
+
+    fn field(&mut self, tag: u8, value: &[u8]) -> Option<()> {
+        let text = || String::from_utf8(value.to_vec()).ok();
+        match tag {
+            tag::CODEC => self.codec = text()?,
+            tag::EXTENSION => self.extension = text()?,
+            tag::KEY => self.long_key = Some(value.to_vec()),
+            tag::NAME => self.name = Some(text()?),
+            tag::SHA256 => self.sha256 = Some(value.try_into().ok()?),
+            tag::SUM128 => self.sum128 = Some(u128::from_le_bytes(value.try_into().ok()?)),
+            tag::TENSOR => self.tensor = Some(text()?),
+            tag::METADATA => self.metadata = Some(text()?),
+            tag::TAGS => self.tags.push(text()?),
+            tag::NAMED_FILE => {
+                self.named_file = Some(FileIdentity {
+                    ino: u64::from_le_bytes(array(value, 0)?),
+                    size: u64::from_le_bytes(array(value, 8)?),
+                    mtime_ns: i64::from_le_bytes(array(value, 16)?),
+                });
+            }
+            tag::VERSION_NUMBER => self.number = u32::from_le_bytes(array(value, 0)?),
+            tag::SEED_ACCESS => {
+                self.seed_access =
+                    Some((u64::from_le_bytes(array(value, 0)?), u64::from_le_bytes(array(value, 8)?)));
+            }
+            tag::SUMS => {
+                let (words, rest) = value.as_chunks::<8>();
+                if !rest.is_empty() {
+                    return None;
+                }
+                self.sums = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+            }
+            other => self.unknown.push((other, value.to_vec())),
+        }
+        Some(())
+    }
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn full() -> Record {
+        let mut record = Record::new("npz", "npz");
+        record.flags.set(Flags::PINNED, true);
+        record.priority = -7;
+        record.stamp = 0xfeed_beef;
+        record.slot = 12;
+        record.content = u64::MAX - 3;
+        record.size = 1 << 40;
+        record.created = 1_763_000_000_000;
+        record.expires = 1_763_000_001_000;
+        record.long_key = Some(vec![7; 900]);
+        record.name = Some("kernel_1.5.npz".into());
+        record.sha256 = Some([9; 32]);
+        record.sum128 = Some(u128::MAX / 3);
+        record.tensor = Some(r#"{"dtype":"float64","shape":[3]}"#.into());
+        record.metadata = Some(r#"{"a":1}"#.into());
+        record.tags = vec!["x".into(), "ü".into()];
+        record.named_file = Some(FileIdentity { ino: 4, size: 5, mtime_ns: -6 });
+        record.number = 3;
+        record.seed_access = Some((1, 2));
+        record.sums = vec![1, u64::MAX];
+        record.unknown = vec![(200, vec![1, 2, 3])];
+        record
+    }
+
+    #[test]
+    fn every_fact_survives() {
+        assert_eq!(Record::decode(&full().encode()), Some(full()));
+    }
+
+    #[test]
+    fn a_later_version_is_unreadable_and_every_cut_is_noticed() {
+        let mut bytes = full().encode();
+        for length in 0..HEAD {
+            assert_eq!(Record::decode(&bytes[..length]), None);
+        }
+        assert_eq!(Record::decode(&bytes[..bytes.len() - 1]), None);
+        bytes[0] = VERSION + 1;
+        assert_eq!(Record::decode(&bytes), None);
+    }
+
+    #[test]
+    fn entries_from_the_future_count_as_expired() {
+        let record = full();
+        assert!(!record.is_expired(record.created));
+        assert!(record.is_expired(record.expires));
+        assert!(record.is_expired(record.created - 60_001));
+        assert!(!record.is_expired(record.created - 60_000));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            if let Some(record) = Record::decode(&bytes) {
+                prop_assert_eq!(Record::decode(&record.encode()), Some(record));
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Values inside the catalog, in parts that fill one page each.
+//!
+//! LMDB gives a node beyond 2,038 bytes a run of pages of its own, and runs of several pages must be contiguous:
+//! with values of mixed sizes coming and going, every allocation then searches the free list and the file grows
+//! without end. In parts of exactly one page there are no runs to find, and any freed page fits any value.
+
+use super::Databases;
+use super::keys::value_key;
+use super::lmdb::{Read, WriteTxn};
+use crate::error::{Code, Error, Result};
+
+/// Bytes of a part: a page without its header.
+pub const PART: usize = 4_080;
+
+/// The largest value that is kept inline.
+pub const INLINE_LIMIT: usize = 16 * 1024;
+
+/// Writes a value under its content id.
+pub fn put(txn: &mut WriteTxn<'_>, db: &Databases, content: u64, value: &[u8]) -> Result<()> {
+    for (part, bytes) in value.chunks(PART).enumerate() {
+        txn.put(db.values, &value_key(content, part as u16), bytes)?;
+    }
+    Ok(())
+}
+
+/// Reads a value of `size` bytes into `out`, which is cleared first.
+pub fn get(txn: &impl Read, db: &Databases, content: u64, size: u64, out: &mut Vec<u8>) -> Result<()> {
+    out.clear();
+    let missing = || Error::new(Code::Corrupt, "a packed value is not in the catalog");
+    if size > INLINE_LIMIT.max(64 * 1024) as u64 {
+        return Err(Error::new(Code::Corrupt, format!("a packed value claims {size} bytes")));
+    }
+    let size = size as usize;
+    if size <= PART {
+        if size > 0 {
+            out.extend_from_slice(txn.get(db.values, &value_key(content, 0))?.ok_or_else(missing)?);
+        }
+    } else {
+        let mut cursor = txn.cursor(db.values)?;
+        let mut pair = cursor.seek(&value_key(content, 0))?;
+        while out.len() < size {
+            let (key, bytes) = pair.ok_or_else(missing)?;
+            if key.get(..8) != Some(&content.to_be_bytes()[..]) {
+                return Err(missing());
+            }
+            out.extend_from_slice(bytes);
+            pair = cursor.next()?;
+        }
+    }
+    if out.len() == size { Ok(()) } else { Err(missing()) }
+}
+
+/// Removes a value of `size` bytes.
+pub fn delete(txn: &mut WriteTxn<'_>, db: &Databases, content: u64, size: u64) -> Result<()> {
+    for part in 0..(size as usize).div_ceil(PART) {
+        txn.delete(db.values, &value_key(content, part as u16))?;
+    }
+    Ok(())
+}
+
+/// What a value of `size` bytes takes on disk: whole pages, its share of the tree above them, and its facts.
+pub fn allocated(size: u64) -> u64 {
+    let pages = if size <= 1_900 { 0 } else { size.div_ceil(PART as u64) };
+    let rest = if size <= 1_900 { size } else { 0 };
+    pages * 4_096 + rest + 256
+}

@@ -1,0 +1,340 @@
+//! The right to compute a key, among all processes on this host.
+//!
+//! A flight is an OFD lock on one byte of `locks/flights`, at a hash of the key: the kernel drops it when its
+//! process dies. One thread polls for all waiters, so that none of them holds a thread. What a lock can't show,
+//! a holder that is stopped or hung, a lease shows: its holder's thread renews it every three seconds; one not
+//! renewed for ten is overtaken, and the fencing number that the overtaker raises makes the late holder's write
+//! void (`is_overtaken`, checked at the commit).
+//!
+//! `locks/leases`: 65,536 records of 24 bytes, at the hash's low 16 bits: `u64 hash | u64 fence | u64 renewed ms`.
+//! Two keys that share a record lose the overtaking of each other's hung holders, nothing else.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use quiver_io::RangeLock;
+
+use crate::error::{Code, Error, Result};
+
+const RECORD: u64 = 24;
+const RECORDS: u64 = 1 << 16;
+const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// A lease that nobody renewed for this long belongs to a hung holder.
+pub const LEASE_MS: u64 = 10_000;
+/// Ranges of overtakers lie above those of regular holders.
+const OVERTAKERS: u64 = 1 << 61;
+
+/// A flight that is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flight {
+    /// Hash of the key.
+    pub hash: u64,
+    /// Fencing number.
+    pub fence: u64,
+}
+
+/// Called once: the flight, or none when the time ran out.
+pub type Granted = Box<dyn FnOnce(Result<Option<Flight>>) + Send>;
+
+struct Waiter {
+    id: u64,
+    hash: u64,
+    deadline: Instant,
+    granted: Granted,
+}
+
+struct Held {
+    fence: u64,
+    renewed: Instant,
+    /// Start of the byte range that is locked.
+    range: u64,
+}
+
+#[derive(Default)]
+struct State {
+    waiters: Vec<Waiter>,
+    held: HashMap<u64, Held>,
+    next: u64,
+    closed: bool,
+}
+
+struct Shared {
+    lock: RangeLock,
+    leases: File,
+    state: Mutex<State>,
+    changed: Condvar,
+    now: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+/// All flights of this process.
+pub struct Flights {
+    shared: Arc<Shared>,
+    poller: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Flights {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.shared.lock_state();
+        write!(f, "Flights {{ held: {}, waiting: {} }}", state.held.len(), state.waiters.len())
+    }
+}
+
+/// The byte that stands for a key.
+pub fn hash(namespace: &str, key: &[u8]) -> u64 {
+    let mut bytes = Vec::with_capacity(namespace.len() + 1 + key.len());
+    bytes.extend_from_slice(namespace.as_bytes());
+    bytes.push(0);
+    bytes.extend_from_slice(key);
+    quiver_io::sum64(&bytes) >> 4
+}
+
+impl Flights {
+    /// Opens the lock files in `folder`.
+    pub fn open(folder: &Path, mode: u32, now: impl Fn() -> u64 + Send + Sync + 'static) -> Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let path = folder.join("leases");
+        let leases = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(mode)
+            .open(&path)
+            .map_err(|error| Error::os("opening the leases", &path, &error))?;
+        let shared = Arc::new(Shared {
+            lock: RangeLock::open(&folder.join("flights"), mode)?,
+            leases,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            now: Box::new(now),
+        });
+        Ok(Self { shared, poller: Mutex::new(None) })
+    }
+
+    /// Asks for the flight of a key; the number is for `cancel`.
+    pub fn acquire(&self, hash: u64, timeout: Duration, granted: Granted) -> u64 {
+        let mut state = self.shared.lock_state();
+        state.next += 1;
+        let id = state.next;
+        if state.closed {
+            drop(state);
+            granted(Err(Error::new(Code::Closed, "the cache is closed")));
+            return id;
+        }
+        state.waiters.push(Waiter { id, hash, deadline: Instant::now() + timeout, granted });
+        let mut poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
+        if poller.is_none() {
+            let shared = Arc::clone(&self.shared);
+            *poller =
+                std::thread::Builder::new().name("quiver-flights".into()).spawn(move || shared.poll()).ok();
+        }
+        drop(state);
+        self.shared.changed.notify_all();
+        id
+    }
+
+    /// Gives up waiting.
+    pub fn cancel(&self, id: u64) {
+        let waiter = {
+            let mut state = self.shared.lock_state();
+            state.waiters.iter().position(|w| w.id == id).map(|at| state.waiters.remove(at))
+        };
+        if let Some(waiter) = waiter {
+            (waiter.granted)(Err(Error::new(Code::Aborted, "waiting for another's computation was given up")));
+        }
+    }
+
+    /// Ends a flight.
+    pub fn release(&self, flight: Flight) {
+        let mut state = self.shared.lock_state();
+        if state.held.get(&flight.hash).is_some_and(|held| held.fence == flight.fence)
+            && let Some(held) = state.held.remove(&flight.hash)
+        {
+            // The kernel drops the lock with the process if it can't be dropped here.
+            let _ = self.shared.lock.unlock(held.range, 1);
+        }
+        drop(state);
+        self.shared.changed.notify_all();
+    }
+
+    /// Whether somebody took the key over from the holder with this number.
+    pub fn is_overtaken(&self, hash: u64, fence: u64) -> bool {
+        self.shared.lease(hash).is_some_and(|lease| lease.fence > fence)
+    }
+
+    /// Refuses all waiters, ends all flights and joins the thread.
+    pub fn close(&self) {
+        let waiters = {
+            let mut state = self.shared.lock_state();
+            state.closed = true;
+            for (_, held) in state.held.drain() {
+                let _ = self.shared.lock.unlock(held.range, 1);
+            }
+            std::mem::take(&mut state.waiters)
+        };
+        self.shared.changed.notify_all();
+        for waiter in waiters {
+            (waiter.granted)(Err(Error::new(Code::Closed, "the cache is closed")));
+        }
+        if let Some(thread) = self.poller.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Lease {
+    fence: u64,
+    renewed: u64,
+}
+
+impl Shared {
+    fn lock_state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lease(&self, hash: u64) -> Option<Lease> {
+        let mut bytes = [0; RECORD as usize];
+        self.leases.read_exact_at(&mut bytes, hash % RECORDS * RECORD).ok()?;
+        let word = |at: usize| bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
+        (word(0)? == hash).then_some(Lease { fence: word(8)?, renewed: word(16)? })
+    }
+
+    fn write_lease(&self, hash: u64, fence: u64) -> Result<()> {
+        let mut bytes = [0; RECORD as usize];
+        bytes[..8].copy_from_slice(&hash.to_le_bytes());
+        bytes[8..16].copy_from_slice(&fence.to_le_bytes());
+        bytes[16..].copy_from_slice(&(self.now)().to_le_bytes());
+        self.leases
+            .write_all_at(&bytes, hash % RECORDS * RECORD)
+            .map_err(|error| Error::os("writing a lease", Path::new("leases"), &error))
+    }
+
+    /// Tries once; `Ok(None)` = somebody has it.
+    fn attempt(&self, hash: u64, state: &mut State) -> Result<Option<Flight>> {
+        if state.held.contains_key(&hash) {
+            return Ok(None);
+        }
+        let lease = self.lease(hash);
+        let mut range = hash;
+        if !self.lock.try_lock(range, 1, true)? {
+            let hung = lease.is_some_and(|l| (self.now)().saturating_sub(l.renewed) > LEASE_MS);
+            if !hung {
+                return Ok(None);
+            }
+            range = OVERTAKERS + hash % RECORDS;
+            if !self.lock.try_lock(range, 1, true)? {
+                return Ok(None);
+            }
+        }
+        let fence = (self.now)().max(lease.map_or(0, |l| l.fence + 1));
+        self.write_lease(hash, fence)?;
+        state.held.insert(hash, Held { fence, renewed: Instant::now(), range });
+        Ok(Some(Flight { hash, fence }))
+    }
+
+    fn poll(&self) {
+        let mut pause = Duration::from_millis(1);
+        let mut state = self.lock_state();
+        while !state.closed {
+            let before = state.waiters.len();
+            let waiters = std::mem::take(&mut state.waiters);
+            let mut answers = Vec::new();
+            for waiter in waiters {
+                match self.attempt(waiter.hash, &mut state) {
+                    Ok(None) if Instant::now() < waiter.deadline => state.waiters.push(waiter),
+                    answer => answers.push((waiter.granted, answer)),
+                }
+            }
+            for (hash, held) in &mut state.held {
+                if held.renewed.elapsed() >= RENEW_EVERY {
+                    held.renewed = Instant::now();
+                    // A lease that can't be renewed only lets a waiter compute too.
+                    let _ = self.write_lease(*hash, held.fence);
+                }
+            }
+            let waiting = !state.waiters.is_empty();
+            pause = if state.waiters.len() < before { Duration::from_millis(1) } else { (pause * 2).min(Duration::from_millis(20)) };
+            if !answers.is_empty() {
+                drop(state);
+                for (granted, answer) in answers {
+                    granted(answer);
+                }
+                state = self.lock_state();
+                continue;
+            }
+            let timeout = match (waiting, state.held.is_empty()) {
+                (true, _) => pause,
+                (false, false) => RENEW_EVERY,
+                (false, true) => Duration::from_secs(3_600),
+            };
+            state = self.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::mpsc;
+
+    fn flights(folder: &Path, clock: &Arc<AtomicU64>) -> Flights {
+        let clock = Arc::clone(clock);
+        Flights::open(folder, 0o600, move || clock.load(Ordering::SeqCst)).unwrap()
+    }
+
+    fn ask(flights: &Flights, hash: u64, ms: u64) -> mpsc::Receiver<Result<Option<Flight>>> {
+        let (sender, receiver) = mpsc::channel();
+        flights.acquire(hash, Duration::from_millis(ms), Box::new(move |answer| sender.send(answer).unwrap()));
+        receiver
+    }
+
+    #[test]
+    fn one_at_a_time_then_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(AtomicU64::new(1_000));
+        let (one, two) = (flights(folder.path(), &clock), flights(folder.path(), &clock));
+        let first = ask(&one, 42, 1_000).recv().unwrap().unwrap().unwrap();
+        assert!(ask(&two, 42, 60).recv().unwrap().unwrap().is_none());
+        assert!(ask(&one, 42, 60).recv().unwrap().unwrap().is_none());
+        let waiting = ask(&two, 42, 5_000);
+        one.release(first);
+        let second = waiting.recv().unwrap().unwrap().unwrap();
+        assert!(second.fence > first.fence);
+        assert!(two.is_overtaken(42, first.fence) && !two.is_overtaken(42, second.fence));
+        one.close();
+        two.close();
+    }
+
+    #[test]
+    fn a_hung_holder_is_overtaken_and_its_write_is_void() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(AtomicU64::new(1_000));
+        let (hung, other) = (flights(folder.path(), &clock), flights(folder.path(), &clock));
+        let first = ask(&hung, 7, 1_000).recv().unwrap().unwrap().unwrap();
+        clock.fetch_add(LEASE_MS + 1, Ordering::SeqCst);
+        let second = ask(&other, 7, 5_000).recv().unwrap().unwrap().unwrap();
+        assert!(hung.is_overtaken(7, first.fence));
+        assert!(!hung.is_overtaken(7, second.fence));
+        hung.close();
+        other.close();
+    }
+
+    #[test]
+    fn closing_answers_everybody() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(AtomicU64::new(1_000));
+        let flights = flights(folder.path(), &clock);
+        ask(&flights, 1, 100).recv().unwrap().unwrap().unwrap();
+        let waiting = ask(&flights, 1, 60_000);
+        flights.close();
+        assert_eq!(waiting.recv().unwrap().unwrap_err().code, Code::Closed);
+    }
+}

@@ -1,0 +1,270 @@
+//! Usage of entries: last access, count and the visited bit. Losing a second of it costs nothing, so each process
+//! counts in private memory, which JavaScript writes directly, and merges it into a shared file once a second.
+//! A mapped file in place of that would stall JavaScript during writeback.
+//!
+//! File: 8 bytes a slot, little-endian: `time (8 ms units since 1970) << 24 | visited << 23 | count (23 bits)`.
+
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::error::{Error, Result};
+use crate::stamps::MAX_SLOTS;
+
+const ENTRY: u64 = 8;
+const COUNT: u64 = (1 << 23) - 1;
+const VISITED: u64 = 1 << 23;
+const TIME_SHIFT: u32 = 24;
+const UNIT_SHIFT: u32 = 3;
+/// Slots of one read-modify-write of the file.
+const BLOCK: usize = 512;
+
+/// Usage of one entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Wall-clock ms of the last access, to 8 ms; 0 = never.
+    pub last_access: u64,
+    /// Accesses, saturating at about eight million.
+    pub count: u32,
+    /// Accessed since the last eviction that passed over it.
+    pub visited: bool,
+}
+
+impl Usage {
+    fn decode(word: u64) -> Self {
+        Self {
+            last_access: (word >> TIME_SHIFT) << UNIT_SHIFT,
+            count: (word & COUNT) as u32,
+            visited: word & VISITED != 0,
+        }
+    }
+
+    fn encode(self) -> u64 {
+        let visited = if self.visited { VISITED } else { 0 };
+        (self.last_access >> UNIT_SHIFT) << TIME_SHIFT | visited | u64::from(self.count).min(COUNT)
+    }
+}
+
+/// Private counts and the file they go to.
+#[derive(Debug)]
+pub struct Heat {
+    /// Two words a slot: ms since `origin` of the last access, and accesses since the last merge.
+    pending: Box<[AtomicU32]>,
+    /// Wall-clock ms at which the private times begin.
+    origin: u64,
+    file: Option<File>,
+    merging: Mutex<()>,
+}
+
+impl Heat {
+    /// Opens or makes the file; without one (read-only caches) usage is forgotten at the end.
+    pub fn open(path: Option<&Path>, mode: u32, now: u64) -> Result<Self> {
+        let file = match path {
+            None => None,
+            Some(path) => {
+                use std::os::unix::fs::OpenOptionsExt;
+                let file = File::options()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(false)
+                    .mode(mode)
+                    .open(path)
+                    .map_err(|error| Error::os("opening the usage table", path, &error))?;
+                Some(file)
+            }
+        };
+        Ok(Self { pending: zeroed(MAX_SLOTS as usize * 2), origin: now.max(1) - 1, file, merging: Mutex::new(()) })
+    }
+
+    /// Address and bytes of the private table, for the view through which JavaScript counts.
+    pub fn raw(&self) -> (*const u8, usize) {
+        (self.pending.as_ptr().cast(), self.pending.len() * 4)
+    }
+
+    /// Wall-clock ms at which the private times begin.
+    pub fn origin(&self) -> u64 {
+        self.origin
+    }
+
+    /// Counts one access.
+    pub fn touch(&self, slot: u32, now: u64) {
+        if let Some(words) = self.pending.get(slot as usize * 2..slot as usize * 2 + 2) {
+            words[0].store(now.saturating_sub(self.origin).min(u64::from(u32::MAX)) as u32, Ordering::Relaxed);
+            words[1].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes what was counted into the file. `slots` = how many are in use.
+    pub fn merge(&self, slots: u32) -> Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let _guard = self.merging.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let slots = (slots.min(MAX_SLOTS)) as usize;
+        for block in (0..slots).step_by(BLOCK) {
+            let end = (block + BLOCK).min(slots);
+            let words = &self.pending[block * 2..end * 2];
+            if words.iter().skip(1).step_by(2).all(|count| count.load(Ordering::Relaxed) == 0) {
+                continue;
+            }
+            Self::update(file, block, end, |slot, usage| {
+                let count = self.pending[slot * 2 + 1].swap(0, Ordering::Relaxed);
+                if count > 0 {
+                    let at = self.origin + u64::from(self.pending[slot * 2].load(Ordering::Relaxed));
+                    usage.last_access = usage.last_access.max(at);
+                    usage.count = usage.count.saturating_add(count);
+                    usage.visited = true;
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Forgets slots that now belong to other entries.
+    pub fn reset(&self, slots: &[u32]) -> Result<()> {
+        for &slot in slots {
+            if let Some(count) = self.pending.get(slot as usize * 2 + 1) {
+                count.store(0, Ordering::Relaxed);
+            }
+        }
+        let Some(file) = &self.file else { return Ok(()) };
+        let _guard = self.merging.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for &slot in slots {
+            write_at(file, &[0; ENTRY as usize], u64::from(slot) * ENTRY)?;
+        }
+        Ok(())
+    }
+
+    /// Clears the visited bits that an eviction passed over.
+    pub fn unvisit(&self, slots: &[u32]) -> Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let _guard = self.merging.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for &slot in slots {
+            Self::update(file, slot as usize, slot as usize + 1, |_, usage| usage.visited = false)?;
+        }
+        Ok(())
+    }
+
+    fn update(file: &File, start: usize, end: usize, mut change: impl FnMut(usize, &mut Usage)) -> Result<()> {
+        let mut bytes = vec![0; (end - start) * ENTRY as usize];
+        let at = start as u64 * ENTRY;
+        read_at(file, &mut bytes, at)?;
+        for (index, word) in bytes.chunks_exact_mut(ENTRY as usize).enumerate() {
+            let mut usage = Usage::decode(u64::from_le_bytes(word.try_into().unwrap_or_default()));
+            change(start + index, &mut usage);
+            word.copy_from_slice(&usage.encode().to_le_bytes());
+        }
+        write_at(file, &bytes, at)
+    }
+
+    /// Usage of the slots `0 … slots`, what this process has not merged yet included.
+    pub fn snapshot(&self, slots: u32) -> Result<Vec<Usage>> {
+        let slots = slots.min(MAX_SLOTS) as usize;
+        let mut bytes = vec![0; slots * ENTRY as usize];
+        if let Some(file) = &self.file {
+            read_at(file, &mut bytes, 0)?;
+        }
+        let mut out: Vec<Usage> = bytes
+            .chunks_exact(ENTRY as usize)
+            .map(|word| Usage::decode(u64::from_le_bytes(word.try_into().unwrap_or_default())))
+            .collect();
+        for (slot, usage) in out.iter_mut().enumerate() {
+            self.add_pending(slot, usage);
+        }
+        Ok(out)
+    }
+
+    /// Usage of one slot.
+    pub fn usage(&self, slot: u32) -> Usage {
+        if slot >= MAX_SLOTS {
+            return Usage::default();
+        }
+        let mut word = [0; ENTRY as usize];
+        if let Some(file) = &self.file
+            && read_at(file, &mut word, u64::from(slot) * ENTRY).is_err()
+        {
+            word = [0; ENTRY as usize];
+        }
+        let mut usage = Usage::decode(u64::from_le_bytes(word));
+        self.add_pending(slot as usize, &mut usage);
+        usage
+    }
+
+    fn add_pending(&self, slot: usize, usage: &mut Usage) {
+        let count = self.pending[slot * 2 + 1].load(Ordering::Relaxed);
+        if count > 0 {
+            let at = self.origin + u64::from(self.pending[slot * 2].load(Ordering::Relaxed));
+            usage.last_access = usage.last_access.max(at);
+            usage.count = usage.count.saturating_add(count);
+            usage.visited = true;
+        }
+    }
+}
+
+/// Reads what the file has of a range; beyond its end, zeros.
+fn read_at(file: &File, mut bytes: &mut [u8], mut at: u64) -> Result<()> {
+    while !bytes.is_empty() {
+        match file.read_at(bytes, at) {
+            Ok(0) => {
+                bytes.fill(0);
+                return Ok(());
+            }
+            Ok(read) => {
+                bytes = &mut bytes[read..];
+                at += read as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::os("reading the usage table", Path::new("heat"), &error)),
+        }
+    }
+    Ok(())
+}
+
+fn write_at(file: &File, bytes: &[u8], at: u64) -> Result<()> {
+    file.write_all_at(bytes, at).map_err(|error| Error::os("writing the usage table", Path::new("heat"), &error))
+}
+
+/// Zeroed counters whose pages the system provides when first touched.
+fn zeroed(words: usize) -> Box<[AtomicU32]> {
+    let plain: Box<[u32]> = vec![0_u32; words].into_boxed_slice();
+    let raw = Box::into_raw(plain);
+    // SAFETY: AtomicU32 has the size, alignment and bit validity of u32, so the allocation can change its type.
+    unsafe { Box::from_raw(raw as *mut [AtomicU32]) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_two_processes_add_up_and_times_move_forward() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("heat");
+        let one = Heat::open(Some(&path), 0o600, 1_000_000).unwrap();
+        let two = Heat::open(Some(&path), 0o600, 1_000_000).unwrap();
+        one.touch(700, 1_000_080);
+        one.touch(700, 1_000_160);
+        two.touch(700, 1_000_120);
+        one.merge(1_000).unwrap();
+        two.merge(1_000).unwrap();
+        let usage = one.usage(700);
+        assert_eq!((usage.count, usage.visited), (3, true));
+        assert_eq!(usage.last_access, 1_000_160 / 8 * 8);
+        one.unvisit(&[700]).unwrap();
+        assert!(!two.usage(700).visited);
+        one.reset(&[700]).unwrap();
+        assert_eq!(two.usage(700), Usage::default());
+    }
+
+    #[test]
+    fn unmerged_accesses_are_seen_by_their_own_process() {
+        let heat = Heat::open(None, 0o600, 5_000).unwrap();
+        heat.touch(3, 5_100);
+        assert_eq!(heat.usage(3).count, 1);
+        assert_eq!(heat.snapshot(10).unwrap()[3].count, 1);
+    }
+}

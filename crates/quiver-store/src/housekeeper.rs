@@ -1,0 +1,146 @@
+//! What happens once a second beside the work: usage and counters are merged, expired entries leave, rows of
+//! cleared namespaces go, index.json follows the catalog, stale readers are cleared.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::catalog::lmdb::Read;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::index_json;
+use crate::writer::{Op, Outcome, Writer};
+
+const EVERY: Duration = Duration::from_secs(1);
+/// Counters go to disk this often.
+const COUNTERS_EVERY: Duration = Duration::from_secs(5);
+/// Above this many entries index.json is written once a minute only: its cost grows with the count.
+const LARGE_INDEX: u64 = 10_000;
+const LARGE_INDEX_EVERY: Duration = Duration::from_secs(60);
+
+/// The thread.
+#[derive(Debug)]
+pub struct Housekeeper {
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stopped: Mutex<bool>,
+    stop: Condvar,
+}
+
+impl Housekeeper {
+    /// Starts it.
+    pub fn start(engine: Arc<Engine>, writer: Arc<Writer>) -> Self {
+        let shared = Arc::new(Shared::default());
+        let for_thread = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || {
+            let mut rounds = Rounds { counters: Instant::now(), indexes: HashMap::new() };
+            let mut stopped = for_thread.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+            while !*stopped {
+                stopped = for_thread
+                    .stop
+                    .wait_timeout(stopped, EVERY)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
+                let last = *stopped;
+                drop(stopped);
+                // What fails now, on a full disk say, is tried again in a second.
+                let _ = rounds.round(&engine, &writer, last);
+                stopped = for_thread.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+            }
+        });
+        Self { shared, thread }
+    }
+
+    /// A last round, then the end.
+    pub fn stop(self) {
+        *self.shared.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.shared.stop.notify_all();
+        let _ = self.thread.join();
+    }
+}
+
+struct Rounds {
+    counters: Instant,
+    indexes: HashMap<String, Instant>,
+}
+
+impl Rounds {
+    fn round(&mut self, engine: &Engine, writer: &Writer, last: bool) -> Result<()> {
+        let slots = slots_in_use(engine)?;
+        engine.heat.merge(slots)?;
+        if last || self.counters.elapsed() >= COUNTERS_EVERY {
+            self.counters = Instant::now();
+            flush_counters(engine, writer)?;
+            engine.catalog()?.env.clear_stale_readers()?;
+        }
+        while has_expired(engine)? && drained(&writer.call(Op::Expire)?) {}
+        if has_dropped(engine)? {
+            while drained(&writer.call(Op::Reclaim)?) && !last {}
+        }
+        self.write_indexes(engine, last)?;
+        engine.restore_reserve();
+        Ok(())
+    }
+
+    fn write_indexes(&mut self, engine: &Engine, last: bool) -> Result<()> {
+        let dirty = std::mem::take(&mut *engine.dirty.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut later = std::collections::BTreeSet::new();
+        for namespace in dirty {
+            let written = self.indexes.get(&namespace);
+            let large = engine.usage().entries > LARGE_INDEX;
+            if !last && large && written.is_some_and(|at| at.elapsed() < LARGE_INDEX_EVERY) {
+                later.insert(namespace);
+                continue;
+            }
+            if index_json::write(engine, &namespace).is_err() {
+                later.insert(namespace.clone());
+            }
+            self.indexes.insert(namespace, Instant::now());
+        }
+        engine.mark_dirty(later);
+        Ok(())
+    }
+}
+
+fn drained(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Removed(removed) if removed.more)
+}
+
+/// Slots that were ever given out.
+pub(crate) fn slots_in_use(engine: &Engine) -> Result<u32> {
+    let catalog = engine.catalog()?;
+    let txn = catalog.env.read()?;
+    Ok(catalog.number(&txn, "nextSlot")?.unwrap_or(0) as u32)
+}
+
+fn has_expired(engine: &Engine) -> Result<bool> {
+    let catalog = engine.catalog()?;
+    let txn = catalog.env.read()?;
+    let mut cursor = txn.cursor(catalog.db.expiry)?;
+    let due = cursor.next()?.and_then(|(key, _)| key.get(..8)?.try_into().ok()).map(u64::from_be_bytes);
+    Ok(due.is_some_and(|due| due <= engine.now()))
+}
+
+fn has_dropped(engine: &Engine) -> Result<bool> {
+    let catalog = engine.catalog()?;
+    let txn = catalog.env.read()?;
+    let mut cursor = txn.cursor(catalog.db.dropped)?;
+    Ok(cursor.next()?.is_some())
+}
+
+/// Adds what this process counted to the catalog's counters.
+pub(crate) fn flush_counters(engine: &Engine, writer: &Writer) -> Result<()> {
+    let counts: Vec<_> = {
+        let mut counts = engine.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.drain().filter(|(_, count)| !count.is_zero()).collect()
+    };
+    if !counts.is_empty() {
+        writer.call(Op::Count(counts))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,376 @@
+//! File values as one process has them open: mapped or copied, with what of them has been verified.
+//!
+//! Each buffer that JavaScript gets has a mapping of its own, gone when the buffer is: no two buffers ever share
+//! an address, whatever the garbage collector's order, and no lease is counted. How many there may be is bounded,
+//! far below the kernel's 65,530 mappings; beyond the bound values are copied, within a budget, then refused.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use quiver_io::{CHUNK, Mapping};
+use sha2::{Digest, Sha256};
+
+use crate::catalog::record::Record;
+use crate::error::{Code, Error, Result};
+use crate::root::Root;
+
+/// Values up to this size are read, not mapped: a mapping costs as much, and a finaliser besides.
+pub const COPY_BELOW: u64 = 64 * 1024;
+/// Values above this have a share of the mappings kept for them.
+const LARGE: u64 = 64 << 20;
+
+/// Bounds on open values.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Mappings in this process.
+    pub mappings: usize,
+    /// Of those, how many only values above 64 MiB may take.
+    pub reserved: usize,
+    /// Bytes of copies beyond the mappings.
+    pub copies: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { mappings: 16_384, reserved: 1_024, copies: 1 << 30 }
+    }
+}
+
+/// The values this process has open.
+#[derive(Debug)]
+pub struct OpenValues {
+    shared: Arc<Gauge>,
+    known: Mutex<HashMap<u64, Weak<Checked>>>,
+    limits: Limits,
+}
+
+#[derive(Debug, Default)]
+struct Gauge {
+    mappings: AtomicUsize,
+    mapped: AtomicU64,
+    copied: AtomicU64,
+}
+
+/// What is open now.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Open {
+    /// Live mappings.
+    pub mappings: usize,
+    /// Bytes of address space they take.
+    pub mapped_bytes: u64,
+    /// Bytes of live copies.
+    pub copied_bytes: u64,
+}
+
+/// The bytes of a value, for one holder.
+#[derive(Debug)]
+pub struct ValueBytes {
+    bytes: Bytes,
+    gauge: Arc<Gauge>,
+    /// What of it has been verified.
+    pub checked: Arc<Checked>,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    Mapped(Mapping),
+    Copied(Vec<u8>),
+}
+
+impl ValueBytes {
+    /// Where the bytes are. Writable memory of this process alone: of a mapping, copy-on-write.
+    pub fn as_ptr(&self) -> *const u8 {
+        match &self.bytes {
+            Bytes::Mapped(mapping) => mapping.as_ptr(),
+            Bytes::Copied(bytes) => bytes.as_ptr(),
+        }
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        match &self.bytes {
+            Bytes::Mapped(mapping) => mapping.len(),
+            Bytes::Copied(bytes) => bytes.len(),
+        }
+    }
+
+    /// None at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether they lie in a mapped file.
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.bytes, Bytes::Mapped(_))
+    }
+
+    /// Whether the file was cut short under the mapping, so that zeros were read in place of its bytes.
+    pub fn is_poisoned(&self) -> bool {
+        matches!(&self.bytes, Bytes::Mapped(mapping) if mapping.is_poisoned())
+    }
+
+    /// Asks the system to read a range ahead.
+    pub fn prefetch(&self, start: usize, end: usize) {
+        if let Bytes::Mapped(mapping) = &self.bytes {
+            let _ = mapping.advise(quiver_io::Advice::WillNeed, start..end.min(mapping.len()));
+        }
+    }
+}
+
+impl Drop for ValueBytes {
+    fn drop(&mut self) {
+        let bytes = self.len() as u64;
+        match &self.bytes {
+            Bytes::Mapped(_) => {
+                self.gauge.mappings.fetch_sub(1, Ordering::Relaxed);
+                self.gauge.mapped.fetch_sub(bytes, Ordering::Relaxed);
+            }
+            Bytes::Copied(_) => {
+                self.gauge.copied.fetch_sub(bytes, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl OpenValues {
+    /// Nothing open yet.
+    pub fn new(limits: Limits) -> Self {
+        Self { shared: Arc::default(), known: Mutex::default(), limits }
+    }
+
+    /// What is open now.
+    pub fn open_now(&self) -> Open {
+        Open {
+            mappings: self.shared.mappings.load(Ordering::Relaxed),
+            mapped_bytes: self.shared.mapped.load(Ordering::Relaxed),
+            copied_bytes: self.shared.copied.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Opens a file value. `Ok(None)`: the file is gone.
+    pub fn open(&self, root: &Root, record: &Record) -> Result<Option<ValueBytes>> {
+        let path = root.object(record.content, &record.extension);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::os("opening a value", &path, &error)),
+        };
+        let length = file.metadata().map_err(|error| Error::os("reading a value", &path, &error))?.len();
+        if length != record.size {
+            return Err(Error::new(
+                Code::Corrupt,
+                format!("the file has {length} bytes, {} were stored", record.size),
+            )
+            .at(path));
+        }
+        let checked = self.checked(root, record, path);
+        let copy = record.size <= COPY_BELOW || !self.reserve_mapping(record.size);
+        let bytes = if copy {
+            if record.size > COPY_BELOW {
+                self.admit_copy(record.size)?;
+            } else {
+                self.shared.copied.fetch_add(record.size, Ordering::Relaxed);
+            }
+            let mut bytes = vec![0; record.size as usize];
+            if let Err(error) = file.read_exact_at(&mut bytes, 0) {
+                self.shared.copied.fetch_sub(record.size, Ordering::Relaxed);
+                return Err(Error::os("reading a value", &checked.path, &error));
+            }
+            Bytes::Copied(bytes)
+        } else {
+            match Mapping::open(&file) {
+                Ok(mapping) => {
+                    self.shared.mapped.fetch_add(record.size, Ordering::Relaxed);
+                    Bytes::Mapped(mapping)
+                }
+                Err(error) => {
+                    self.shared.mappings.fetch_sub(1, Ordering::Relaxed);
+                    return Err(error.into());
+                }
+            }
+        };
+        Ok(Some(ValueBytes { bytes, gauge: Arc::clone(&self.shared), checked }))
+    }
+
+    fn reserve_mapping(&self, size: u64) -> bool {
+        let limit = if size > LARGE {
+            self.limits.mappings
+        } else {
+            self.limits.mappings - self.limits.reserved.min(self.limits.mappings)
+        };
+        self.shared
+            .mappings
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| (live < limit).then_some(live + 1))
+            .is_ok()
+    }
+
+    fn admit_copy(&self, size: u64) -> Result<()> {
+        let limit = self.limits.copies;
+        self.shared
+            .copied
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |copied| {
+                copied.checked_add(size).filter(|sum| *sum <= limit)
+            })
+            .map(|_| ())
+            .map_err(|copied| {
+                Error::new(
+                    Code::TooManyMappings,
+                    format!(
+                        "{} values are mapped and {copied} bytes copied beyond them; {size} more bytes are over the budget of {limit}",
+                        self.limits.mappings
+                    ),
+                )
+            })
+    }
+
+    fn checked(&self, root: &Root, record: &Record, path: PathBuf) -> Arc<Checked> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(checked) = known.get(&record.content).and_then(Weak::upgrade) {
+            return checked;
+        }
+        if known.len() >= 2 * self.limits.mappings {
+            known.retain(|_, checked| checked.strong_count() > 0);
+        }
+        let chunks = record.size.div_ceil(CHUNK as u64) as usize;
+        let checked = Arc::new(Checked {
+            path,
+            sums_path: root.sums(record.content),
+            size: record.size,
+            sha256: record.sha256,
+            few_sums: record.sums.clone(),
+            many_sums: Mutex::default(),
+            bits: (0..chunks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+        });
+        known.insert(record.content, Arc::downgrade(&checked));
+        checked
+    }
+}
+
+/// What of a value has been compared with its sums, by anybody in this process.
+#[derive(Debug)]
+pub struct Checked {
+    path: PathBuf,
+    sums_path: PathBuf,
+    size: u64,
+    sha256: Option<[u8; 32]>,
+    few_sums: Vec<u64>,
+    many_sums: Mutex<Option<Arc<Vec<u64>>>>,
+    bits: Box<[AtomicU64]>,
+}
+
+impl Checked {
+    fn is_checked(&self, chunk: usize) -> bool {
+        self.bits.get(chunk / 64).is_some_and(|word| word.load(Ordering::Acquire) >> (chunk % 64) & 1 == 1)
+    }
+
+    fn set_checked(&self, chunk: usize) {
+        if let Some(word) = self.bits.get(chunk / 64) {
+            word.fetch_or(1 << (chunk % 64), Ordering::Release);
+        }
+    }
+
+    /// Whether all of `start..end` has been verified.
+    pub fn covers(&self, start: u64, end: u64) -> bool {
+        chunks(start, end.min(self.size)).all(|chunk| self.is_checked(chunk))
+    }
+
+    /// Compares the chunks that cover `start..end` with their sums, each once. The bytes come from the file, not
+    /// from the caller's mapping, whose pages JavaScript may have changed for itself. `in_memory` serves when the
+    /// file has been unlinked meanwhile.
+    pub fn verify(&self, start: u64, end: u64, in_memory: &[u8]) -> Result<()> {
+        let end = end.min(self.size);
+        if self.covers(start, end) {
+            return Ok(());
+        }
+        let file = File::open(&self.path).ok();
+        let mut buffer = vec![0; CHUNK];
+        let Some(sums) = self.sums() else { return self.verify_whole(file.as_ref(), in_memory) };
+        for chunk in chunks(start, end) {
+            if self.is_checked(chunk) {
+                continue;
+            }
+            let at = chunk * CHUNK;
+            let length = CHUNK.min(self.size as usize - at);
+            let bytes = match &file {
+                Some(file) => {
+                    let bytes = &mut buffer[..length];
+                    file.read_exact_at(bytes, at as u64)
+                        .map_err(|error| Error::os("reading a value", &self.path, &error))?;
+                    &*bytes
+                }
+                None => in_memory.get(at..at + length).unwrap_or_default(),
+            };
+            if sums.get(chunk) != Some(&quiver_io::sum64(bytes)) {
+                // The sums may be what is damaged: the digest of the whole decides.
+                return self.verify_whole(file.as_ref(), in_memory);
+            }
+            self.set_checked(chunk);
+        }
+        Ok(())
+    }
+
+    /// Compares the whole value with its SHA-256.
+    pub fn verify_whole(&self, file: Option<&File>, in_memory: &[u8]) -> Result<()> {
+        let mut hasher = Sha256::new();
+        match file {
+            Some(file) => {
+                let mut buffer = vec![0; 1 << 20];
+                let mut at = 0;
+                while at < self.size {
+                    let length = buffer.len().min((self.size - at) as usize);
+                    file.read_exact_at(&mut buffer[..length], at)
+                        .map_err(|error| Error::os("reading a value", &self.path, &error))?;
+                    hasher.update(&buffer[..length]);
+                    at += length as u64;
+                }
+            }
+            None => hasher.update(in_memory),
+        }
+        let found: [u8; 32] = hasher.finalize().into();
+        match self.sha256 {
+            Some(expected) if expected != found => Err(Error::new(
+                Code::ChecksumMismatch,
+                format!(
+                    "the stored bytes have changed: expected sha256:{}, found sha256:{}",
+                    quiver_io::hex(&expected),
+                    quiver_io::hex(&found)
+                ),
+            )
+            .at(&self.path)),
+            _ => {
+                for chunk in chunks(0, self.size) {
+                    self.set_checked(chunk);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The chunk sums; `None` when they are lost.
+    fn sums(&self) -> Option<Arc<Vec<u64>>> {
+        let chunks = self.size.div_ceil(CHUNK as u64) as usize;
+        let mut sums = self.many_sums.lock().unwrap_or_else(PoisonError::into_inner);
+        if sums.is_none() {
+            let read = if self.few_sums.is_empty() {
+                let bytes = std::fs::read(&self.sums_path).ok()?;
+                let (words, _) = bytes.as_chunks::<8>();
+                words.iter().map(|word| u64::from_le_bytes(*word)).collect()
+            } else {
+                self.few_sums.clone()
+            };
+            *sums = Some(Arc::new(read));
+        }
+        sums.clone().filter(|sums| sums.len() == chunks)
+    }
+}
+
+fn chunks(start: u64, end: u64) -> std::ops::Range<usize> {
+    if start >= end {
+        return 0..0;
+    }
+    (start / CHUNK as u64) as usize..end.div_ceil(CHUNK as u64) as usize
+}

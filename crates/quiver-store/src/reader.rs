@@ -1,0 +1,234 @@
+//! Reading: one entry, a page of them, sums.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::catalog::keys::{self, NamespaceId};
+use crate::catalog::lmdb::Read;
+use crate::catalog::record::Record;
+use crate::catalog::{Catalog, NamespaceRecord, Totals, values};
+use crate::engine::Engine;
+use crate::error::{Code, Error, Result};
+use crate::writer::versions_of;
+
+/// A namespace as a process has it open.
+#[derive(Debug)]
+pub struct Namespace {
+    /// Its name.
+    pub name: String,
+    /// Word of the stamp table that holds its epoch.
+    pub slot: u32,
+    /// Epoch and number as last read: `epoch << 32 | id`.
+    current: AtomicU64,
+    settings: Mutex<NamespaceRecord>,
+}
+
+impl Namespace {
+    /// From what is recorded.
+    pub fn new(name: &str, record: NamespaceRecord) -> Self {
+        Self {
+            name: name.to_owned(),
+            slot: record.slot,
+            current: AtomicU64::new(u64::from(record.epoch) << 32 | u64::from(record.id)),
+            settings: Mutex::new(record),
+        }
+    }
+
+    /// As recorded when this process last looked.
+    pub fn record(&self) -> NamespaceRecord {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Number and epoch of the present content. While the epoch's word is what it was, nothing was cleared: the
+    /// word moves before the commit that clears.
+    pub fn current(&self, engine: &Engine, catalog: &Catalog, txn: &impl Read) -> Result<(NamespaceId, u32)> {
+        let known = self.current.load(Ordering::Acquire);
+        let epoch = (known >> 32) as u32;
+        if engine.stamps.load(self.slot) == Some(epoch) {
+            return Ok((known as NamespaceId, epoch));
+        }
+        let record = catalog.namespace(txn, &self.name)?.ok_or_else(|| {
+            Error::new(Code::BadNamespace, format!("namespace {:?} is gone", self.name))
+        })?;
+        let now = (record.id, record.epoch);
+        self.current.store(u64::from(now.1) << 32 | u64::from(now.0), Ordering::Release);
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = record;
+        Ok(now)
+    }
+}
+
+/// An entry as found.
+#[derive(Debug)]
+pub struct Found {
+    /// Its facts.
+    pub record: Record,
+    /// Epoch of the namespace in the same snapshot.
+    pub epoch: u32,
+    /// The word of its slot was the record's stamp: memory may hold on to it.
+    pub coherent: bool,
+}
+
+/// Looks an entry up. A packed value is read into `value`, checked against its sum.
+pub fn lookup(engine: &Engine, namespace: &Namespace, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Found>> {
+    let catalog = engine.catalog()?;
+    let txn = catalog.env.read()?;
+    let (id, epoch) = namespace.current(engine, &catalog, &txn)?;
+    let entry = keys::entry_key(id, key);
+    let Some(bytes) = txn.get(catalog.db.entries, &entry)? else { return Ok(None) };
+    // Unreadable = of a later version: a miss, and never deleted.
+    let Some(record) = Record::decode(bytes) else { return Ok(None) };
+    if record.is_expired(engine.now()) || record.long_key.as_deref().is_some_and(|whole| whole != key) {
+        return Ok(None);
+    }
+    if record.is_inline() {
+        values::get(&txn, &catalog.db, record.content, record.size, value)?;
+        if record.sum128.is_some_and(|sum| sum != quiver_io::sum128(value)) {
+            return Err(Error::new(Code::ChecksumMismatch, "a packed value differs from its sum").about(key));
+        }
+    }
+    let _ = engine.stamps.ensure(record.slot);
+    let coherent = engine.stamps.load(record.slot) == Some(record.stamp);
+    Ok(Some(Found { record, epoch, coherent }))
+}
+
+/// A kept older value.
+pub fn lookup_version(
+    engine: &Engine,
+    namespace: &Namespace,
+    key: &[u8],
+    number: u32,
+    value: &mut Vec<u8>,
+) -> Result<Option<Record>> {
+    let catalog = engine.catalog()?;
+    let txn = catalog.env.read()?;
+    let (id, _) = namespace.current(engine, &catalog, &txn)?;
+    let entry = keys::entry_key(id, key);
+    let present = txn.get(catalog.db.entries, &entry)?.and_then(Record::decode);
+    let record = match present.filter(|record| record.number == number) {
+        Some(record) => Some(record),
+        None => {
+            txn.get(catalog.db.versions, &keys::version_key(&entry, number))?.and_then(Record::decode)
+        }
+    };
+    if let Some(record) = &record
+        && record.is_inline()
+    {
+        values::get(&txn, &catalog.db, record.content, record.size, value)?;
+    }
+    Ok(record)
+}
+
+/// Kept older values, newest first.
+pub fn versions(engine: &Engine, namespace: &Namespace, key: &[u8]) -> Result<Vec<Record>> {
+    let catalog = engine.catalog()?;
+    let txn = catalog.env.read()?;
+    let (id, _) = namespace.current(engine, &catalog, &txn)?;
+    let mut out: Vec<Record> =
+        versions_of(&catalog, &txn, &keys::entry_key(id, key))?.into_iter().map(|(_, record)| record).collect();
+    out.reverse();
+    Ok(out)
+}
+
+/// One page of a listing.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Keys and facts, in byte order of the keys.
+    pub entries: Vec<(Vec<u8>, Record)>,
+    /// Where the next page starts.
+    pub next: Option<Vec<u8>>,
+}
+
+/// Lists entries whose key begins with `prefix`, after `after`, up to `limit` of them.
+///
+/// Long keys are stored as a prefix and a digest; their order among themselves beyond 400 bytes is that of the
+/// digests, which is put right here within a page's run of equal prefixes.
+pub fn list(
+    engine: &Engine,
+    namespace: &Namespace,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Page> {
+    let catalog = engine.catalog()?;
+    let txn = catalog.env.read()?;
+    let (id, _) = namespace.current(engine, &catalog, &txn)?;
+    let now = engine.now();
+    let mut page = Page::default();
+    let short = &prefix[..prefix.len().min(400)];
+    let mut stem = keys::entry_key(id, short);
+    let after_key = after.map(|after| keys::entry_key(id, &after[..after.len().min(400)]));
+    if let Some(after_key) = &after_key
+        && *after_key > stem
+    {
+        stem.clone_from(after_key);
+    }
+    let bound = keys::entry_key(id, short);
+    let mut cursor = txn.cursor(catalog.db.entries)?;
+    let mut pair = cursor.seek(&stem)?;
+    while let Some((entry, bytes)) = pair {
+        if !entry.starts_with(&bound) {
+            break;
+        }
+        if let Some(record) = Record::decode(bytes)
+            && !record.is_expired(now)
+        {
+            let key = record.long_key.clone().unwrap_or_else(|| keys::user_key(entry).to_vec());
+            if key.starts_with(prefix) && after.is_none_or(|after| key.as_slice() > after) {
+                let same_run = page
+                    .entries
+                    .last()
+                    .is_some_and(|(last, _)| last.len() > 400 && key.len() > 400 && last[..400] == key[..400]);
+                if page.entries.len() >= limit && !same_run {
+                    page.next = page.entries.last().map(|(key, _)| key.clone());
+                    break;
+                }
+                page.entries.push((key, record));
+            }
+        }
+        pair = cursor.next()?;
+    }
+    page.entries.sort_by(|a, b| a.0.cmp(&b.0));
+    if page.next.is_some() {
+        page.next = page.entries.last().map(|(key, _)| key.clone());
+    }
+    Ok(page)
+}
+
+/// Sums over a namespace.
+pub fn totals(engine: &Engine, namespace: &Namespace) -> Result<Totals> {
+    let catalog = engine.catalog()?;
+    let txn = catalog.env.read()?;
+    let (id, _) = namespace.current(engine, &catalog, &txn)?;
+    catalog.totals(&txn, id)
+}
+
+/// Words that differ from their record for longer than a commit takes were left by a killed writer.
+#[derive(Debug, Default)]
+pub struct Incoherent {
+    seen: Mutex<HashMap<u32, (u32, u64)>>,
+}
+
+impl Incoherent {
+    /// Notes one; true when it has been so for a second, and a mend is due.
+    pub fn note(&self, slot: u32, word: u32, now: u64) -> bool {
+        const KEPT: usize = 4_096;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match seen.get(&slot) {
+            Some(&(before, since)) if before == word => {
+                let due = now.saturating_sub(since) >= 1_000;
+                if due {
+                    seen.remove(&slot);
+                }
+                due
+            }
+            _ => {
+                if seen.len() >= KEPT {
+                    seen.clear();
+                }
+                seen.insert(slot, (word, now));
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Rebuilding a damaged catalog from what can still be read of it, and of the values beside it.
+//!
+//! The old file is read without LMDB (`catalog::walk`), so damage in it can't harm this process. A row is taken
+//! over when it can be read and its value is there and whole; everything that follows from the entries (queues,
+//! indexes, sums, slots) is made anew. Named namespaces get the rest back by adoption when they are opened.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::catalog::keys::{self, NamespaceId};
+use crate::catalog::lmdb::EnvOptions;
+use crate::catalog::record::{NEVER, Record};
+use crate::catalog::walk;
+use crate::catalog::{Catalog, NamespaceRecord, Totals, values};
+use crate::engine::Modes;
+use crate::error::{Error, Result};
+use crate::root::Root;
+use crate::stamps::{MAX_SLOTS, NO_SLOT, Stamps};
+
+/// What a rebuild kept.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rebuilt {
+    /// Entries kept.
+    pub kept: u64,
+    /// Entries whose value is gone or damaged.
+    pub lost: u64,
+}
+
+#[derive(Default)]
+struct Rows {
+    namespaces: BTreeMap<String, NamespaceRecord>,
+    entries: BTreeMap<Vec<u8>, Record>,
+    versions: BTreeMap<Vec<u8>, Record>,
+    parts: HashMap<u64, BTreeMap<u16, Vec<u8>>>,
+    counters: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+/// Rebuilds the catalog. Only with nobody else in the cache. `verify`: whole files are compared with their digest.
+pub fn rebuild(root: &Root, modes: Modes, options: EnvOptions, verify: bool) -> Result<Rebuilt> {
+    let mut rows = Rows::default();
+    if root.data().exists() {
+        // Nothing readable at all is an empty catalog.
+        let _ = walk::walk(&root.data(), &mut |database, key, value| rows.take(database, key, value));
+    }
+    set_aside(root)?;
+    let stamps = Stamps::open(&root.stamps(), modes.file)?;
+    let stamp = stamps.greatest().wrapping_add(1);
+    stamps.retire(stamp);
+    let catalog = Catalog::open(&root.catalog(), &options)?;
+    let mut rebuilt = Rebuilt::default();
+    write_rows(root, &catalog, &stamps, stamp, rows, verify, &mut rebuilt)?;
+    Ok(rebuilt)
+}
+
+/// Moves the damaged files out of the way; kept in the trash until the next sweep, for whoever wants to look.
+fn set_aside(root: &Root) -> Result<()> {
+    for name in ["data.mdb", "lock.mdb"] {
+        let from = root.catalog().join(name);
+        let to = root.trash().join(format!("{name}.damaged-{:016x}", quiver_io::random_u64()));
+        if from.exists() {
+            std::fs::rename(&from, &to).map_err(|error| Error::os("setting the catalog aside", &from, &error))?;
+        }
+    }
+    Ok(())
+}
+
+impl Rows {
+    fn take(&mut self, database: &str, key: &[u8], value: &[u8]) {
+        match database {
+            "namespaces" => {
+                if let (Ok(name), Ok(record)) = (String::from_utf8(key.to_vec()), serde_json::from_slice(value)) {
+                    self.namespaces.insert(name, record);
+                }
+            }
+            "entries" => {
+                if let Some(record) = Record::decode(value) {
+                    self.entries.insert(key.to_vec(), record);
+                }
+            }
+            "versions" => {
+                if let Some(record) = Record::decode(value) {
+                    self.versions.insert(key.to_vec(), record);
+                }
+            }
+            "values" => {
+                if let Ok(key) = <[u8; 10]>::try_from(key) {
+                    let [content @ .., high, low] = key;
+                    let part = u16::from_be_bytes([high, low]);
+                    self.parts.entry(u64::from_be_bytes(content)).or_default().insert(part, value.to_vec());
+                }
+            }
+            "counters" => {
+                self.counters.insert(key.to_vec(), value.to_vec());
+            }
+            _ => {}
+        }
+    }
+
+    /// The value of a packed record, when all of it is there and its sum agrees.
+    fn packed(&self, record: &Record) -> Option<Vec<u8>> {
+        if record.size == 0 {
+            return Some(Vec::new());
+        }
+        let parts = self.parts.get(&record.content)?;
+        let value: Vec<u8> = parts.values().flatten().copied().collect();
+        (value.len() as u64 == record.size && record.sum128.is_none_or(|sum| sum == quiver_io::sum128(&value)))
+            .then_some(value)
+    }
+}
+
+fn write_rows(
+    root: &Root,
+    catalog: &Catalog,
+    stamps: &Stamps,
+    stamp: u32,
+    rows: Rows,
+    verify: bool,
+    rebuilt: &mut Rebuilt,
+) -> Result<()> {
+    let mut txn = catalog.env.write()?;
+    let db = catalog.db;
+    let mut next_slot = 0;
+    let mut slot = || {
+        let taken = if next_slot < MAX_SLOTS { next_slot } else { NO_SLOT };
+        next_slot = next_slot.saturating_add(1);
+        taken
+    };
+    let mut names = HashMap::new();
+    let mut next_id: NamespaceId = 1;
+    for (name, mut space) in rows.namespaces.clone() {
+        next_id = next_id.max(space.id + 1);
+        names.insert(space.id, name.clone());
+        space.slot = slot();
+        space.epoch = stamp;
+        stamps.store(space.slot, stamp)?;
+        catalog.put_namespace(&mut txn, &name, &space)?;
+    }
+    let mut totals: HashMap<NamespaceId, Totals> = HashMap::new();
+    for (versions, entries) in [(false, &rows.entries), (true, &rows.versions)] {
+        for (key, record) in entries {
+            let Some(id) = keys::namespace_of(key).filter(|id| names.contains_key(id)) else { continue };
+            let packed = record.is_inline().then(|| rows.packed(record));
+            if matches!(packed, Some(None)) || (packed.is_none() && !file_is_whole(root, record, verify)) {
+                rebuilt.lost += 1;
+                continue;
+            }
+            rebuilt.kept += 1;
+            if let Some(Some(value)) = packed {
+                values::put(&mut txn, &db, record.content, &value)?;
+            }
+            let mut record = record.clone();
+            let sum = totals.entry(id).or_default();
+            sum.allocated += record.allocated;
+            if versions {
+                txn.put(db.versions, key, &record.encode())?;
+                continue;
+            }
+            sum.entries += 1;
+            sum.bytes += record.size;
+            record.stamp = stamp;
+            record.slot = slot();
+            stamps.store(record.slot, stamp)?;
+            if record.expires != NEVER {
+                txn.put(db.expiry, &keys::expiry_key(record.expires, record.content), key)?;
+            }
+            for tag in &record.tags {
+                txn.put(db.tags, &keys::tag_key(tag, id, record.content), key)?;
+            }
+            if let Some(name) = &record.name {
+                txn.put(db.names, &keys::name_key(id, &crate::names::folded(name)), key)?;
+            }
+            txn.put(db.entries, key, &record.encode())?;
+        }
+    }
+    for (id, sum) in totals {
+        catalog.put_totals(&mut txn, id, sum)?;
+    }
+    for (name, counters) in rows.counters {
+        txn.put(db.counters, &name, &counters)?;
+    }
+    catalog.put_number(&mut txn, "nextSlot", u64::from(next_slot.min(MAX_SLOTS)))?;
+    catalog.put_number(&mut txn, "nextNamespace", u64::from(next_id))?;
+    catalog.put_number(&mut txn, "stampBase", u64::from(stamp))?;
+    txn.commit()?;
+    Ok(())
+}
+
+fn file_is_whole(root: &Root, record: &Record, verify: bool) -> bool {
+    let path = root.object(record.content, &record.extension);
+    let Ok(facts) = std::fs::metadata(&path) else { return false };
+    if facts.len() != record.size {
+        return false;
+    }
+    !verify || record.sha256.is_none_or(|expected| digest(&path).is_some_and(|found| found == expected))
+}
+
+fn digest(path: &Path) -> Option<[u8; 32]> {
+    use std::io::Read;
+    let mut file = File::open(path).ok()?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer).ok()? {
+            0 => return Some(hasher.finalize().into()),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}

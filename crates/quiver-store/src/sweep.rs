@@ -1,0 +1,156 @@
+//! Cleaning up after processes that died: readable names that point elsewhere, values that no record names,
+//! unfinished writes. Never touches what a live process is writing: such files are locked.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::Path;
+
+use crate::catalog::keys;
+use crate::catalog::lmdb::Read;
+use crate::catalog::record::{Flags, Record};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::settings::{Files, Layout};
+use crate::writer::{Link, swap_link};
+
+/// What a sweep removed or put right.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Swept {
+    /// Unfinished writes removed.
+    pub temporary: u64,
+    /// Values without a record removed.
+    pub orphans: u64,
+    /// Readable names put right.
+    pub names: u64,
+}
+
+/// Points every readable name at the value its record names. A process killed after a commit may have left the
+/// name of an older value, or none.
+pub fn names(engine: &Engine) -> Result<u64> {
+    let catalog = engine.catalog()?;
+    let txn = catalog.env.read()?;
+    let mut mended = 0;
+    for (namespace, space) in catalog.namespaces(&txn)? {
+        if space.settings.layout != Layout::Named && space.settings.files != Files::Always {
+            continue;
+        }
+        let folder = engine.root.namespace(&namespace);
+        let mut cursor = txn.cursor(catalog.db.entries)?;
+        let mut pair = cursor.seek(&space.id.to_be_bytes())?;
+        while let Some((entry, bytes)) = pair
+            && keys::namespace_of(entry) == Some(space.id)
+        {
+            pair = cursor.next()?;
+            let Some(record) = Record::decode(bytes) else { continue };
+            let Some(name) = record.name.as_ref().filter(|_| !record.flags.has(Flags::ADOPTED)) else { continue };
+            let object = engine.root.object(record.content, &record.extension);
+            let path = folder.join(name);
+            let (Ok(theirs), Ok(ours)) = (engine.storage.facts(&path), engine.storage.facts(&object)) else {
+                if object.exists() && !path.exists() {
+                    swap_link(engine, engine.storage.as_ref(), &Link { object, name: path })?;
+                    mended += 1;
+                }
+                continue;
+            };
+            // A file that is newer than the value was put there by another program: adoption's business. An
+            // older one is what a killed process did not get to replace.
+            if theirs.ino != ours.ino && theirs.mtime_ns <= ours.mtime_ns {
+                swap_link(engine, engine.storage.as_ref(), &Link { object, name: path })?;
+                mended += 1;
+            }
+        }
+        mended += stray_links(engine, &folder)?;
+        engine.mark_dirty(std::iter::once(namespace).collect());
+    }
+    Ok(mended)
+}
+
+/// Half-made links and derived files have a name of ours that nothing else has.
+fn stray_links(engine: &Engine, folder: &Path) -> Result<u64> {
+    let mut removed = 0;
+    if let Ok(entries) = engine.storage.list(folder) {
+        for entry in entries {
+            if entry.name.to_string_lossy().starts_with(".quiver-") && engine.storage.unlink(&folder.join(entry.name)).is_ok() {
+                removed += 1;
+            }
+        }
+    }
+    Ok(removed)
+}
+
+/// Removes unfinished writes and values that no record names.
+pub fn files(engine: &Engine) -> Result<Swept> {
+    let mut swept = Swept::default();
+    for entry in engine.storage.list(&engine.root.tmp())? {
+        swept.temporary += u64::from(remove_if_idle(engine, &engine.root.tmp().join(entry.name)));
+    }
+    for entry in engine.storage.list(&engine.root.trash())? {
+        let path = engine.root.trash().join(entry.name);
+        let _ = if entry.is_dir { engine.storage.remove_dir_all(&path) } else { engine.storage.unlink(&path) };
+    }
+    for folder in engine.storage.list(&engine.root.objects())?.into_iter().filter(|entry| entry.is_dir) {
+        let folder = engine.root.objects().join(folder.name);
+        let found: Vec<(u64, std::path::PathBuf)> = engine
+            .storage
+            .list(&folder)?
+            .into_iter()
+            .filter_map(|entry| {
+                let name = entry.name.to_string_lossy().into_owned();
+                Some((u64::from_str_radix(name.get(..16)?, 16).ok()?, folder.join(entry.name)))
+            })
+            .collect();
+        if found.is_empty() {
+            // An empty folder is a folder's worth of blocks; one that just got a file stays.
+            let _ = std::fs::remove_dir(&folder);
+            continue;
+        }
+        // Which of them have a record is looked up after the listing, and once more with each file's lock held:
+        // a value that is being committed is locked until its record is there.
+        let named = named_contents(engine, &found.iter().map(|(content, _)| *content).collect())?;
+        for (content, path) in found {
+            if !named.contains(&content) && remove_orphan(engine, content, &path)? {
+                swept.orphans += 1;
+            }
+        }
+    }
+    Ok(swept)
+}
+
+fn remove_if_idle(engine: &Engine, path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    file.try_lock().is_ok() && engine.storage.unlink(path).is_ok()
+}
+
+fn remove_orphan(engine: &Engine, content: u64, path: &Path) -> Result<bool> {
+    let Ok(file) = File::open(path) else { return Ok(false) };
+    if file.try_lock().is_err() {
+        return Ok(false);
+    }
+    // Locked now: whoever published it has committed, or is gone. A snapshot taken after that tells which.
+    if named_contents(engine, &std::iter::once(content).collect())?.contains(&content) {
+        return Ok(false);
+    }
+    let _ = engine.storage.unlink(&engine.root.sums(content));
+    Ok(engine.storage.unlink(path).is_ok())
+}
+
+/// Which of these contents are named by an entry or a kept version.
+fn named_contents(engine: &Engine, wanted: &HashSet<u64>) -> Result<HashSet<u64>> {
+    let catalog = engine.catalog()?;
+    let txn = catalog.env.read()?;
+    let mut named = HashSet::new();
+    for database in [catalog.db.entries, catalog.db.versions] {
+        let mut cursor = txn.cursor(database)?;
+        while let Some((_, bytes)) = cursor.next()? {
+            match Record::decode(bytes) {
+                Some(record) if wanted.contains(&record.content) => {
+                    named.insert(record.content);
+                }
+                // A record of a later version may name anything: then nothing is an orphan.
+                None => return Ok(wanted.clone()),
+                _ => {}
+            }
+        }
+    }
+    Ok(named)
+}

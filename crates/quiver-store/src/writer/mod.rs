@@ -1,0 +1,16 @@
+//! The one writer of a process: requests queue up while a commit is under way and are then committed together,
+//! so that a durable commit, which costs about as much as one synced file, carries up to a thousand writes.
+
+mod after;
+mod group;
+mod ops;
+mod put;
+mod thread;
+
+pub use after::{After, Link};
+pub use group::versions_of;
+pub use ops::{
+    Adoption, Completion, FactChanges, FileValue, NewFacts, NewValue, Op, Outcome, Put, Reason, Removed, Victim,
+};
+pub use thread::Writer;
+pub(crate) use thread::swap_link;

@@ -1,0 +1,302 @@
+//! Writing one entry inside a group.
+
+use super::after::Link;
+use super::group::Group;
+use super::ops::{NewValue, Outcome, Put, Reason};
+use crate::catalog::keys::{self, NamespaceId};
+use crate::catalog::lmdb::Read;
+use crate::catalog::record::{Flags, NEVER, Record};
+use crate::catalog::{NamespaceRecord, values};
+use crate::error::{Code, Error, Result};
+use crate::names;
+use crate::settings::{Files, Layout};
+
+impl Group<'_> {
+    pub(super) fn put(&mut self, put: &mut Put) -> Result<Outcome> {
+        let space = self.namespace(&put.namespace)?;
+        let entry = keys::entry_key(space.id, &put.key);
+        let old = self.entry(&entry)?;
+        if let (Some(old), true) = (&old, keys::is_long(&put.key))
+            && old.long_key.as_deref() != Some(&put.key)
+        {
+            return Err(Error::new(Code::BadKey, "two long keys have one digest").about(&put.key));
+        }
+        let superseded = !self.engine.order.admit(&put.namespace, &put.key, put.ticket)
+            || put.fence.is_some_and(|(hash, fence)| self.engine.flights.is_overtaken(hash, fence))
+            || (put.adoption.is_some() && old.as_ref().is_some_and(|old| !self.is_replaced_by(old, put)));
+        if superseded {
+            if let NewValue::File(file) = &put.value {
+                self.after.objects.push(self.engine.root.object(file.content, &put.facts.extension));
+                self.after.objects.push(self.engine.root.sums(file.content));
+            }
+            let record = old.map_or_else(|| self.record(put, &space), Ok)?;
+            return Ok(Outcome::Written(Box::new(record)));
+        }
+
+        let mut record = self.record(put, &space)?;
+        record.slot = match &old {
+            Some(old) if old.slot != crate::stamps::NO_SLOT => old.slot,
+            _ => self.take_slot()?,
+        };
+        record.stamp = self.stamp;
+        if keys::is_long(&put.key) {
+            record.long_key = Some(put.key.clone());
+        }
+        self.make_room(&space, &entry, &record, old.as_ref())?;
+        if let NewValue::Inline(bytes) = &put.value {
+            values::put(&mut self.txn, &self.catalog.db, record.content, bytes)?;
+        }
+        self.place(&space, put, &entry, &mut record, old.as_ref())?;
+        if let Some(old) = &old {
+            record.number = old.number + u32::from(space.settings.versions > 0);
+            self.retire(&space, &put.namespace, &entry, old)?;
+        }
+        self.index(space.id, &entry, &record)?;
+        self.store_entry(&entry, &record)?;
+        let totals = self.totals(space.id)?;
+        totals.entries += u64::from(old.is_none());
+        totals.bytes = (totals.bytes + record.size).saturating_sub(old.map_or(0, |old| old.size));
+        totals.allocated += record.allocated;
+        if put.adoption.is_none() {
+            self.count(&put.namespace, |c| c.sets += 1);
+        }
+        self.after.dirty.insert(put.namespace.clone());
+        Ok(Outcome::Written(Box::new(record)))
+    }
+
+    /// Whether an adopted file may take the place of what the catalog has: it may when it is the file of that
+    /// name, changed.
+    fn is_replaced_by(&self, old: &Record, put: &Put) -> bool {
+        let Some(adoption) = &put.adoption else { return true };
+        old.name.as_deref() != Some(adoption.name.as_str()) || old.named_file != Some(adoption.named_file)
+    }
+
+    fn record(&self, put: &Put, space: &NamespaceRecord) -> Result<Record> {
+        let facts = &put.facts;
+        let mut record = Record::new(&facts.codec, &facts.extension);
+        record.flags.set(Flags::PINNED, facts.pinned);
+        record.priority = facts.priority;
+        record.created = self.now;
+        record.expires = facts.expires.unwrap_or(NEVER);
+        record.tags.clone_from(&facts.tags);
+        record.metadata.clone_from(&facts.metadata);
+        record.tensor.clone_from(&facts.tensor);
+        match &put.value {
+            NewValue::Inline(bytes) => {
+                record.flags.set(Flags::INLINE, true);
+                record.content = self.engine.ids.next(self.now);
+                // Ids of two processes can meet in one millisecond, once in four million times.
+                while self.txn.get(self.catalog.db.values, &keys::value_key(record.content, 0))?.is_some() {
+                    record.content = self.engine.ids.next(self.now);
+                }
+                record.size = bytes.len() as u64;
+                record.allocated = values::allocated(record.size);
+                record.sum128 = Some(quiver_io::sum128(bytes));
+            }
+            NewValue::File(file) => {
+                record.content = file.content;
+                record.size = file.size;
+                record.allocated = file.allocated;
+                record.sha256 = Some(file.sha256);
+                record.sums.clone_from(&file.sums);
+            }
+        }
+        if let Some(limit) = space.settings.max_size.or(self.engine.settings().max_size)
+            && record.allocated > limit
+        {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!("the value takes {} bytes, its limit is {limit}", record.allocated),
+            )
+            .about(&put.key));
+        }
+        if let Some(adoption) = &put.adoption {
+            if let (Some(noted), Some(found)) = (adoption.checksum, record.sha256)
+                && noted != found
+            {
+                return Err(Error::new(
+                    Code::ChecksumMismatch,
+                    format!(
+                        "the file differs from its index.json: expected sha256:{}, found sha256:{}",
+                        quiver_io::hex(&noted),
+                        quiver_io::hex(&found)
+                    ),
+                )
+                .about(&put.key)
+                .at(self.engine.root.namespace(&put.namespace).join(&adoption.name)));
+            }
+            record.flags.set(Flags::ADOPTED, true);
+            record.created = adoption.created.min(self.now);
+            record.seed_access = adoption.usage;
+        }
+        Ok(record)
+    }
+
+    /// Finds the readable name and plans its link.
+    fn place(
+        &mut self,
+        space: &NamespaceRecord,
+        put: &Put,
+        entry: &[u8],
+        record: &mut Record,
+        old: Option<&Record>,
+    ) -> Result<()> {
+        let NewValue::File(file) = &put.value else { return Ok(()) };
+        let object = self.engine.root.object(record.content, &record.extension);
+        match space.settings.layout {
+            Layout::Hashed => {
+                if space.settings.files == Files::Always {
+                    let id = format!("{:016x}", record.content);
+                    let name = format!("{}/{id}.{}", &id[14..], record.extension);
+                    record.named_file = Some(file.identity);
+                    self.after.links.push(Link {
+                        object,
+                        name: self.engine.root.namespace(&put.namespace).join(&name),
+                    });
+                    record.name = Some(name);
+                }
+            }
+            Layout::Named => {
+                let name = match &put.adoption {
+                    Some(adoption) => adoption.name.clone(),
+                    None => self.choose_name(space.id, &put.key, &record.extension, entry)?,
+                };
+                self.txn.put(
+                    self.catalog.db.names,
+                    &keys::name_key(space.id, &names::folded(&name)),
+                    entry,
+                )?;
+                let path = self.engine.root.namespace(&put.namespace).join(&name);
+                if let Some(adoption) = &put.adoption {
+                    record.named_file = Some(adoption.named_file);
+                    self.after.adopted.insert(path);
+                } else {
+                    record.named_file = Some(file.identity);
+                    self.after.links.push(Link { object, name: path });
+                }
+                record.name = Some(name);
+                if put.adoption.is_none()
+                    && (record.metadata.is_some() || old.is_some_and(|old| old.metadata.is_some()))
+                {
+                    self.sidecar(&put.namespace, record);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn choose_name(&self, id: NamespaceId, key: &[u8], extension: &str, entry: &[u8]) -> Result<String> {
+        let text = String::from_utf8_lossy(key);
+        for crowded in [false, true] {
+            let name = format!("{}.{extension}", names::stem(&text, extension, crowded));
+            let holder = self.txn.get(self.catalog.db.names, &keys::name_key(id, &names::folded(&name)))?;
+            if holder.is_none_or(|holder| holder == entry) {
+                return Ok(name);
+            }
+        }
+        let digest = quiver_io::sum128(key);
+        Ok(format!("{digest:032x}.{extension}"))
+    }
+
+    /// Keeps or removes the value that is being replaced.
+    fn retire(&mut self, space: &NamespaceRecord, namespace: &str, entry: &[u8], old: &Record) -> Result<()> {
+        self.unindex(space.id, old)?;
+        if let Some(name) = &old.name {
+            self.release_name(space, namespace, entry, name)?;
+        }
+        let keep = space.settings.versions;
+        if keep == 0 {
+            self.drop_value(old)?;
+            let totals = self.totals(space.id)?;
+            totals.allocated = totals.allocated.saturating_sub(old.allocated);
+            return Ok(());
+        }
+        self.txn.put(self.catalog.db.versions, &keys::version_key(entry, old.number), &old.encode())?;
+        if let (Some(name), false) = (&old.name, old.is_inline()) {
+            let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+            self.after.links.push(Link {
+                object: self.engine.root.object(old.content, &old.extension),
+                name: self
+                    .engine
+                    .root
+                    .versions(namespace, stem)
+                    .join(format!("{}.{}", old.number, old.extension)),
+            });
+        }
+        let kept = self.versions(entry)?;
+        for (number, record) in kept.iter().take(kept.len().saturating_sub(keep as usize)) {
+            self.txn.delete(self.catalog.db.versions, &keys::version_key(entry, *number))?;
+            self.drop_value(record)?;
+            let totals = self.totals(space.id)?;
+            totals.allocated = totals.allocated.saturating_sub(record.allocated);
+            if let Some(name) = &record.name {
+                let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+                self.after.unlink.push(
+                    self.engine
+                        .root
+                        .versions(namespace, stem)
+                        .join(format!("{number}.{}", record.extension)),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives up a readable name unless the new value has taken it.
+    fn release_name(&mut self, space: &NamespaceRecord, namespace: &str, entry: &[u8], name: &str) -> Result<()> {
+        let path = self.engine.root.namespace(namespace).join(name);
+        if self.after.links.iter().any(|link| link.name == path) {
+            return Ok(());
+        }
+        let key = keys::name_key(space.id, &names::folded(name));
+        if self.txn.get(self.catalog.db.names, &key)?.is_some_and(|holder| holder == entry) {
+            // Adopting a changed file keeps its name without a link of ours.
+            if self.after.adopted.contains(&path) {
+                return Ok(());
+            }
+            self.txn.delete(self.catalog.db.names, &key)?;
+        }
+        self.after.unlink.push(path);
+        Ok(())
+    }
+
+    /// Evicts as much as the write adds beyond a limit, in the transaction that adds it.
+    fn make_room(
+        &mut self,
+        space: &NamespaceRecord,
+        entry: &[u8],
+        record: &Record,
+        old: Option<&Record>,
+    ) -> Result<()> {
+        let added = record.allocated.saturating_sub(old.map_or(0, |old| old.allocated));
+        let more = u64::from(old.is_none());
+        let own = *self.totals(space.id)?;
+        let settings = &space.settings;
+        let mut excess = over(own.allocated + added, settings.max_size);
+        let mut surplus = over(own.entries + more, settings.max_entries);
+        let scope = if excess + surplus > 0 { Some(space.id) } else { None };
+        if scope.is_none() {
+            let root = self.engine.settings();
+            if root.max_size.is_none() && root.max_entries.is_none() {
+                return Ok(());
+            }
+            let all = self.all_totals()?;
+            excess = over(all.allocated + added, root.max_size);
+            surplus = over(all.entries + more, root.max_entries);
+            if excess + surplus == 0 {
+                return Ok(());
+            }
+        }
+        let mut victims =
+            self.engine.victims.take(self.engine, self.catalog, &self.txn, scope, excess, surplus)?;
+        victims.retain(|victim| victim.entry != entry);
+        if let Outcome::Removed(removed) = self.remove_victims(&victims, Reason::Evict)? {
+            self.engine.note_evicted(removed);
+        }
+        Ok(())
+    }
+}
+
+fn over(value: u64, limit: Option<u64>) -> u64 {
+    limit.map_or(0, |limit| value.saturating_sub(limit))
+}

@@ -1,0 +1,294 @@
+//! The writer's queue and thread.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use quiver_io::{RangeLock, Storage};
+
+use super::after::{After, Link};
+use super::group::Group;
+use super::ops::{Completion, NewValue, Op, Outcome};
+use crate::engine::Engine;
+use crate::error::{Code, Error, Result};
+
+/// Requests in one transaction.
+const GROUP: usize = 1_024;
+/// Bytes of packed values in one transaction.
+const GROUP_BYTES: usize = 8 << 20;
+/// How long the other processes' writers are waited for.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
+struct Request {
+    op: Op,
+    done: Completion,
+}
+
+#[derive(Default)]
+struct Queue {
+    requests: Vec<Request>,
+    closed: bool,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The queue's end that requests are put into.
+pub struct Writer {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Writer {{ queued: {} }}", self.shared.lock().requests.len())
+    }
+}
+
+impl Writer {
+    /// Starts the thread. `lock` keeps writers of other processes out.
+    pub fn start(engine: Arc<Engine>, lock: RangeLock) -> Result<Self> {
+        let shared = Arc::new(Shared { queue: Mutex::default(), arrived: Condvar::new() });
+        let for_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("quiver-writer".into())
+            .spawn(move || run(&for_thread, &engine, &lock))
+            .map_err(|error| Error::new(Code::Io, format!("no thread for the writer: {error}")))?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Queues a request; `done` is called once, on the writer's thread.
+    pub fn submit(&self, op: Op, done: Completion) {
+        let mut queue = self.shared.lock();
+        if queue.closed {
+            drop(queue);
+            done(Err(Error::new(Code::Closed, "the cache is closed")));
+            return;
+        }
+        queue.requests.push(Request { op, done });
+        drop(queue);
+        self.shared.arrived.notify_one();
+    }
+
+    /// Queues a request and waits for it. Never on the writer's own thread.
+    pub fn call(&self, op: Op) -> Result<Outcome> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        self.submit(op, Box::new(move |result| drop(sender.send(result))));
+        receiver
+            .recv()
+            .unwrap_or_else(|_| Err(Error::new(Code::Internal, "the writer gave no answer to a request")))
+    }
+
+    /// Commits what is queued and joins the thread.
+    pub fn close(&self) {
+        self.shared.lock().closed = true;
+        self.shared.arrived.notify_all();
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(shared: &Shared, engine: &Engine, lock: &RangeLock) {
+    loop {
+        let requests = {
+            let mut queue = shared.lock();
+            loop {
+                if !queue.requests.is_empty() {
+                    break next_group(&mut queue.requests);
+                }
+                if queue.closed {
+                    return;
+                }
+                queue = shared.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+        };
+        serve(engine, lock, requests);
+    }
+}
+
+fn next_group(queue: &mut Vec<Request>) -> Vec<Request> {
+    let mut bytes = 0;
+    let count = queue
+        .iter()
+        .take(GROUP)
+        .take_while(|request| {
+            let before = bytes;
+            if let Op::Put(put) = &request.op
+                && let NewValue::Inline(value) = &put.value
+            {
+                bytes += value.len();
+            }
+            before < GROUP_BYTES
+        })
+        .count();
+    let rest = queue.split_off(count);
+    std::mem::replace(queue, rest)
+}
+
+fn serve(engine: &Engine, lock: &RangeLock, mut requests: Vec<Request>) {
+    match lock.lock_timeout(0, 1, true, LOCK_TIMEOUT) {
+        Ok(true) => {}
+        Ok(false) => {
+            let error = Error::new(
+                Code::LockTimeout,
+                format!("another process has held the write lock for {} s", LOCK_TIMEOUT.as_secs()),
+            )
+            .at(engine.root.locks().join("write"));
+            return refuse(requests, &error);
+        }
+        Err(error) => return refuse(requests, &error.into()),
+    }
+    let mut after = After::default();
+    let answers = match commit(engine, &mut requests, &mut after) {
+        Ok(answers) => answers,
+        // One request may have spoilt the transaction for all: each gets one of its own.
+        Err(_) if requests.len() > 1 => requests
+            .iter_mut()
+            .map(|request| {
+                commit(engine, std::slice::from_mut(request), &mut after)
+                    .and_then(|mut answers| answers.pop().unwrap_or(Ok(Outcome::Done)))
+            })
+            .collect(),
+        Err(error) => vec![Err(error)],
+    };
+    let _ = lock.unlock(0, 1);
+    follow(engine, after);
+    for (request, answer) in requests.into_iter().zip(answers) {
+        // Locks on published files end here, after the commit that names them.
+        let Request { op, done } = request;
+        drop(op);
+        done(answer);
+    }
+}
+
+fn refuse(requests: Vec<Request>, error: &Error) {
+    for request in requests {
+        (request.done)(Err(error.clone()));
+    }
+}
+
+/// Applies and commits requests in one transaction. `Err`: nothing was committed.
+fn commit(engine: &Engine, requests: &mut [Request], after: &mut After) -> Result<Vec<Result<Outcome>>> {
+    sync_folders(engine, requests)?;
+    let attempt = |requests: &mut [Request]| -> Result<(Vec<Result<Outcome>>, After)> {
+        let catalog = engine.catalog()?;
+        let mut group = Group::begin(engine, &catalog)?;
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            match group.apply(&mut request.op) {
+                Err(error) if spoils(&error) => return Err(error),
+                answer => answers.push(answer),
+            }
+        }
+        Ok((answers, group.commit()?))
+    };
+    let (answers, more) = match attempt(requests) {
+        Err(error) if error.code == Code::DiskFull => {
+            // Deletions need pages too: give back what is kept for this, and open anew what a failed write of a
+            // meta page has locked up.
+            engine.release_reserve();
+            engine.reopen_catalog()?;
+            attempt(requests)?
+        }
+        Err(error) if error.code == Code::Internal || error.code == Code::Io => {
+            engine.reopen_catalog()?;
+            return Err(error);
+        }
+        other => other?,
+    };
+    merge(after, more);
+    Ok(answers)
+}
+
+/// Whether a refusal leaves the transaction unusable, rather than concerning its request alone.
+fn spoils(error: &Error) -> bool {
+    matches!(error.code, Code::DiskFull | Code::Io | Code::Internal | Code::Corrupt)
+}
+
+/// Makes the names of published files durable before a record names them: one sync a folder and group.
+fn sync_folders(engine: &Engine, requests: &[Request]) -> Result<()> {
+    if !engine.is_durable() {
+        return Ok(());
+    }
+    let folders: BTreeSet<_> = requests
+        .iter()
+        .filter_map(|request| match &request.op {
+            Op::Put(put) => match &put.value {
+                NewValue::File(file) => Some(engine.root.object(file.content, &put.facts.extension)),
+                NewValue::Inline(_) => None,
+            },
+            _ => None,
+        })
+        .filter_map(|object| object.parent().map(Path::to_path_buf))
+        .collect();
+    for folder in folders {
+        engine.storage.sync_dir(&folder)?;
+    }
+    Ok(())
+}
+
+fn merge(into: &mut After, more: After) {
+    into.links.extend(more.links);
+    into.unlink.extend(more.unlink);
+    into.unlink_folders.extend(more.unlink_folders);
+    into.objects.extend(more.objects);
+    into.sidecars.extend(more.sidecars);
+    into.reset_heat.extend(more.reset_heat);
+    into.adopted.extend(more.adopted);
+    into.dirty.extend(more.dirty);
+}
+
+/// What follows a commit. The catalog is right already; a file operation that fails here is made good by the
+/// sweep, so it is not the request's failure.
+fn follow(engine: &Engine, after: After) {
+    let storage = engine.storage.as_ref();
+    let _ = engine.heat.reset(&after.reset_heat);
+    let linked: BTreeSet<&Path> = after.links.iter().map(|link| link.name.as_path()).collect();
+    for path in &after.unlink {
+        if !linked.contains(path.as_path()) && !after.adopted.contains(path) {
+            let _ = storage.unlink(path);
+        }
+    }
+    for link in &after.links {
+        let _ = swap_link(engine, storage, link);
+    }
+    for (path, text) in &after.sidecars {
+        let _ = engine.replace_file(path, text.as_bytes());
+    }
+    for folder in &after.unlink_folders {
+        let _ = storage.remove_dir_all(folder);
+    }
+    for object in &after.objects {
+        let _ = storage.unlink(object);
+    }
+    engine.mark_dirty(after.dirty);
+}
+
+/// Points a readable name at an object: a new link beside it, renamed over it. Where links are not to be had,
+/// a copy.
+pub(crate) fn swap_link(engine: &Engine, storage: &dyn Storage, link: &Link) -> Result<()> {
+    let folder = link.name.parent().unwrap_or(engine.root.path());
+    storage.create_dir(folder, engine.modes.folder)?;
+    let temporary = folder.join(format!(".quiver-{:016x}", quiver_io::random_u64()));
+    if storage.link(&link.object, &temporary).is_err() {
+        storage.copy_or_reflink(&link.object, &temporary, engine.modes.object)?;
+    }
+    if let Err(error) = storage.rename(&temporary, &link.name) {
+        let _ = storage.unlink(&temporary);
+        return Err(error.into());
+    }
+    // Renaming one link over another of the same file does nothing and leaves both.
+    let _ = storage.unlink(&temporary);
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! The store through its own face: what is written is read back, by this process and the next.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use quiver_store::open_values::ValueBytes;
+use quiver_store::publisher::Commit;
+use quiver_store::reader::Namespace;
+use quiver_store::settings::{Layout, NamespaceSettings};
+use quiver_store::writer::{FactChanges, NewFacts, NewValue, Op, Outcome, Put};
+use quiver_store::{OpenOptions, Result, Store};
+
+fn open(path: &Path) -> Arc<Store> {
+    Store::open(path, &OpenOptions::default()).unwrap()
+}
+
+fn named() -> NamespaceSettings {
+    NamespaceSettings { layout: Layout::Named, index: true, ..NamespaceSettings::default() }
+}
+
+fn facts(codec: &str) -> NewFacts {
+    NewFacts { codec: codec.into(), extension: codec.into(), ..NewFacts::default() }
+}
+
+fn put_small(store: &Store, namespace: &str, key: &str, value: &[u8], facts: NewFacts) -> Result<Outcome> {
+    store.writer()?.call(Op::Put(Box::new(Put {
+        namespace: namespace.into(),
+        key: key.as_bytes().to_vec(),
+        facts,
+        value: NewValue::Inline(value.to_vec()),
+        ticket: store.engine.order.draw(),
+        fence: None,
+        adoption: None,
+    })))
+}
+
+fn put_large(store: &Store, namespace: &str, key: &str, value: &[u8], facts: NewFacts) -> Result<Outcome> {
+    let writer = store.object_writer(namespace, key.as_bytes())?;
+    for piece in value.chunks(1 << 20) {
+        writer.write(piece.to_vec())?;
+    }
+    let (sender, receiver) = sync_channel(1);
+    writer.commit(Commit {
+        namespace: namespace.into(),
+        key: key.as_bytes().to_vec(),
+        facts,
+        fence: None,
+        adoption: None,
+        done: Box::new(move |result| sender.send(result).unwrap()),
+    });
+    receiver.recv().unwrap()
+}
+
+fn get(store: &Store, namespace: &Namespace, key: &str) -> Option<Vec<u8>> {
+    let mut value = Vec::new();
+    let found = store.lookup(namespace, key.as_bytes(), &mut value).unwrap()?;
+    if found.record.is_inline() {
+        return Some(value);
+    }
+    let opened = store.open_value(namespace, key.as_bytes(), &found.record).unwrap()?;
+    Some(bytes(&opened))
+}
+
+#[allow(unsafe_code)]
+fn bytes(value: &ValueBytes) -> Vec<u8> {
+    value.checked.verify(0, value.len() as u64, &[]).unwrap();
+    // SAFETY: the bytes live as long as `value`.
+    unsafe { std::slice::from_raw_parts(value.as_ptr(), value.len()) }.to_vec()
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 7 % 251) as u8).collect()
+}
+
+#[test]
+fn values_of_all_sizes_survive_a_reopen() {
+    let folder = tempfile::tempdir().unwrap();
+    let sizes = [0, 1, 100, 2_038, 4_080, 4_081, 10_000, 16_384, 70_000, 1_000_000, 9_000_000];
+    {
+        let store = open(folder.path());
+        let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+        for size in sizes {
+            let put = if size <= 16_384 { put_small } else { put_large };
+            put(&store, "n", &format!("k{size}"), &pattern(size), facts("bin")).unwrap();
+            assert_eq!(get(&store, &namespace, &format!("k{size}")).unwrap(), pattern(size));
+        }
+        store.close();
+    }
+    let store = open(folder.path());
+    let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+    for size in sizes {
+        assert_eq!(get(&store, &namespace, &format!("k{size}")).unwrap(), pattern(size), "{size}");
+    }
+    let (totals, counters) = store.statistics(&namespace).unwrap();
+    assert_eq!(totals.entries, sizes.len() as u64);
+    assert_eq!(totals.bytes, sizes.iter().sum::<usize>() as u64);
+    assert_eq!(counters.sets, sizes.len() as u64);
+    assert!(quiver_store::catalog::lmdb_hooks::active(), "liblmdb was built without the hooks");
+}
+
+#[test]
+fn a_named_value_is_a_file_of_its_key_and_its_index_agrees() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let namespace = store.namespace("kernels", &named(), false).unwrap();
+    put_large(&store, "kernels", "kernel_1.5", &pattern(500), facts("npy")).unwrap();
+    put_large(&store, "kernels", "kernel_1.5", &pattern(700), facts("npz")).unwrap();
+    put_large(&store, "kernels", "Other", &pattern(10), facts("npy")).unwrap();
+    put_large(&store, "kernels", "other", &pattern(11), facts("npy")).unwrap();
+    assert_eq!(get(&store, &namespace, "other").unwrap(), pattern(11));
+    assert_eq!(get(&store, &namespace, "Other").unwrap(), pattern(10));
+    let path = folder.path().join("kernels");
+    assert!(!path.join("kernel_1.5.npy").exists(), "the old format's file is gone");
+    assert_eq!(std::fs::read(path.join("kernel_1.5.npz")).unwrap(), pattern(700));
+    store.close();
+    let index: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(path.join("index.json")).unwrap()).unwrap();
+    assert_eq!(index["total_entries"], 3);
+    assert_eq!(index["entries"]["kernel_1.5"]["size_bytes"], 700);
+    let names: Vec<_> = std::fs::read_dir(&path)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with(".quiver"))
+        .collect();
+    assert!(names.is_empty(), "{names:?}");
+}
+
+#[test]
+fn clearing_empties_at_once_and_old_rows_go_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let namespace = store.namespace("n", &named(), false).unwrap();
+    for i in 0..50 {
+        put_large(&store, "n", &format!("k{i}"), &pattern(100 + i), facts("bin")).unwrap();
+    }
+    let Outcome::Removed(removed) = store.writer().unwrap().call(Op::Clear { namespace: "n".into() }).unwrap() else {
+        panic!()
+    };
+    assert_eq!(removed.count, 50);
+    assert!(get(&store, &namespace, "k3").is_none());
+    put_large(&store, "n", "k3", &pattern(5), facts("bin")).unwrap();
+    for _ in 0..5 {
+        store.writer().unwrap().call(Op::Reclaim).unwrap();
+    }
+    assert_eq!(get(&store, &namespace, "k3").unwrap(), pattern(5));
+    assert!(folder.path().join("n/k3.bin").exists());
+    assert!(!folder.path().join("n/k4.bin").exists());
+    assert_eq!(store.engine.usage().entries, 1);
+}
+
+#[test]
+fn a_stamp_moves_with_every_write_and_a_slot_is_not_valid_for_its_next_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+    let mut value = Vec::new();
+    put_small(&store, "n", "a", b"1", facts("bin")).unwrap();
+    let first = store.lookup(&namespace, b"a", &mut value).unwrap().unwrap();
+    assert!(first.coherent);
+    let changes = FactChanges { pinned: Some(true), ..FactChanges::default() };
+    let op = Op::Touch { namespace: "n".into(), key: b"a".to_vec(), changes, ticket: store.engine.order.draw() };
+    store.writer().unwrap().call(op).unwrap();
+    let touched = store.lookup(&namespace, b"a", &mut value).unwrap().unwrap();
+    assert_ne!(first.record.stamp, touched.record.stamp);
+    store
+        .writer()
+        .unwrap()
+        .call(Op::Delete { namespace: "n".into(), key: b"a".to_vec(), ticket: store.engine.order.draw() })
+        .unwrap();
+    put_small(&store, "n", "b", b"2", facts("bin")).unwrap();
+    let next = store.lookup(&namespace, b"b", &mut value).unwrap().unwrap();
+    assert_eq!(next.record.slot, touched.record.slot, "the slot is used again");
+    assert_ne!(store.engine.stamps.load(touched.record.slot), Some(touched.record.stamp));
+}
+
+#[test]
+fn a_damaged_catalog_is_rebuilt_from_what_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let store = open(folder.path());
+        store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+        for i in 0..200 {
+            put_small(&store, "n", &format!("k{i:03}"), &pattern(3_000), facts("bin")).unwrap();
+        }
+        put_large(&store, "n", "large", &pattern(100_000), facts("bin")).unwrap();
+        store.close();
+    }
+    // A cut file is noticed before LMDB sees it.
+    let data = folder.path().join(".quiver/catalog/data.mdb");
+    let length = std::fs::metadata(&data).unwrap().len();
+    std::fs::File::options().write(true).open(&data).unwrap().set_len(length - 40_960).unwrap();
+    let store = open(folder.path());
+    assert!(store.notices.iter().any(|notice| notice.contains("rebuilt")), "{:?}", store.notices);
+    let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+    let kept = (0..200).filter(|i| {
+        get(&store, &namespace, &format!("k{i:03}")).is_some_and(|value| {
+            assert_eq!(value, pattern(3_000));
+            true
+        })
+    });
+    assert!(kept.count() > 100);
+    store.close();
+}
+
+#[test]
+fn a_flipped_bit_in_a_value_is_a_checksum_mismatch() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let namespace = store.namespace("n", &named(), false).unwrap();
+    put_large(&store, "n", "k", &pattern(300_000), facts("bin")).unwrap();
+    let path = folder.path().join("n/k.bin");
+    #[allow(clippy::permissions_set_readonly_false)]
+    {
+        let mut permissions = std::fs::metadata(&path).unwrap().permissions();
+        permissions.set_readonly(false);
+        std::fs::set_permissions(&path, permissions).unwrap();
+    }
+    let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+    std::os::unix::fs::FileExt::write_at(&file, &[0xff], 200_000).unwrap();
+    let mut value = Vec::new();
+    let found = store.lookup(&namespace, b"k", &mut value).unwrap().unwrap();
+    let opened = store.open_value(&namespace, b"k", &found.record).unwrap().unwrap();
+    opened.checked.verify(0, 100, &[]).unwrap();
+    let error = opened.checked.verify(150_000, 250_000, &[]).unwrap_err();
+    assert_eq!(error.code, quiver_store::Code::ChecksumMismatch);
+}
