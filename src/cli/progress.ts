@@ -1,4 +1,4 @@
-/** Progress of long commands: one redrawn line on a terminal, a plain line every tenth of the way elsewhere. */
+/** Progress of long commands: one redrawn line on a terminal; elsewhere plain lines, and only a few of them. */
 
 import type { CliIo } from "./io.ts";
 import { printable, truncate } from "./text.ts";
@@ -34,6 +34,31 @@ export function startProgress(io: CliIo, title: string): Progress {
     },
     end() {
       if (drawn) io.note("\r\u001b[K");
+    },
+  };
+}
+
+/** The same where the end is not known: a growing count, elsewhere a line each time that it has doubled. */
+export interface Count {
+  update(done: number): void;
+  end(): void;
+}
+
+const FIRST_COUNT = 1000;
+
+/** Starts showing a count on the surface's notes. */
+export function startCount(io: CliIo, title: string): Count {
+  let next = FIRST_COUNT;
+  return {
+    update(done) {
+      if (io.notesAreTerminal) io.note(`\r\u001b[K${title}: ${done}`);
+      else if (done >= next) {
+        next = done * 2;
+        io.note(`${title}: ${done}\n`);
+      }
+    },
+    end() {
+      if (io.notesAreTerminal) io.note("\r\u001b[K");
     },
   };
 }

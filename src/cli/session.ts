@@ -33,7 +33,7 @@ export async function withCache<T>(
       fix: "Name its directory with --cache or QUIVER_PATH; `quiver set` makes one.",
     });
   }
-  const cache = await Cache.open(root, access === "read" ? { mode: "read-only" } : {});
+  const cache = await Cache.open(options.cache, access === "read" ? { mode: "read-only" } : {});
   try {
     return await use(cache);
   } finally {
@@ -51,15 +51,10 @@ function isCache(root: string): boolean {
   }
 }
 
-/** Names of the namespaces in a cache, sorted. */
-export async function namespaceNames(cache: Cache): Promise<readonly string[]> {
-  return Object.keys((await cache.stats()).namespaces).sort();
-}
-
 /** A namespace that is there already. Rejects with ERR_QUIVER_NOT_FOUND, because opening one makes it. */
-export async function existingNamespace(cache: Cache, name: string): Promise<Namespace<unknown>> {
-  const names = await namespaceNames(cache);
-  if (names.includes(name)) return cache.namespace<unknown>(name);
+export async function existingNamespace(cache: Cache, name: string): Promise<Namespace> {
+  const names = await cache.namespaces();
+  if (names.includes(name)) return cache.namespace(name);
   const known = names.length > 0 ? `There are ${names.join(", ")}.` : "The cache is empty.";
   throw new QuiverError("ERR_QUIVER_NOT_FOUND", `there is no namespace "${name}"`, { hint: known });
 }

@@ -1,9 +1,10 @@
 /** `quiver config`: the settings in force, and where each came from. */
 
 import type { Command } from "commander";
+import type { Origin } from "../../cache/options.ts";
 import type { Cli, CommonOptions } from "../cli.ts";
 import { EXIT } from "../exit.ts";
-import { rootOf, withCache } from "../session.ts";
+import { withCache } from "../session.ts";
 import { formatTable } from "../table.ts";
 
 const header = [{ title: "option" }, { title: "value", flexible: true }, { title: "from", flexible: true }];
@@ -11,25 +12,22 @@ const header = [{ title: "option" }, { title: "value", flexible: true }, { title
 export function configCommand(cli: Cli): Command {
   return cli.command("config", "show the settings in force and where each came from").action(
     cli.action(async (options: CommonOptions) => {
-      const path = rootOf(options);
       const origins = await withCache(options, "read", async (cache) => cache.explainConfig());
-      if (options.json) {
-        await cli.printJson({ path, pathFrom: pathOrigin(options), options: origins });
-        return EXIT.ok;
+      // The mode is this command's own: it asked for reading only.
+      const told = origins.filter(({ option, source }) => option !== "mode" || source !== "code");
+      if (options.json) await cli.printJson(told);
+      else {
+        const rows = told.map((origin) => [origin.option, shown(origin.value), place(origin)]);
+        await cli.io.write(formatTable(header, rows, cli.io.columns));
       }
-      const rows = origins
-        // This command itself asked for reading only.
-        .filter(({ option }) => option !== "mode")
-        .map(({ option, value, source, place }) => [option, shown(value), place === "" ? source : place]);
-      await cli.io.write(formatTable(header, [["path", path, pathOrigin(options)], ...rows], cli.io.columns));
       return EXIT.ok;
     }),
   );
 }
 
-function pathOrigin({ cache }: CommonOptions): string {
-  if (cache !== undefined) return "--cache";
-  return process.env["QUIVER_PATH"] === undefined ? "default" : "QUIVER_PATH";
+function place({ source, place: named }: Origin): string {
+  if (source === "code") return "--cache";
+  return named === "" ? source : named;
 }
 
 function shown(value: unknown): string {

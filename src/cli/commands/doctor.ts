@@ -85,10 +85,13 @@ async function examineAll(
       return right ? "removed, and gone" : fail("the entry is still there");
     }),
   );
-  await report("file system", async () => {
+  await report("store", async () => {
     const cache = await Cache.open(root);
     try {
-      return describeProbe(cache.describe());
+      const [store] = cache.describe().stores;
+      return Object.entries(store?.capabilities ?? {})
+        .map(([name, can]) => `${can ? "" : "no "}${name}`)
+        .join(", ");
     } finally {
       await cache.close();
     }

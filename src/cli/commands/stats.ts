@@ -26,7 +26,8 @@ const header: readonly Column[] = [
 export function statsCommand(cli: Cli): Command {
   return cli.command("stats", "show sizes, hits and misses of each namespace and of all").action(
     cli.action(async (options: CommonOptions) => {
-      const statistics = await withCache(options, "read", (cache) => cache.stats());
+      // Hits and misses of all processes are known only to those that may also add to them.
+      const statistics = await withCache(options, "write", (cache) => cache.stats());
       if (options.json) {
         await cli.printJson(statistics);
         return EXIT.ok;
