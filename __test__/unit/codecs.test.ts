@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -268,6 +268,7 @@ describe("npz", () => {
       0,
     );
     expect(checked).toBeLessThan(2000);
+    expect(verify.mock.calls.some(([, end]) => end === bytes.length)).toBe(true);
     const { a } = read;
     expect(a?.isView).toBe(true);
     const { data } = a as Tensor;
@@ -351,12 +352,13 @@ describe("files", () => {
   test("a failed save leaves the old file and nothing else", async () => {
     const path = join(folder, "kept.json");
     await saveFile(path, { old: true });
+    mkdirSync(join(folder, "taken.json"));
     const before = readdirSync(folder);
     await expect(saveFile(path, { bad: Number.NaN })).rejects.toEqual(BAD_VALUE);
     await expect(saveFile(join(folder, "no", "x.json"), 1)).rejects.toMatchObject({
       code: "ERR_QUIVER_NOT_FOUND",
     });
-    await expect(saveFile(folder, 1)).rejects.toMatchObject({ code: "ERR_QUIVER_IO" });
+    await expect(saveFile(join(folder, "taken.json"), 1)).rejects.toMatchObject({ code: "ERR_QUIVER_IO" });
     expect(await loadFile(path)).toEqual({ old: true });
     expect(readdirSync(folder)).toEqual(before);
   });

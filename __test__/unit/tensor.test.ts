@@ -100,6 +100,7 @@ describe("views", () => {
     expect(tensor.isContiguous).toBe(false);
     expect(tensor.contiguous().strides).toEqual([3, 1]);
     expect(tensor.memory).toEqual(Float64Array.of(0, 1, 2, 3, 4, 5));
+    expect(counting([1, 5], "F").isContiguous).toBe(true);
   });
 
   test("data is in C order whatever the layout, and the same array each time", () => {
@@ -199,6 +200,13 @@ describe("mapped tensors", () => {
     ]);
   });
 
+  test("are not checked for rows that they don't have", () => {
+    const { tensor, verify } = mapped(new Float64Array(12), [4, 3]);
+    const outOfRange = expect.objectContaining({ code: "ERR_QUIVER_OUT_OF_RANGE" });
+    for (const indices of [[4], Uint32Array.of(4)]) expect(() => tensor.gather(indices)).toThrow(outOfRange);
+    expect(verify).not.toHaveBeenCalled();
+  });
+
   test("pass on what the check throws, each time", () => {
     const { tensor, verify } = mapped(new Float64Array(12), [4, 3]);
     verify.mockImplementation(() => {
@@ -244,9 +252,13 @@ describe("mapped tensors", () => {
     expect(ready).toHaveBeenCalledTimes(2);
   });
 
-  test("ready takes a range of rows", async () => {
-    const { tensor, ready } = mapped(new Float64Array(12), [4, 3]);
+  test("ready takes a range of rows and vouches for no others", async () => {
+    const { tensor, verify, ready } = mapped(new Float64Array(12), [4, 3]);
     await tensor.ready({ start: 1, end: 3 });
+    expect(tensor.slice(1, 3).data.length).toBe(6);
+    expect(verify).not.toHaveBeenCalled();
+    expect(tensor.slice(1).data.length).toBe(9);
+    expect(verify.mock.calls).toEqual([[128 + 24, 128 + 96]]);
     expect(ready.mock.calls).toEqual([[128 + 24, 128 + 72]]);
   });
 
