@@ -5,7 +5,7 @@ import type { EncodedValue } from "../../codecs/codec.ts";
 import { setClockForTests } from "../../shared/clock.ts";
 import type { QuiverErrorCode } from "../../shared/errors.ts";
 import type { NewFacts, Store, StoreCapabilities, StoreNamespace } from "../../stores/store.ts";
-import type { StoreFactory, StoreSuiteOptions } from "../store-suite.ts";
+import type { StoreFactory, StoreSuiteOptions } from "./suite-options.ts";
 
 /** A fresh store with one namespace open. */
 export interface Bench {
