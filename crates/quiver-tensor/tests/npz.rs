@@ -120,6 +120,16 @@ fn of_equal_names_the_last_wins() {
 }
 
 #[test]
+fn a_directory_with_another_count_is_corrupt() {
+    for count in [1, 3] {
+        let mut bytes = archive(&[("a", b"a", false), ("b", b"b", false)]);
+        let field = bytes.len() - 12;
+        bytes[field] = count;
+        assert_eq!(members(&bytes).unwrap_err().kind(), ErrorKind::Corrupt, "{count}");
+    }
+}
+
+#[test]
 fn wrong_crc_is_corrupt() {
     let bytes = archive(&[("a", b"some bytes", true)]);
     let mut member = members(&bytes).unwrap().remove(0);

@@ -189,6 +189,7 @@ mod tests {
             "{'descr': 'f5', 'fortran_order': False, 'shape': (2,)}",
             "{'descr': '<f4', 'fortran_order': False, 'shape': (2,)",
             "{'descr': '<f4', 'fortran_order': False, 'shape': (9007199254740992,)}",
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 9007199254740992)}",
             "{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}",
             "{'descr': '<f4', 'fortran_order': False, 'shape': (9,)}",
             "import os",
