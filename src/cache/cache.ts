@@ -120,7 +120,9 @@ export class Cache implements AsyncDisposable {
         await cache.#openInStores(name, cache.#resolve(name, {}).settings);
       }
     } catch (error) {
-      await cache.close();
+      await cache.#stop();
+      // A store of the caller's own stays the caller's until there is a cache that it belongs to.
+      if (options.store === undefined) await opening.store.close();
       throw error;
     }
     return cache;
@@ -277,9 +279,13 @@ export class Cache implements AsyncDisposable {
     return this.close();
   }
 
-  async #close(): Promise<void> {
+  async #stop(): Promise<void> {
     clearInterval(this.#flushTimer);
     await this.#evictor.stop();
+  }
+
+  async #close(): Promise<void> {
+    await this.#stop();
     await this.#context.pending.settled();
     for (const { namespace } of this.#handles.values()) namespace.release();
     this.#flushCounters();

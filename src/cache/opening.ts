@@ -58,7 +58,7 @@ export async function prepareOpening(
   const file = place === undefined ? undefined : await fileSource(place.path);
   const sources = [code, environmentSource(environment, CACHE_OPTIONS), ...(file ? [file] : [])];
   const { options, origins } = resolveCacheOptions(sources);
-  const store = given.store ?? (options.enabled ? openDisk(place?.path ?? "") : new NullStore());
+  const store = given.store ?? (options.enabled ? await openDisk(place?.path ?? "") : new NullStore());
   return {
     path: place?.path,
     options,
@@ -72,12 +72,12 @@ export async function prepareOpening(
       namespaceEnvironment(environment, namespace, NAMESPACE_OPTIONS),
       ...(file ? tableSource(file, namespace) : []),
     ],
-    configured: [...new Set([...Object.keys(given.namespaces ?? {}), ...Object.keys(tableOf(file))])],
+    configured: [...new Set([...Object.keys(tableOf(code)), ...Object.keys(tableOf(file))])],
   };
 }
 
 /** The store on the local disk. */
-function openDisk(path: string): Store {
+async function openDisk(path: string): Promise<Store> {
   throw new QuiverError(
     "ERR_QUIVER_UNSUPPORTED",
     `${path} cannot be opened: this build has no store for the local disk`,
@@ -101,11 +101,15 @@ function placeOf(path: string | undefined, environment: Environment): { path: st
 /** The options of namespaces that a source has, by name. Throws ERR_QUIVER_BAD_OPTION unless they are a table of tables. */
 function tableOf(source: Source | undefined): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
   const table = source?.values["namespaces"] ?? {};
-  const tables = typeof table === "object" ? Object.values(table) : [table];
-  if (tables.every((options) => typeof options === "object" && options !== null && !Array.isArray(options))) {
+  const tables = isTable(table) ? Object.values(table) : [table];
+  if (tables.every(isTable)) {
     return table as Record<string, Record<string, unknown>>;
   }
   throw new QuiverError("ERR_QUIVER_BAD_OPTION", "namespaces is not an object of options by namespace");
+}
+
+function isTable(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function tableSource(source: Source, namespace: string): readonly Source[] {

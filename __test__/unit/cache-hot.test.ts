@@ -1,0 +1,195 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { HotNamespace, HotTier } from "../../src/cache/hot.ts";
+import { Cache, MemoryStore, Tensor } from "../../src/index.ts";
+import { setClockForTests } from "../../src/shared/clock.ts";
+import type { StoredValue } from "../../src/stores/store.ts";
+
+let time = 1_000_000_000_000;
+let restoreClock: () => void;
+beforeEach(() => {
+  restoreClock = setClockForTests(() => time);
+});
+afterEach(() => restoreClock());
+
+/** A tier over stamps that the test writes itself. */
+function tierOf(limit: number) {
+  const coherence = { stamps: new Uint32Array(64), heat: new Uint32Array(64), epochSlot: 63 };
+  const tier = new HotTier(limit);
+  const hot = new HotNamespace(tier, coherence);
+  const hold = (key: string, slot: number, facts: Partial<StoredValue> = {}, weight = 100) => {
+    const stored: StoredValue = {
+      bytes: new Uint8Array(1),
+      codec: "json",
+      createdAt: time,
+      expiresAt: null,
+      mapped: false,
+      slot,
+      stamp: coherence.stamps[slot] ?? 0,
+      ...facts,
+    };
+    hot.hold(key, { value: { key }, stored, epoch: hot.epoch(), buffers: [], weight });
+  };
+  return { tier, hot, hold, ...coherence };
+}
+
+describe("a held value", () => {
+  test("is served while nothing changed, and counted in heat", () => {
+    const { hot, hold, heat } = tierOf(100_000);
+    hold("a", 5);
+    expect(hot.find("a")?.value).toBe(hot.find("a")?.value);
+    expect(heat[5]).toBe(2);
+  });
+
+  test("is dropped when its stamp or the epoch changes", () => {
+    const { hot, hold, stamps, tier } = tierOf(100_000);
+    hold("a", 5);
+    stamps[5] = 7;
+    expect(hot.find("a")).toBeUndefined();
+    stamps[5] = 0;
+    expect(hot.find("a"), "a dropped value does not come back").toBeUndefined();
+    hold("a", 5);
+    stamps[63] = 1;
+    expect(hot.find("a")).toBeUndefined();
+    expect(tier.weight).toBe(0);
+  });
+
+  test("is not served from its expiry on, nor when the clock was set back far before its creation", () => {
+    const { hot, hold } = tierOf(100_000);
+    const start = time;
+    hold("a", 5, { expiresAt: start + 1000 });
+    time = start + 999;
+    expect(hot.find("a")).toBeDefined();
+    time = start + 1000;
+    expect(hot.find("a")).toBeUndefined();
+    time = start;
+    hold("a", 5, { expiresAt: start + 1000 });
+    time = start - 60_001;
+    expect(hot.find("a")).toBeUndefined();
+    time = start;
+  });
+
+  test("is not held when no slot tells about it", () => {
+    const { hot, hold } = tierOf(100_000);
+    hold("a", 0xffff_ffff);
+    expect(hot.find("a")).toBeUndefined();
+  });
+
+  test("is a miss once its memory has been transferred away", () => {
+    const { hot } = tierOf(100_000);
+    const bytes = new Uint8Array(16);
+    const stored = {
+      bytes,
+      codec: "bin",
+      createdAt: time,
+      expiresAt: null,
+      mapped: false,
+      slot: 3,
+      stamp: 0,
+    };
+    hot.hold("a", { value: bytes, stored, epoch: 0, buffers: [bytes.buffer], weight: 16 });
+    expect(hot.find("a")).toBeDefined();
+    structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+    expect(hot.find("a")).toBeUndefined();
+  });
+});
+
+describe("the bound", () => {
+  test("evicts what was not used since the hand passed, oldest first", () => {
+    // 10 entries of 100 bytes and 200 of overhead each.
+    const { hot, hold, tier } = tierOf(3000);
+    for (let slot = 0; slot < 10; slot++) hold(`k${slot}`, slot);
+    expect(tier.weight).toBe(3000);
+    hot.find("k0");
+    hot.find("k2");
+    hold("k10", 10);
+    hold("k11", 11);
+    const held = Array.from({ length: 12 }, (_, i) => `k${i}`).filter((key) => hot.find(key));
+    expect(held).toEqual(["k0", "k2", "k4", "k5", "k6", "k7", "k8", "k9", "k10", "k11"]);
+    expect(tier.weight).toBe(3000);
+  });
+
+  test("holds when everything is in use", () => {
+    const { hot, hold, tier } = tierOf(3000);
+    for (let slot = 0; slot < 40; slot++) {
+      hold(`k${slot}`, slot);
+      for (let other = 0; other <= slot; other++) hot.find(`k${other}`);
+      expect(tier.weight).toBeLessThanOrEqual(3000);
+    }
+  });
+
+  test("counts a replaced value once and lets go of everything on clear", () => {
+    const { hot, hold, tier } = tierOf(3000);
+    hold("a", 1);
+    hold("a", 1);
+    expect(tier.weight).toBe(300);
+    hot.clear();
+    expect(tier.weight).toBe(0);
+    hold("b", 2);
+    expect(hot.find("b")).toBeDefined();
+  });
+
+  test("does not let one large value push out everything", () => {
+    const { hot, hold } = tierOf(3000);
+    hold("small", 1);
+    hold("large", 2, {}, 2000);
+    expect(hot.find("large")).toBeUndefined();
+    expect(hot.find("small")).toBeDefined();
+  });
+});
+
+describe("through a cache", () => {
+  test("a hit hands out the same frozen object without asking the store", async () => {
+    await using cache = await Cache.open(undefined, { store: new MemoryStore() });
+    const values = cache.namespace<{ list: number[] }>("values");
+    await values.set("a", { list: [1] });
+    const first = await values.get("a");
+    expect(values.getSync("a")).toBe(first);
+    expect(() => first?.list.push(2)).toThrow(TypeError);
+    expect(cache.describe().held).toBeGreaterThan(0);
+  });
+
+  test("set, touch, delete and clear are seen at once", async () => {
+    await using cache = await Cache.open(undefined, { store: new MemoryStore() });
+    const values = cache.namespace("values");
+    await values.set("a", 1);
+    await values.get("a");
+    await values.set("a", 2);
+    expect(await values.get("a")).toBe(2);
+    await values.touch("a", { ttl: 10 });
+    const start = time;
+    time = start + 10;
+    expect(await values.get("a")).toBeUndefined();
+    time = start;
+    await values.set("a", 3);
+    await values.get("a");
+    await values.delete("a");
+    expect(values.getSync("a")).toBeUndefined();
+    await values.set("a", 4);
+    await values.get("a");
+    await values.clear();
+    expect(values.getSync("a")).toBeUndefined();
+  });
+
+  test("bytes and tensors that were handed out cannot be transferred away from the others", async () => {
+    await using cache = await Cache.open(undefined, { store: new MemoryStore() });
+    const values = cache.namespace("values");
+    await values.set("bytes", new Uint8Array([1, 2, 3]));
+    await values.set("tensor", new Tensor(new Float64Array([1, 2])), {
+      codec: "npz",
+      compression: "deflate",
+    });
+    const bytes = (await values.get("bytes")) as Uint8Array;
+    const tensor = (await values.get("tensor")) as Tensor;
+    for (const buffer of [bytes.buffer, tensor.data.buffer]) {
+      const { port1 } = new MessageChannel();
+      try {
+        port1.postMessage(buffer, [buffer as ArrayBuffer]);
+      } catch {
+        // Newer versions of Node refuse, older ones copy.
+      }
+      port1.close();
+    }
+    expect([...((await values.get("bytes")) as Uint8Array)]).toEqual([1, 2, 3]);
+    expect(((await values.get("tensor")) as Tensor).toArray()).toEqual([1, 2]);
+  });
+});
