@@ -196,6 +196,21 @@ describe("one namespace over several stores", () => {
     expect(await namespace.has("a")).toBe(false);
   });
 
+  test("a store that gives shorter pages than asked for hides no key of the others", async () => {
+    const slow = new MemoryStore();
+    const open = slow.open.bind(slow);
+    slow.open = async (...args) => {
+      const inner = await open(...args);
+      const list = inner.list.bind(inner);
+      inner.list = (options) => list({ ...options, limit: 1 });
+      return inner;
+    };
+    const namespace = await new Router([{ maxBytes: 10, store: slow }], new MemoryStore()).open("n", {});
+    for (const key of ["a", "c", "e", "g"]) await put(namespace, key, 5);
+    for (const key of ["b", "d", "f"]) await put(namespace, key, 500);
+    expect(await keysOf(namespace, 100)).toEqual(["a", "b", "c", "d", "e", "f", "g"]);
+  });
+
   test("touch, tags, expire and clear reach every store", async () => {
     const { namespace } = await bySize();
     await put(namespace, "a", 5, { tags: ["t"] });
