@@ -122,7 +122,11 @@ test("memory that can shrink is refused", async () => {
 
 test("operations on one key take effect in the order of the calls, whatever their encoding takes", async () => {
   await using cache = await open();
-  const values = cache.namespace<number>("values", { codec: slow });
+  const values = cache.namespace<number | string>("values", { codec: slow as Codec });
+  // Opens the namespace: from here on what needs no encoding could reach the store within its call.
+  await values.set("opened", 1);
+  await Promise.all([values.set("c", 40), values.set("c", "text", { codec: "text" })]);
+  expect(await values.get("c")).toBe("text");
   await Promise.all([values.set("a", 60), values.set("a", 1), values.set("b", 30), values.delete("b")]);
   expect(await values.get("a")).toBe(1);
   expect(await values.get("b")).toBeUndefined();
@@ -263,6 +267,35 @@ test("a stream that fails, is aborted or brings no bytes leaves what was there",
   };
   await expect(values.set("a", large())).rejects.toMatchObject({ code: "ERR_QUIVER_TOO_LARGE" });
   expect(await values.get("a")).toBe("before");
+});
+
+test("a streamed write that fails is aborted in the store, so that nothing of it stays there", async () => {
+  const store = new MemoryStore();
+  const ended: string[] = [];
+  const openOf = store.open.bind(store);
+  store.open = async (...args: Parameters<Store["open"]>) => {
+    const namespace = await openOf(...args);
+    const writerOf = namespace.writer.bind(namespace);
+    namespace.writer = async (...options) => {
+      const writer = await writerOf(...options);
+      const { abort, commit } = writer;
+      writer.abort = () => {
+        ended.push("abort");
+        return abort.call(writer);
+      };
+      writer.commit = (facts) => {
+        ended.push("commit");
+        return commit.call(writer, facts);
+      };
+      return writer;
+    };
+    return namespace;
+  };
+  await using cache = await Cache.open(undefined, { store });
+  const values = cache.namespace("values");
+  await values.set("a", Readable.from([new Uint8Array(3)]));
+  await expect(values.set("a", Readable.from([1]))).rejects.toMatchObject({ code: "ERR_QUIVER_BAD_VALUE" });
+  expect(ended).toEqual(["commit", "abort"]);
 });
 
 test("a value larger than a limit is refused before it is stored", async () => {
