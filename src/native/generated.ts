@@ -38,14 +38,184 @@ export declare class Inflater {
   finish(): Uint8Array
 }
 
+/** One pass; not for concurrent use. */
+export declare class NativeScan {
+  /** The next candidates; null at the end. */
+  next(limit: number): Promise<NativeColumns | null>
+  /** Scores for the last candidates. */
+  offer(scores: Float64Array): void
+  /** Removes the lowest-scored; resolves to what went, as JSON. */
+  evict(allocated: number, entries: number): Promise<string>
+}
+
+/** The store as one isolate has it open. Namespaces go by number. */
+export declare class NativeStore {
+  /** Answers of queued requests go to `callback`, which doesn't keep the process alive. */
+  listen(callback: (completions: Completion[]) => void): void
+  /** Memory that JavaScript reads or counts in directly; each call makes new views of it, so ask once. */
+  tables(): Tables
+  /** What is known of the cache, as JSON. */
+  describe(): string
+  /** Stops the clock at a time in ms, or lets it go on; for tests. */
+  stopClockAt(ms?: number | undefined | null): void
+  /** Opens a namespace, made with `settings` where absent: its number, epoch slot and settings as JSON. */
+  openNamespace(name: string, settings: string, reconfigure: boolean): Promise<string>
+  /** The number of an opened namespace. */
+  handle(name: string): number
+  /** Names of all namespaces, sorted. */
+  namespaceNames(): Array<string>
+  /** Settings of an opened namespace as now recorded, as JSON. */
+  settings(handle: number): string
+  /**
+   * Looks an entry up: 0 = absent; 1 = a packed value, in the response; 2 = a file value, to be had by `take`;
+   * 3 = absent here, but a file of another program may be there: `adopt`, then look again.
+   *
+   * Response: u32 stamp, slot, epoch, length of the codec's name | f64 created, expires (Infinity = never),
+   * size | u64 content id | from byte 64 the codec's name | from byte 320 a packed value.
+   */
+  lookup(handle: number, key: string, version?: number | undefined | null): number
+  /**
+   * Opens the file value just found; null when its file is gone. `check` is null when it is small and was
+   * verified at once.
+   */
+  take(): [Taken, ValueCheck | undefined | null] | null
+  /** Takes over the file that another program put, changed or removed under the key; whether there is one. */
+  adopt(handle: number, key: string): Promise<boolean>
+  /** Takes over every file of other programs in a namespace; how many. */
+  adoptAll(handle: number): Promise<number>
+  /** Queues a small value; request `id` is answered with its facts. */
+  put(id: number, handle: number, key: string, facts: string, value: Uint8Array): void
+  /** Begins a value that goes to a file. */
+  writer(handle: number, key: string): NativeWriter
+  /** Queues a deletion; request `id` is answered with how many entries there were. */
+  delete(id: number, handle: number, key: string): void
+  /** Queues changes of facts; request `id` is answered with the facts, or nothing. */
+  touch(id: number, handle: number, key: string, changes: string): void
+  /** Queues the emptying of a namespace. */
+  clear(id: number, handle: number): void
+  /** Queues the deletion of what carries a tag, up to two thousand entries; `more` in the answer. */
+  deleteTagged(id: number, handle: number, tag: string): void
+  /** Queues the removal of what has run out, up to a thousand entries of any namespace; `more` in the answer. */
+  expire(id: number): void
+  /** An entry's facts as JSON, with a digest made now where there is none; null when absent. */
+  info(handle: number, key: string): Promise<string | null>
+  /** Whether there is an entry. */
+  has(handle: number, key: string): boolean
+  /** One page of facts: `{ entries, next? }` as JSON. */
+  list(handle: number, prefix: string, after: string | undefined | null, limit: number): Promise<string>
+  /** Kept older values, newest first, as JSON. */
+  versions(handle: number, key: string): string
+  /** Sums over a namespace, or over all. */
+  usage(handle?: number | undefined | null): NativeUsage
+  /** Counters of a namespace over all processes and time, as JSON. */
+  counters(handle: number): string
+  /** Adds hits and misses that were served from memory. */
+  count(handle: number, hits: number, misses: number): void
+  /** Holds a value's file: its path, verified where asked, and the content id to release; null when absent. */
+  hold(handle: number, key: string, verify: boolean): Promise<[string, string] | null>
+  /** Ends a hold. */
+  releaseHold(content: string): void
+  /**
+   * Asks for the right to compute a key; request `id` is answered with `{ fence, token }`, or nothing when the
+   * time ran out. Returns a number for `cancelFlight`.
+   */
+  acquireFlight(id: number, handle: number, key: string, timeout: number): number
+  /** Gives up waiting. */
+  cancelFlight(number: number): void
+  /** Ends a flight. */
+  releaseFlight(hash: string, fence: number): void
+  /** Begins a pass over eviction candidates. */
+  scan(namespaces: Array<string> | undefined | null, allocated: number, entries: number): NativeScan
+  /** What writes evicted to make room since this was last asked, as JSON. */
+  takeEvicted(): string
+  /** Compares every value of a namespace with its digest; `{ entries, bytes, findings }` as JSON. */
+  verify(handle: number, repair: boolean): Promise<string>
+  /** Walks the catalog's pages; what is wrong with them. */
+  checkCatalog(): Promise<string[]>
+  /** Removes unfinished writes and values without a record, and puts readable names right; JSON. */
+  sweep(): Promise<string>
+  /** Rewrites the catalog without free pages; bytes saved. */
+  compact(): Promise<number>
+  /** Writes a copy that opens as a cache of its own; files copied. */
+  backup(to: string): Promise<number>
+  /** What the cache takes on disk, as JSON. */
+  diskUsage(): Promise<string>
+  /** Finishes what is queued and leaves the cache, once every isolate of the process that has it open did so. */
+  close(): Promise<void>
+}
+
+/** A value on its way into a file. */
+export declare class NativeWriter {
+  /** Copies the bytes before it returns; false when the disk should be waited for, with `ready`. */
+  write(bytes: Uint8Array): boolean
+  /** Answers request `id` when there is room again. */
+  ready(id: number): void
+  /** Completes the value; request `id` is answered with its facts once it is durable. */
+  commit(id: number, facts: string): void
+  /** Gives the value up. */
+  abort(): void
+}
+
+/** Verifies parts of a value. Holds its memory for as long as it is referenced. */
+export declare class ValueCheck {
+  /** Compares the chunks of 64 KiB that cover `[start, end)` with their sums, each once a process. */
+  verify(start: number, end: number): void
+  /** The same on the thread pool, reading ahead. */
+  ready(start: number, end: number): Promise<void>
+  /** Whether all of `[start, end)` has been verified. */
+  covers(start: number, end: number): boolean
+  /** The file was cut short under the mapping; what was lost reads as zeros. */
+  get poisoned(): boolean
+}
+
 /** Copies a strided tensor that starts at the first byte of `source` into `out` row by row. Strides count elements. */
 export declare function compact(source: Uint8Array, itemSize: number, shape: readonly number[], strides: readonly number[], out: Uint8Array): void
+
+/** An answer: which request, whether it failed, and what it brings as JSON. */
+export interface Completion {
+  /** Number that the request was made with. */
+  id: number
+  /** `json` is a failure. */
+  failed: boolean
+  /** What the request brings; empty for nothing. */
+  json: string
+}
 
 /**
  * Copies the rows `indices` of `source` into `out`; `stride` is the bytes from one row's start to the next one's.
  * Nothing is copied when an index names no row.
  */
 export declare function gatherRows(source: Uint8Array, rows: number, rowBytes: number, stride: number, indices: Uint32Array, out: Uint8Array): void
+
+/** Candidates as columns. */
+export interface NativeColumns {
+  /** How many. */
+  length: number
+  /** Times in ms. */
+  createdAt: Float64Array
+  /** Times in ms. */
+  lastAccess: Float64Array
+  /** Accesses. */
+  accessCount: Uint32Array
+  /** Allocated bytes. */
+  size: Float64Array
+  /** Lower leaves first. */
+  priority: Int32Array
+  /** Times in ms; Infinity = never. */
+  expiresAt: Float64Array
+  /** 1 = accessed since the last eviction that passed over it. */
+  visited: Uint8Array
+}
+
+/** Sums. */
+export interface NativeUsage {
+  /** Entries. */
+  entries: number
+  /** Bytes of values. */
+  bytes: number
+  /** Bytes on disk. */
+  allocated: number
+}
 
 /** The header of an npy file of this type and shape: a multiple of 64 bytes, directly followed by the data. */
 export declare function npyHeader(dtype: string, shape: readonly number[], fortranOrder: boolean): Uint8Array
@@ -67,6 +237,9 @@ export interface NpyHeader {
 /** Reads the header of a whole npy file; the data behind it is as long as it says. */
 export declare function npyParse(bytes: Uint8Array): NpyHeader
 
+/** Opens or makes a cache; options and answers as JSON. */
+export declare function openStore(path: string, options: string): Promise<NativeStore>
+
 /** Summarises dense elements, at some GB/s. */
 export declare function summarise(bytes: Uint8Array, dtype: string): Summary
 
@@ -84,6 +257,26 @@ export interface Summary {
 
 /** Copies numbers of `width` bytes in the other byte order. */
 export declare function swapBytes(source: Uint8Array, width: number, out: Uint8Array): void
+
+/** Memory that JavaScript reads or counts in directly. */
+export interface Tables {
+  /** One word an entry and one a namespace: only read by JavaScript. */
+  stamps: ArrayBuffer
+  /** Two words an entry: ms since `heatOrigin` of the last access, and accesses not merged yet. */
+  heat: ArrayBuffer
+  /** Wall-clock ms. */
+  heatOrigin: number
+  /** Where `lookup` puts what it found. */
+  response: ArrayBuffer
+}
+
+/** A file value. */
+export interface Taken {
+  /** All of its bytes. */
+  buffer: ArrayBuffer
+  /** They lie in a mapped file. */
+  mapped: boolean
+}
 
 /** What follows the last member: the directory, which starts at `position`. */
 export declare function zipDirectory(members: readonly ZipMember[], position: number): Uint8Array

@@ -46,6 +46,11 @@ export function setClockForTests(clock: () => number): () => void {
   };
 }
 
+/** The time at which a test has stopped the clock; undefined while it goes. */
+export function stoppedClock(): number | undefined {
+  return testClock?.();
+}
+
 /** How far clocks of hosts that share entries may disagree, in milliseconds. */
 export const CLOCK_TOLERANCE = 60_000;
 

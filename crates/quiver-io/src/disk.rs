@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
 use crate::storage::{DirEntry, FileFacts, Storage, StorageFile};
 
 /// The real disk.
@@ -49,7 +49,7 @@ impl Storage for Disk {
     }
 
     fn open_read(&self, path: &Path) -> Result<File> {
-        File::open(path).during("opening", path)
+        OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path).during("opening", path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
@@ -79,16 +79,18 @@ impl Storage for Disk {
         }
         match std::fs::DirBuilder::new().mode(mode & 0o777).create(path) {
             Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(false),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => {
+                // Made by somebody else just now, who may not have come to sync it.
+                self.sync_parent(path)?;
+                return Ok(false);
+            }
             Err(error) => return Err(error).during("making the folder", path),
         }
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        // Whatever the umask took away; a group taken over from the parent stays taken over.
+        let inherited = std::fs::metadata(path).during("looking at", path)?.mode() & 0o2000;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode | inherited))
             .during("setting permissions of", path)?;
-        if let Some(parent) = path.parent()
-            && !parent.as_os_str().is_empty()
-        {
-            self.sync_dir(parent)?;
-        }
+        self.sync_parent(path)?;
         Ok(true)
     }
 
@@ -105,13 +107,17 @@ impl Storage for Disk {
 
     fn list(&self, path: &Path) -> Result<Vec<DirEntry>> {
         let entries = std::fs::read_dir(path).during("listing", path)?;
-        entries
-            .map(|entry| {
-                let entry = entry.during("listing", path)?;
-                let is_dir = entry.file_type().during("listing", path)?.is_dir();
-                Ok(DirEntry { name: entry.file_name(), is_dir })
-            })
-            .collect()
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.during("listing", path)?;
+            match entry.file_type() {
+                Ok(kind) => found.push(DirEntry { name: entry.file_name(), is_dir: kind.is_dir() }),
+                // Gone since it was listed.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error).during("listing", path),
+            }
+        }
+        Ok(found)
     }
 
     fn facts(&self, path: &Path) -> Result<FileFacts> {
@@ -143,6 +149,15 @@ impl Storage for Disk {
             let _ = std::fs::remove_file(to);
         }
         copied.during("copying", to)
+    }
+}
+
+impl Disk {
+    fn sync_parent(self, path: &Path) -> Result<()> {
+        match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => self.sync_dir(parent),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -202,17 +217,32 @@ fn reflink(_source: &File, _target: &File) -> bool {
 /// Makes a file of `bytes` zeros that really takes its blocks, so that using it later can't find the disk full.
 /// A file that is there already and long enough is left as it is.
 pub fn preallocate(path: &Path, bytes: u64, mode: u32) -> Result<()> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(mode)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)
-        .during("creating", path)?;
-    allocate(&file, bytes).map_err(|source| Error { op: "allocating", path: path.to_path_buf(), source })?;
-    Ok(())
+    let file = open_or_create(path, mode)?;
+    allocate(&file, bytes).during("allocating", path)
+}
+
+/// Opens a file to read and write, making it when it is missing. Only a file made here gets its permission bits
+/// set, exactly as given whatever the umask: one that is there keeps what its owner gave it. Symbolic links are
+/// refused.
+pub fn open_or_create(path: &Path, mode: u32) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(libc::O_NOFOLLOW);
+    loop {
+        match options.open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            opened => return opened.during("opening", path),
+        }
+        match options.clone().create_new(true).mode(mode).open(path) {
+            // Another process was faster; its file serves.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).during("creating", path),
+            Ok(file) => {
+                file.set_permissions(std::fs::Permissions::from_mode(mode))
+                    .during("setting permissions of", path)?;
+                return Ok(file);
+            }
+        }
+    }
 }
 
 /// Extends a file to `bytes`, with blocks.
@@ -221,12 +251,22 @@ pub(crate) fn allocate(file: &File, bytes: u64) -> std::io::Result<()> {
         return Ok(());
     }
     #[cfg(target_os = "linux")]
-    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
-        Ok(()) => return Ok(()),
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
-        Err(error) => return Err(error.into()),
+    loop {
+        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+            Ok(()) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => break,
+            Err(error) => return Err(error.into()),
+        }
     }
-    write_zeros(file, bytes)
+    // The lock keeps two processes that extend the file at once from writing zeros over each other's words; where
+    // there are no locks there is nothing better to do than to go on.
+    let locked = file.lock();
+    let written = write_zeros(file, bytes);
+    if locked.is_ok() {
+        file.unlock()?;
+    }
+    written
 }
 
 /// Where the file system can't allocate: writing does.
@@ -240,4 +280,120 @@ fn write_zeros(file: &File, bytes: u64) -> std::io::Result<()> {
         at += length as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn mode_of(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn modes_are_exact_whatever_the_umask() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        // The usual umask takes the group's and others' write permission away.
+        drop(Disk.create_new(&path("new"), 0o666).unwrap());
+        drop(open_or_create(&path("opened"), 0o666).unwrap());
+        preallocate(&path("allocated"), 10, 0o666).unwrap();
+        Disk.create_dir(&path("made"), 0o777).unwrap();
+        Disk.copy_or_reflink(&path("new"), &path("copied"), 0o666).unwrap();
+        for name in ["new", "opened", "allocated", "copied"] {
+            assert_eq!(mode_of(&path(name)), 0o666, "{name}");
+        }
+        assert_eq!(mode_of(&path("made")), 0o777);
+    }
+
+    #[test]
+    fn a_file_that_is_there_keeps_its_mode_and_contents() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"kept").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        drop(open_or_create(&path, 0o666).unwrap());
+        assert_eq!((mode_of(&path), std::fs::read(&path).unwrap()), (0o600, b"kept".to_vec()));
+    }
+
+    #[test]
+    fn symbolic_links_are_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        std::fs::write(&target, b"elsewhere").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert!(Disk.open_read(&link).is_err());
+        assert!(open_or_create(&link, 0o600).is_err());
+        assert_eq!(Disk.create_new(&link, 0o600).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert!(!Disk.facts(&link).unwrap().is_file);
+        std::fs::create_dir(folder.path().join("kept")).unwrap();
+        std::fs::write(folder.path().join("kept/file"), b"x").unwrap();
+        std::fs::create_dir(folder.path().join("removed")).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("kept"), folder.path().join("removed/link")).unwrap();
+        Disk.remove_dir_all(&folder.path().join("removed")).unwrap();
+        assert!(folder.path().join("kept/file").exists());
+    }
+
+    #[test]
+    fn a_folder_is_made_with_its_parents_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/c");
+        assert!(Disk.create_dir(&path, 0o750).unwrap());
+        assert!(!Disk.create_dir(&path, 0o700).unwrap());
+        assert_eq!(mode_of(&folder.path().join("a")), 0o750);
+        std::fs::write(folder.path().join("file"), b"").unwrap();
+        assert!(Disk.create_dir(&folder.path().join("file/under"), 0o700).is_err());
+    }
+
+    #[test]
+    fn a_folder_keeps_the_group_that_its_parent_passes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o2770)).unwrap();
+        let path = folder.path().join("made");
+        Disk.create_dir(&path, 0o770).unwrap();
+        assert_eq!(mode_of(&path), 0o2770);
+    }
+
+    #[test]
+    fn publishing_refuses_a_taken_name_either_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        for publish in [rename_new, link_then_unlink] {
+            std::fs::write(&from, b"new").unwrap();
+            std::fs::write(&to, b"old").unwrap();
+            assert_eq!(publish(&from, &to).unwrap_err().kind(), ErrorKind::AlreadyExists);
+            assert_eq!(std::fs::read(&to).unwrap(), b"old");
+            std::fs::remove_file(&to).unwrap();
+            publish(&from, &to).unwrap();
+            assert_eq!((std::fs::read(&to).unwrap(), from.exists()), (b"new".to_vec(), false));
+        }
+    }
+
+    #[test]
+    fn a_copy_is_a_file_of_its_own_and_never_replaces() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        std::fs::write(&from, vec![7; 100_000]).unwrap();
+        Disk.copy_or_reflink(&from, &to, 0o444).unwrap();
+        std::fs::write(&from, b"changed").unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), vec![7; 100_000]);
+        assert_eq!(Disk.copy_or_reflink(&from, &to, 0o444).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&to).unwrap(), vec![7; 100_000]);
+    }
+
+    #[test]
+    fn allocation_takes_blocks_and_keeps_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for extend in [allocate, write_zeros] {
+            std::fs::write(&path, b"head").unwrap();
+            let file = open_or_create(&path, 0o600).unwrap();
+            extend(&file, 300_000).unwrap();
+            let facts = Disk.facts(&path).unwrap();
+            assert_eq!((facts.size, &std::fs::read(&path).unwrap()[..5]), (300_000, b"head\0".as_slice()));
+            assert!(facts.allocated >= 300_000);
+        }
+    }
 }

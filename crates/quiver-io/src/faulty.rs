@@ -425,20 +425,20 @@ mod tests {
         let mut file = bench.faulty.create_new(&bench.path("file"), 0o600).unwrap();
         file.write_all(&[7; 10]).unwrap();
         file.sync().unwrap();
-        file.write_all(&[8; 9_000]).unwrap();
+        file.write_all(&vec![8; 90_000]).unwrap();
         bench.faulty.sync_dir(&bench.path("")).unwrap();
         let left: Vec<Vec<u8>> = bench.outcomes("file").into_iter().map(Option::unwrap).collect();
         assert!(
             left.iter()
                 .all(|bytes| bytes[..10] == [7; 10] && bytes[10..].iter().all(|byte| [0, 8].contains(byte)))
         );
-        assert!(left.iter().any(|bytes| bytes.len() < 9_010), "missing");
+        assert!(left.iter().any(|bytes| bytes.len() < 90_010), "missing");
         assert!(
-            left.iter().any(|bytes| bytes.len() == 9_010 && bytes[10..].iter().all(|byte| *byte == 0)),
+            left.iter().any(|bytes| bytes.len() == 90_010 && bytes[10..].iter().all(|byte| *byte == 0)),
             "zero"
         );
         assert!(left.iter().any(|bytes| bytes.contains(&8) && bytes.contains(&0)), "torn");
-        assert!(left.iter().any(|bytes| bytes.len() == 9_010 && !bytes.contains(&0)), "whole");
+        assert!(left.iter().any(|bytes| bytes.len() == 90_010 && !bytes.contains(&0)), "whole");
     }
 
     #[test]

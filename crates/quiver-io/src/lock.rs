@@ -3,11 +3,11 @@
 //!
 //! Nothing here blocks in the kernel: waiting is polling, so that it can have a limit.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::disk::open_or_create;
 use crate::error::{Context, Result};
 
 /// An open lock file; each is an owner of its own.
@@ -20,16 +20,7 @@ pub struct RangeLock {
 impl RangeLock {
     /// Opens or makes the lock file.
     pub fn open(path: &Path, mode: u32) -> Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(mode)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(path)
-            .during("opening the lock file", path)?;
-        Ok(Self { file, path: path.to_path_buf() })
+        Ok(Self { file: open_or_create(path, mode)?, path: path.to_path_buf() })
     }
 
     /// Opens a lock file that is there, where nothing may be written: only shared locks can be had.

@@ -62,7 +62,9 @@ impl Mapping {
 
     /// Where it is.
     pub fn as_ptr(&self) -> *const u8 {
-        self.map.as_ref().map_or(std::ptr::NonNull::<u8>::dangling().as_ptr().cast_const(), |map| map.as_ptr())
+        self.map
+            .as_ref()
+            .map_or(std::ptr::NonNull::<u8>::dangling().as_ptr().cast_const(), |map| map.as_ptr())
     }
 
     /// Bytes.

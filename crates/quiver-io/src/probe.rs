@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::disk::Disk;
-use crate::error::{Context, Result};
+use crate::error::{Context, ErrorKind, Result};
 use crate::identity::random_u64;
 use crate::lock::RangeLock;
 use crate::storage::Storage;
@@ -42,25 +42,32 @@ impl FsProbe {
             "nfs" | "smb" | "smb2" | "cifs" | "fuse" | "lustre" | "ceph" | "gpfs" | "9p" | "afs"
         );
         let folder = dir.join(format!(".quiver-probe-{:016x}", random_u64()));
-        if Disk.create_dir(&folder, 0o700).is_err() {
-            probe.read_only = true;
-            return probe;
+        if let Err(error) = Disk.create_dir(&folder, 0o700).and_then(|_| probe.try_files(&folder)) {
+            if matches!(error.kind(), ErrorKind::ReadOnly | ErrorKind::PermissionDenied) {
+                probe.read_only = true;
+            } else {
+                // A full disk can do what it could before it was full.
+                probe.presume();
+            }
         }
-        probe.try_files(&folder);
         let _ = Disk.remove_dir_all(&folder);
         probe
     }
 
-    fn try_files(&mut self, folder: &Path) {
+    /// What a local file system can do as a rule.
+    fn presume(&mut self) {
+        let local = !self.network;
+        (self.flock, self.ofd_lock, self.hard_link) = (local, local, local);
+        (self.rename_noreplace, self.case_sensitive) = (local, true);
+    }
+
+    fn try_files(&mut self, folder: &Path) -> Result<()> {
         let (a, b, c) = (folder.join("a"), folder.join("b"), folder.join("c"));
-        if std::fs::write(&a, b"probe").is_err() {
-            self.read_only = true;
-            return;
-        }
+        std::fs::write(&a, b"probe").during("writing", &a)?;
+        // Only locks that don't wait: those of a network file system may hang.
         self.flock = (|| -> std::io::Result<bool> {
             let (one, two) = (File::open(&a)?, File::open(&a)?);
-            one.lock()?;
-            Ok(two.try_lock().is_err())
+            Ok(one.try_lock().is_ok() && two.try_lock().is_err())
         })()
         .unwrap_or(false);
         self.ofd_lock = (|| -> Result<bool> {
@@ -74,6 +81,7 @@ impl FsProbe {
         let _ = std::fs::write(&b, b"other");
         self.rename_noreplace = Disk.rename_new(&a, &b).is_err();
         self.reflink = reflinks(&b, &c);
+        Ok(())
     }
 }
 
@@ -133,8 +141,23 @@ mod tests {
     fn a_local_folder_can_do_what_the_cache_needs_and_stays_clean() {
         let folder = tempfile::tempdir().unwrap();
         let probe = FsProbe::of(folder.path());
-        assert!(probe.flock && probe.ofd_lock && probe.hard_link && probe.rename_noreplace && !probe.read_only);
+        assert!(
+            probe.flock && probe.ofd_lock && probe.hard_link && probe.rename_noreplace && !probe.read_only
+        );
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         assert!(free_bytes(folder.path()).unwrap() > 0);
+    }
+
+    #[test]
+    fn a_folder_that_may_not_be_written_is_read_only() {
+        // Nobody can add a folder to the kernel's own, whoever runs this.
+        let probe = FsProbe::of(Path::new("/sys"));
+        assert!(probe.read_only && !probe.flock);
+    }
+
+    #[test]
+    fn where_nothing_can_be_tried_the_file_system_decides() {
+        let probe = FsProbe::of(Path::new("/proc/self/no such folder"));
+        assert!(!probe.read_only && probe.flock && probe.hard_link);
     }
 }

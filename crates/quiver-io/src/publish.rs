@@ -3,16 +3,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::digest::{Digester, Digests};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::identity::random_u64;
 use crate::storage::{FileFacts, Storage, StorageFile};
 
 /// Bytes after which hashing moves to a thread of its own, beside the writes.
 const PIPELINE_FROM: u64 = 4 << 20;
+/// Temporary files that may be lost to a sweep, one after the other, before making one is given up.
+const ATTEMPTS: usize = 16;
 /// Pieces that may wait for the hashing thread.
 const PIPELINE_DEPTH: usize = 4;
 
@@ -50,23 +52,33 @@ impl Drop for Temporary {
 impl TempObject {
     /// Makes a temporary file in `folder`, with the permission bits that the published file will have.
     pub fn create(storage: Arc<dyn Storage>, folder: &Path, mode: u32) -> Result<Self> {
-        loop {
+        for _ in 0..ATTEMPTS {
             let path = folder.join(format!("{:016x}", random_u64()));
-            let file = storage.create_new(&path, mode)?;
-            let mut temporary = Temporary { storage: Arc::clone(&storage), file: Some(file), path, published: false };
-            if let Some(file) = &mut temporary.file {
-                // Between making and locking a sweep may have taken the file: then it has no name any more.
-                if file.lock()? && file.facts()?.nlink > 0 {
-                    return Ok(Self { temporary, digest: Hashing::Here(Box::default()), written: 0 });
-                }
+            let mut file = match storage.create_new(&path, mode) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                made => made?,
+            };
+            let held = hold(file.as_mut());
+            let temporary =
+                Temporary { storage: Arc::clone(&storage), file: Some(file), path, published: false };
+            if held? {
+                return Ok(Self { temporary, digest: Hashing::Here(Box::default()), written: 0 });
             }
         }
+        Err(Error {
+            op: "making a temporary file in",
+            path: folder.to_path_buf(),
+            source: std::io::Error::other("each one was taken away at once"),
+        })
     }
 
     /// Appends.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.written += bytes.len() as u64;
-        if self.written > PIPELINE_FROM
+        // Once, at the piece that passes the mark: without a thread the digest stays here.
+        let before = self.written - bytes.len() as u64;
+        if before <= PIPELINE_FROM
+            && self.written > PIPELINE_FROM
             && let Hashing::Here(digester) = &mut self.digest
         {
             self.digest = beside(std::mem::take(digester));
@@ -84,6 +96,7 @@ impl TempObject {
         if sync {
             self.temporary.file()?.sync()?;
         }
+        let size = self.temporary.file()?.facts()?.size;
         let digests = match self.digest {
             Hashing::Here(digester) => digester.finish(),
             Hashing::Beside { pieces, thread } => {
@@ -95,19 +108,44 @@ impl TempObject {
                 })?
             }
         };
+        if size != digests.len {
+            // A write failed half-way, and the caller went on.
+            return Err(Error {
+                op: "completing",
+                path: self.temporary.path.clone(),
+                source: std::io::Error::other("the file does not hold all that was written"),
+            });
+        }
         Ok(Sealed { temporary: self.temporary, digests })
     }
 }
 
-fn beside(mut digester: Digester) -> Hashing {
-    let (pieces, arriving): (SyncSender<Vec<u8>>, Receiver<Vec<u8>>) = sync_channel(PIPELINE_DEPTH);
-    let thread = std::thread::spawn(move || {
+/// Locks a new file; false when somebody else was faster, or removed it before it was locked. Where the file
+/// system has no locks the file counts as held: a sweep there goes by age.
+fn hold(file: &mut dyn StorageFile) -> Result<bool> {
+    match file.lock() {
+        Ok(locked) => Ok(locked && file.facts()?.nlink > 0),
+        Err(error) => match error.source.raw_os_error() {
+            Some(libc::ENOLCK | libc::EOPNOTSUPP | libc::ENOSYS) => Ok(true),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Goes on digesting on a thread of its own; or here, when the system has none to give.
+fn beside(digester: Box<Digester>) -> Hashing {
+    let (pieces, arriving) = sync_channel::<Vec<u8>>(PIPELINE_DEPTH);
+    let mut theirs = digester.clone();
+    let spawned = std::thread::Builder::new().name("quiver-digest".into()).spawn(move || {
         for piece in arriving {
-            digester.update(&piece);
+            theirs.update(&piece);
         }
-        digester.finish()
+        theirs.finish()
     });
-    Hashing::Beside { pieces, thread }
+    match spawned {
+        Ok(thread) => Hashing::Beside { pieces, thread },
+        Err(_) => Hashing::Here(digester),
+    }
 }
 
 impl Temporary {
@@ -173,6 +211,7 @@ impl Published {
 mod tests {
     use super::*;
     use crate::disk::Disk;
+    use crate::faulty::{Faulty, Op};
 
     fn temp(folder: &Path) -> TempObject {
         TempObject::create(Arc::new(Disk), folder, 0o400).unwrap()
@@ -215,6 +254,52 @@ mod tests {
         drop(object);
         drop(temp(folder.path()).seal(false).unwrap());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_write_that_failed_half_way_can_not_be_sealed() {
+        let folder = tempfile::tempdir().unwrap();
+        let faulty = Faulty::new(Arc::new(Disk), folder.path()).unwrap();
+        let mut object = TempObject::create(Arc::new(faulty.clone()), folder.path(), 0o400).unwrap();
+        object.write(b"one").unwrap();
+        faulty.tear(1, 1, libc::ENOSPC);
+        assert_eq!(object.write(b"two").unwrap_err().kind(), ErrorKind::DiskFull);
+        assert!(object.seal(false).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_failed_sync_publishes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let faulty = Faulty::new(Arc::new(Disk), folder.path()).unwrap();
+        faulty.fail(Op::Sync, 1, libc::EIO);
+        let object = TempObject::create(Arc::new(faulty), folder.path(), 0o400).unwrap();
+        assert!(object.seal(true).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_temporary_that_somebody_else_locks_first_is_left_for_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let faulty = Faulty::new(Arc::new(Disk), folder.path()).unwrap();
+        faulty.fail(Op::Lock, 1, libc::EAGAIN);
+        let object = TempObject::create(Arc::new(faulty.clone()), folder.path(), 0o400).unwrap();
+        assert_eq!((faulty.calls(Op::Create), std::fs::read_dir(folder.path()).unwrap().count()), (2, 1));
+        drop(object);
+        faulty.fail_from(Op::Lock, 1, libc::EAGAIN);
+        assert!(TempObject::create(Arc::new(faulty), folder.path(), 0o400).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_system_without_locks_serves() {
+        let folder = tempfile::tempdir().unwrap();
+        let faulty = Faulty::new(Arc::new(Disk), folder.path()).unwrap();
+        faulty.fail_from(Op::Lock, 1, libc::ENOLCK);
+        assert!(TempObject::create(Arc::new(faulty.clone()), folder.path(), 0o400).is_ok());
+        faulty.heal();
+        faulty.fail_from(Op::Lock, 1, libc::EIO);
+        assert!(TempObject::create(Arc::new(faulty), folder.path(), 0o400).is_err());
     }
 
     #[test]

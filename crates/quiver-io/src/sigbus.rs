@@ -133,9 +133,12 @@ fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_
     let previous = unsafe { (*PREVIOUS.0.get()).assume_init_ref() };
     match previous.sa_sigaction {
         libc::SIG_DFL | libc::SIG_IGN => {
-            // SAFETY: gives the signal its default meaning; returning repeats the access, which then ends the
-            // process as it would have without us.
-            unsafe { libc::signal(signal, libc::SIG_DFL) };
+            // SAFETY: gives the signal its default meaning and sends it once more, which ends the process when
+            // this handler returns, as it would have without us, whether a bad access or another process sent it.
+            unsafe {
+                libc::signal(signal, libc::SIG_DFL);
+                libc::raise(signal);
+            }
         }
         handler if previous.sa_flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: with SA_SIGINFO the address is a function of this type.
@@ -148,5 +151,105 @@ fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_
             let handler: extern "C" fn(libc::c_int) = unsafe { std::mem::transmute(handler) };
             handler(signal);
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, ExitStatus};
+
+    use super::*;
+
+    const CHILD: &str = "QUIVER_IO_TEST_CHILD";
+
+    /// Runs one test of this file again, in a process of its own that may die.
+    fn child(test: &str) -> ExitStatus {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap()
+            .status
+    }
+
+    fn is_child() -> bool {
+        std::env::var_os(CHILD).is_some()
+    }
+
+    /// Reads a page that its file has lost, of a mapping that nobody registered.
+    fn fault() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(8_192).unwrap();
+        // SAFETY: the mapping is private to this test, and read below by a volatile access only.
+        let map = unsafe { memmap2::MmapOptions::new().map_copy_read_only(&file) }.unwrap();
+        file.set_len(0).unwrap();
+        // SAFETY: inside the mapping; that the page is gone is the point.
+        unsafe { std::ptr::read_volatile(map.as_ptr().add(5_000)) };
+    }
+
+    #[test]
+    fn a_fault_elsewhere_ends_the_process_as_ever() {
+        if is_child() {
+            install();
+            fault();
+            std::process::exit(0);
+        }
+        assert_eq!(
+            child("sigbus::tests::a_fault_elsewhere_ends_the_process_as_ever").signal(),
+            Some(libc::SIGBUS)
+        );
+    }
+
+    #[test]
+    fn a_signal_sent_by_a_process_ends_this_one_as_ever() {
+        if is_child() {
+            install();
+            // SAFETY: raises a signal whose handler is installed.
+            unsafe { libc::raise(libc::SIGBUS) };
+            std::process::exit(0);
+        }
+        let status = child("sigbus::tests::a_signal_sent_by_a_process_ends_this_one_as_ever");
+        assert_eq!(status.signal(), Some(libc::SIGBUS));
+    }
+
+    #[test]
+    fn a_handler_that_was_there_before_gets_what_is_not_ours() {
+        extern "C" fn earlier(_signal: libc::c_int) {
+            // SAFETY: ends the process without running anything.
+            unsafe { libc::_exit(42) };
+        }
+        if is_child() {
+            // SAFETY: the handler is a function that may run in a signal.
+            unsafe { libc::signal(libc::SIGBUS, earlier as *const () as usize) };
+            install();
+            fault();
+            std::process::exit(0);
+        }
+        let status = child("sigbus::tests::a_handler_that_was_there_before_gets_what_is_not_ours");
+        assert_eq!(status.code(), Some(42));
+    }
+
+    #[test]
+    fn a_place_is_used_again_unpoisoned() {
+        let page = 4_096;
+        let first = guard(page, page);
+        let slot = first.slot.unwrap();
+        RANGES[slot].poisoned.store(true, Ordering::Release);
+        assert!(first.is_poisoned());
+        drop(first);
+        assert_eq!(RANGES[slot].start.load(Ordering::Relaxed), 0);
+        // Other tests register ranges too: take places until this one comes round.
+        let mut held = Vec::new();
+        let again = loop {
+            let guard = guard(page, page);
+            if guard.slot == Some(slot) {
+                break guard;
+            }
+            held.push(guard);
+            assert!(held.len() < 1_000);
+        };
+        assert!(!again.is_poisoned());
     }
 }

@@ -3,21 +3,21 @@
 
 #![allow(unsafe_code)]
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use crate::disk::allocate;
-use crate::error::{Context, Result};
+use crate::disk::{allocate, open_or_create};
+use crate::error::{Context, ErrorKind, Result};
 use crate::sigbus::{self, Guard};
 
 /// The table as one process has it mapped.
 #[derive(Debug)]
 pub struct SharedTable {
-    _guard: Guard,
+    // Dropped before the memory it guards.
+    guard: Guard,
     map: MmapRaw,
     file: File,
     path: PathBuf,
@@ -25,32 +25,37 @@ pub struct SharedTable {
 }
 
 impl SharedTable {
-    /// Opens or makes the table: `reserve` bytes of address space, of which at least `initial` exist.
+    /// Opens or makes the table: `reserve` bytes of address space, of which at least `initial` exist. Where the file
+    /// may not be written the table can be read; what is then written into it stays in this process.
     pub fn open(path: &Path, reserve: u64, initial: u64, mode: u32) -> Result<Self> {
-        let writable = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(mode)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(path);
-        let file = match writable {
+        let length = usize::try_from(reserve)
+            .map_err(|_| std::io::Error::from_raw_os_error(libc::EFBIG))
+            .during("mapping", path)?;
+        let (file, map) = match open_or_create(path, mode) {
             Ok(file) => {
                 allocate(&file, initial).during("allocating", path)?;
-                file
+                let map = MmapOptions::new().len(length).map_raw(&file).during("mapping", path)?;
+                (file, map)
             }
-            // Nobody can write here: then nobody changes the table either, and a private copy serves.
-            Err(_) => File::open(path).during("opening the table", path)?,
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnly) => {
+                let file = File::open(path).during("opening the table", path)?;
+                // SAFETY: pages show the file's words until this process writes into them, and then are its own;
+                // words are only accessed atomically.
+                let map = unsafe { MmapOptions::new().len(length).no_reserve_swap().map_copy(&file) }
+                    .during("mapping", path)?;
+                (file, MmapRaw::from(map))
+            }
+            Err(error) => return Err(error),
         };
-        let allocated = file.metadata().during("looking at", path)?.len();
-        let map = MmapOptions::new()
-            .len(reserve as usize)
-            .map_raw(&file)
-            .or_else(|_| MmapOptions::new().len(reserve as usize).map_raw_read_only(&file))
-            .during("mapping", path)?;
-        let guard = sigbus::guard(map.as_ptr() as usize, reserve as usize);
-        Ok(Self { _guard: guard, map, file, path: path.to_path_buf(), allocated: AtomicU64::new(allocated) })
+        let allocated = file.metadata().during("looking at", path)?.len().min(reserve);
+        let guard = sigbus::guard(map.as_ptr() as usize, length);
+        Ok(Self { guard, map, file, path: path.to_path_buf(), allocated: AtomicU64::new(allocated) })
+    }
+
+    /// Whether pages of the file were lost under this process, which then sees words of its own in their place:
+    /// nothing that was kept under a word of this table may be trusted any more.
+    pub fn is_poisoned(&self) -> bool {
+        self.guard.is_poisoned()
     }
 
     /// Makes sure that the first `bytes` exist; never more than was reserved.
@@ -80,7 +85,10 @@ impl SharedTable {
         }
         // SAFETY: the word lies in the mapping, which lives as long as `self`, is aligned because mappings are,
         // and is only accessed atomically by every process.
-        unsafe { &*self.map.as_mut_ptr().cast::<AtomicU32>().add(index) }
+        #[allow(clippy::cast_ptr_alignment, reason = "mappings begin at a page")]
+        unsafe {
+            &*self.map.as_mut_ptr().cast::<AtomicU32>().add(index)
+        }
     }
 
     /// Where the table is.
@@ -107,5 +115,27 @@ mod tests {
         two.grow(1 << 16).unwrap();
         assert_eq!(two.word(10_000).load(Ordering::Acquire), 9);
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 1 << 16);
+    }
+
+    #[test]
+    fn words_that_do_not_exist_read_as_zero() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = SharedTable::open(&folder.path().join("table"), 1 << 20, 4_096, 0o600).unwrap();
+        assert_eq!((table.allocated(), table.reserved()), (4_096, 1 << 20));
+        assert_eq!(table.word(1_024).load(Ordering::Relaxed), 0);
+        table.grow(2 << 20).unwrap();
+        assert_eq!(table.allocated(), 1 << 20);
+    }
+
+    #[test]
+    fn a_truncated_table_is_poisoned_and_ends_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table");
+        let table = SharedTable::open(&path, 1 << 20, 8_192, 0o600).unwrap();
+        table.word(2_000).store(7, Ordering::Release);
+        File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        assert!(!table.is_poisoned());
+        assert_eq!(table.word(2_000).load(Ordering::Acquire), 0);
+        assert!(table.is_poisoned());
     }
 }

@@ -39,3 +39,24 @@ pub fn tensor_failure(error: TensorError) -> napi::Error<Code> {
 pub fn rejection(env: Env, error: napi::Error<Code>) -> napi::Error {
     napi::Error::from(JsError::from(error).into_unknown(env))
 }
+
+/// The JavaScript error for a failure of the store. Its message is JSON with the sentence and what it concerns.
+// By value, so that it can be passed to map_err as it is.
+#[allow(clippy::needless_pass_by_value)]
+pub fn store_failure(error: quiver_store::Error) -> napi::Error<Code> {
+    napi::Error::new(Code(error.code.name()), failure_json(&error))
+}
+
+/// A failure as JSON: `{ code, message, key?, path? }`.
+pub fn failure_json(error: &quiver_store::Error) -> String {
+    let mut fields = serde_json::Map::new();
+    fields.insert("code".into(), error.code.name().into());
+    fields.insert("message".into(), error.message.clone().into());
+    if let Some(key) = &error.key {
+        fields.insert("key".into(), key.clone().into());
+    }
+    if let Some(path) = &error.path {
+        fields.insert("path".into(), path.to_string_lossy().into_owned().into());
+    }
+    serde_json::Value::Object(fields).to_string()
+}

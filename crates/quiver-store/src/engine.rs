@@ -1,7 +1,7 @@
 //! What all parts of an open store share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -41,22 +41,25 @@ impl Modes {
     pub const GROUP: Self = Self { file: 0o660, object: 0o440, folder: 0o2770 };
 }
 
-/// The one clock of the store: wall-clock ms, with an offset for tests.
+/// The one clock of the store: wall-clock ms, unless a test has stopped it.
 #[derive(Debug, Default)]
 pub struct Clock {
-    offset: AtomicI64,
+    /// 0 = the real time.
+    stopped_at: AtomicU64,
 }
 
 impl Clock {
     /// Now.
     pub fn now(&self) -> u64 {
-        let real = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        real.saturating_add_signed(self.offset.load(Ordering::Relaxed))
+        match self.stopped_at.load(Ordering::Relaxed) {
+            0 => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64),
+            at => at,
+        }
     }
 
-    /// Shifts the clock, for tests.
-    pub fn set_offset(&self, ms: i64) {
-        self.offset.store(ms, Ordering::Relaxed);
+    /// Stops the clock at a time, or lets it go on; for tests.
+    pub fn stop_at(&self, ms: Option<u64>) {
+        self.stopped_at.store(ms.unwrap_or(0), Ordering::Relaxed);
     }
 }
 
@@ -114,13 +117,13 @@ impl Engine {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).durability == Durability::Full
     }
 
-    /// The catalog as it is open now; an error while it is being opened anew and that failed.
+    /// The catalog as it is open now; `Code::Closed` after the end.
     pub fn catalog(&self) -> Result<Arc<Catalog>> {
         self.catalog
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
-            .ok_or_else(|| Error::new(Code::Io, "the catalog could not be opened again after a failure"))
+            .ok_or_else(|| Error::new(Code::Closed, "the cache is closed").at(self.root.path()))
     }
 
     /// Refuses writes where nothing may be written.
@@ -207,6 +210,13 @@ impl Engine {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         Err(Error::new(Code::Internal, "the catalog is in use and can't be closed").at(self.root.catalog()))
+    }
+
+    /// Closes the catalog for good, so that another open of the root in this process finds it free.
+    pub(crate) fn close(&self) {
+        let mut place = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
+        // A reader that hangs keeps its environment; the process can then not open the cache again.
+        let _ = self.close_catalog(&mut place);
     }
 
     /// Opens the catalog anew: after a failed write LMDB refuses everything until then.

@@ -108,7 +108,7 @@ impl Scan {
         };
         drop(txn);
         drop(catalog);
-        let usage = engine.heat.snapshot(slots_in_use(engine)?)?;
+        let usage = engine.heat.snapshot(slots_in_use(engine)?, engine.now())?;
         Ok(Self {
             namespaces,
             goal,

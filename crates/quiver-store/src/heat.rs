@@ -43,6 +43,14 @@ impl Usage {
         }
     }
 
+    fn add(&mut self, count: u32, at: u64) {
+        if count > 0 {
+            self.last_access = self.last_access.max(at);
+            self.count = self.count.saturating_add(count);
+            self.visited = true;
+        }
+    }
+
     fn encode(self) -> u64 {
         let visited = if self.visited { VISITED } else { 0 };
         (self.last_access >> UNIT_SHIFT) << TIME_SHIFT | visited | u64::from(self.count).min(COUNT)
@@ -52,9 +60,10 @@ impl Usage {
 /// Private counts and the file they go to.
 #[derive(Debug)]
 pub struct Heat {
-    /// Two words a slot: ms since `origin` of the last access, and accesses since the last merge.
-    pending: Box<[AtomicU32]>,
-    /// Wall-clock ms at which the private times begin.
+    /// Accesses since the last merge, a word a slot; JavaScript counts here too.
+    counts: Box<[AtomicU32]>,
+    /// When, as ms since `origin`, for accesses that were counted natively; 0 = not known, within the last second.
+    times: Box<[AtomicU32]>,
     origin: u64,
     file: Option<File>,
     merging: Mutex<()>,
@@ -78,46 +87,41 @@ impl Heat {
                 Some(file)
             }
         };
-        Ok(Self { pending: zeroed(MAX_SLOTS as usize * 2), origin: now.max(1) - 1, file, merging: Mutex::new(()) })
+        Ok(Self {
+            counts: zeroed(MAX_SLOTS as usize),
+            times: zeroed(MAX_SLOTS as usize),
+            origin: now.max(1) - 1,
+            file,
+            merging: Mutex::new(()),
+        })
     }
 
-    /// Address and bytes of the private table, for the view through which JavaScript counts.
+    /// Address and bytes of the private counts, for the view through which JavaScript counts.
     pub fn raw(&self) -> (*const u8, usize) {
-        (self.pending.as_ptr().cast(), self.pending.len() * 4)
-    }
-
-    /// Wall-clock ms at which the private times begin.
-    pub fn origin(&self) -> u64 {
-        self.origin
+        (self.counts.as_ptr().cast(), self.counts.len() * 4)
     }
 
     /// Counts one access.
     pub fn touch(&self, slot: u32, now: u64) {
-        if let Some(words) = self.pending.get(slot as usize * 2..slot as usize * 2 + 2) {
-            words[0].store(now.saturating_sub(self.origin).min(u64::from(u32::MAX)) as u32, Ordering::Relaxed);
-            words[1].fetch_add(1, Ordering::Relaxed);
+        if let (Some(count), Some(time)) = (self.counts.get(slot as usize), self.times.get(slot as usize)) {
+            time.store(now.saturating_sub(self.origin).min(u64::from(u32::MAX)) as u32, Ordering::Relaxed);
+            count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Writes what was counted into the file. `slots` = how many are in use.
-    pub fn merge(&self, slots: u32) -> Result<()> {
+    pub fn merge(&self, slots: u32, now: u64) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         let _guard = self.merging.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let slots = (slots.min(MAX_SLOTS)) as usize;
         for block in (0..slots).step_by(BLOCK) {
             let end = (block + BLOCK).min(slots);
-            let words = &self.pending[block * 2..end * 2];
-            if words.iter().skip(1).step_by(2).all(|count| count.load(Ordering::Relaxed) == 0) {
+            if self.counts[block..end].iter().all(|count| count.load(Ordering::Relaxed) == 0) {
                 continue;
             }
             Self::update(file, block, end, |slot, usage| {
-                let count = self.pending[slot * 2 + 1].swap(0, Ordering::Relaxed);
-                if count > 0 {
-                    let at = self.origin + u64::from(self.pending[slot * 2].load(Ordering::Relaxed));
-                    usage.last_access = usage.last_access.max(at);
-                    usage.count = usage.count.saturating_add(count);
-                    usage.visited = true;
-                }
+                let count = self.counts[slot].swap(0, Ordering::Relaxed);
+                usage.add(count, self.time(self.times[slot].swap(0, Ordering::Relaxed), now));
             })?;
         }
         Ok(())
@@ -126,7 +130,7 @@ impl Heat {
     /// Forgets slots that now belong to other entries.
     pub fn reset(&self, slots: &[u32]) -> Result<()> {
         for &slot in slots {
-            if let Some(count) = self.pending.get(slot as usize * 2 + 1) {
+            if let Some(count) = self.counts.get(slot as usize) {
                 count.store(0, Ordering::Relaxed);
             }
         }
@@ -161,7 +165,7 @@ impl Heat {
     }
 
     /// Usage of the slots `0 … slots`, what this process has not merged yet included.
-    pub fn snapshot(&self, slots: u32) -> Result<Vec<Usage>> {
+    pub fn snapshot(&self, slots: u32, now: u64) -> Result<Vec<Usage>> {
         let slots = slots.min(MAX_SLOTS) as usize;
         let mut bytes = vec![0; slots * ENTRY as usize];
         if let Some(file) = &self.file {
@@ -172,13 +176,13 @@ impl Heat {
             .map(|word| Usage::decode(u64::from_le_bytes(word.try_into().unwrap_or_default())))
             .collect();
         for (slot, usage) in out.iter_mut().enumerate() {
-            self.add_pending(slot, usage);
+            self.add_pending(slot, usage, now);
         }
         Ok(out)
     }
 
     /// Usage of one slot.
-    pub fn usage(&self, slot: u32) -> Usage {
+    pub fn usage(&self, slot: u32, now: u64) -> Usage {
         if slot >= MAX_SLOTS {
             return Usage::default();
         }
@@ -189,18 +193,17 @@ impl Heat {
             word = [0; ENTRY as usize];
         }
         let mut usage = Usage::decode(u64::from_le_bytes(word));
-        self.add_pending(slot as usize, &mut usage);
+        self.add_pending(slot as usize, &mut usage, now);
         usage
     }
 
-    fn add_pending(&self, slot: usize, usage: &mut Usage) {
-        let count = self.pending[slot * 2 + 1].load(Ordering::Relaxed);
-        if count > 0 {
-            let at = self.origin + u64::from(self.pending[slot * 2].load(Ordering::Relaxed));
-            usage.last_access = usage.last_access.max(at);
-            usage.count = usage.count.saturating_add(count);
-            usage.visited = true;
-        }
+    fn add_pending(&self, slot: usize, usage: &mut Usage, now: u64) {
+        let count = self.counts[slot].load(Ordering::Relaxed);
+        usage.add(count, self.time(self.times[slot].load(Ordering::Relaxed), now));
+    }
+
+    fn time(&self, known: u32, now: u64) -> u64 {
+        if known == 0 { now } else { self.origin + u64::from(known) }
     }
 }
 
@@ -249,22 +252,22 @@ mod tests {
         one.touch(700, 1_000_080);
         one.touch(700, 1_000_160);
         two.touch(700, 1_000_120);
-        one.merge(1_000).unwrap();
-        two.merge(1_000).unwrap();
-        let usage = one.usage(700);
+        one.merge(1_000, 1_000_500).unwrap();
+        two.merge(1_000, 1_000_500).unwrap();
+        let usage = one.usage(700, 1_000_500);
         assert_eq!((usage.count, usage.visited), (3, true));
         assert_eq!(usage.last_access, 1_000_160 / 8 * 8);
         one.unvisit(&[700]).unwrap();
-        assert!(!two.usage(700).visited);
+        assert!(!two.usage(700, 1_000_500).visited);
         one.reset(&[700]).unwrap();
-        assert_eq!(two.usage(700), Usage::default());
+        assert_eq!(two.usage(700, 1_000_500), Usage::default());
     }
 
     #[test]
     fn unmerged_accesses_are_seen_by_their_own_process() {
         let heat = Heat::open(None, 0o600, 5_000).unwrap();
         heat.touch(3, 5_100);
-        assert_eq!(heat.usage(3).count, 1);
-        assert_eq!(heat.snapshot(10).unwrap()[3].count, 1);
+        assert_eq!(heat.usage(3, 5_200).count, 1);
+        assert_eq!(heat.snapshot(10, 5_200).unwrap()[3].count, 1);
     }
 }

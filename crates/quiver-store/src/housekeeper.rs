@@ -72,13 +72,13 @@ struct Rounds {
 impl Rounds {
     fn round(&mut self, engine: &Engine, writer: &Writer, last: bool) -> Result<()> {
         let slots = slots_in_use(engine)?;
-        engine.heat.merge(slots)?;
+        engine.heat.merge(slots, engine.now())?;
         if last || self.counters.elapsed() >= COUNTERS_EVERY {
             self.counters = Instant::now();
             flush_counters(engine, writer)?;
             engine.catalog()?.env.clear_stale_readers()?;
         }
-        while has_expired(engine)? && drained(&writer.call(Op::Expire)?) {}
+        while has_expired(engine)? && drained(&writer.call(Op::Expire { counted: true })?) {}
         if has_dropped(engine)? {
             while drained(&writer.call(Op::Reclaim)?) && !last {}
         }

@@ -123,7 +123,7 @@ fn render(engine: &Engine, namespace: &str, mut previous: Map<String, Value>) ->
 
 /// One entry: the contract's fields, what somebody else had beside them, then our own.
 fn describe(engine: &Engine, key: &str, record: &Record, old: Option<&Value>) -> Value {
-    let usage = engine.heat.usage(record.slot);
+    let usage = engine.heat.usage(record.slot, engine.now());
     let seed = record.seed_access.unwrap_or((0, 0));
     let last = usage.last_access.max(seed.0).max(record.created);
     let mut fields = Map::new();

@@ -47,6 +47,8 @@ struct State {
     object: Option<TempObject>,
     failure: Option<Error>,
     ended: bool,
+    /// Told once there is room again.
+    waiting: Vec<Box<dyn FnOnce(Result<()>) + Send>>,
 }
 
 /// One value being written. Dropped without a commit it leaves nothing behind.
@@ -86,6 +88,7 @@ impl ObjectWriter {
                 object: None,
                 failure: None,
                 ended: false,
+                waiting: Vec::new(),
             }),
             drained: Condvar::new(),
         })
@@ -105,6 +108,18 @@ impl ObjectWriter {
         state.steps.push_back(Step::Bytes(bytes));
         self.run(state);
         Ok(room)
+    }
+
+    /// Calls `ready` once there is room again, or why there never will be.
+    pub fn when_ready(&self, ready: Box<dyn FnOnce(Result<()>) + Send>) {
+        let mut state = self.lock();
+        if state.backlog >= BACKLOG / 2 && state.failure.is_none() {
+            state.waiting.push(ready);
+            return;
+        }
+        let answer = state.failure.clone().map_or(Ok(()), Err);
+        drop(state);
+        ready(answer);
     }
 
     /// Waits until there is room again. For threads that may wait.
@@ -188,6 +203,15 @@ impl ObjectWriter {
             }
             if state.backlog < BACKLOG / 2 || state.failure.is_some() {
                 self.drained.notify_all();
+                let waiting = std::mem::take(&mut state.waiting);
+                if !waiting.is_empty() {
+                    let answer = state.failure.clone().map_or(Ok(()), Err);
+                    drop(state);
+                    for ready in waiting {
+                        ready(answer.clone());
+                    }
+                    state = self.lock();
+                }
             }
         }
         state.running = false;

@@ -88,7 +88,9 @@ pub fn lookup(engine: &Engine, namespace: &Namespace, key: &[u8], value: &mut Ve
         }
     }
     let _ = engine.stamps.ensure(record.slot);
-    let coherent = engine.stamps.load(record.slot) == Some(record.stamp);
+    // While a clear is between its stamp and its commit, this snapshot shows what is about to be gone.
+    let coherent = engine.stamps.load(record.slot) == Some(record.stamp)
+        && engine.stamps.load(namespace.slot) == Some(epoch);
     Ok(Some(Found { record, epoch, coherent }))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use quiver_io::{Disk, FsProbe, RangeLock, Storage};
@@ -10,7 +11,7 @@ use quiver_io::{Disk, FsProbe, RangeLock, Storage};
 use crate::catalog::lmdb::{EnvOptions, LmdbError};
 use crate::catalog::precheck::{self, Verdict};
 use crate::catalog::record::Record;
-use crate::catalog::{Catalog, Counters, Totals, keys, walk};
+use crate::catalog::{Catalog, Counters, keys, walk};
 use crate::engine::{Clock, Engine, Modes};
 use crate::error::{Code, Error, Result};
 use crate::flights::Flights;
@@ -91,6 +92,8 @@ pub struct Store {
     pub(crate) session: Mutex<Session>,
     housekeeper: Mutex<Option<Housekeeper>>,
     key: (u64, u64),
+    holders: AtomicUsize,
+    closed: AtomicBool,
 }
 
 static OPEN: Mutex<Option<HashMap<(u64, u64), Weak<Store>>>> = Mutex::new(None);
@@ -109,10 +112,12 @@ impl Store {
         let open = open.get_or_insert_with(HashMap::new);
         if let Some(store) = open.get(&key).and_then(Weak::upgrade) {
             store.compare_settings(options)?;
+            store.holders.fetch_add(1, Ordering::AcqRel);
             return Ok(store);
         }
         let store = Arc::new(Self::open_new(path, key, options)?);
         open.insert(key, Arc::downgrade(&store));
+        store.holders.fetch_add(1, Ordering::AcqRel);
         store.start(options)?;
         Ok(store)
     }
@@ -186,6 +191,8 @@ impl Store {
             session: Mutex::new(session),
             housekeeper: Mutex::default(),
             key,
+            holders: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
         }
         .with_writer(options, write_lock)?)
     }
@@ -279,19 +286,15 @@ impl Store {
         Ok(all.into_iter().map(|(name, record)| (name, record.settings)).collect())
     }
 
-    /// Looks an entry up; a packed value is read into `value`. Counts the hit or miss.
+    /// Looks an entry up; a packed value is read into `value`. Counts the access.
     pub fn lookup(&self, namespace: &Namespace, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Found>> {
         let found = reader::lookup(&self.engine, namespace, key, value)?;
-        match &found {
-            Some(found) => {
-                let now = self.engine.now();
-                self.engine.heat.touch(found.record.slot, now);
-                if !found.coherent {
-                    self.note_incoherent(namespace, key, found, now)?;
-                }
-                self.engine.count(&namespace.name, Counters { hits: 1, ..Counters::default() });
+        if let Some(found) = &found {
+            let now = self.engine.now();
+            self.engine.heat.touch(found.record.slot, now);
+            if !found.coherent {
+                self.note_incoherent(namespace, key, found, now)?;
             }
-            None => self.engine.count(&namespace.name, Counters { misses: 1, ..Counters::default() }),
         }
         Ok(found)
     }
@@ -371,18 +374,27 @@ impl Store {
         reader::list(&self.engine, namespace, prefix, after, limit)
     }
 
-    /// Sums and counters of a namespace, this process's newest included.
-    pub fn statistics(&self, namespace: &Namespace) -> Result<(Totals, Counters)> {
+    /// Counters of a namespace over all processes and time, this process's newest included.
+    pub fn counters(&self, namespace: &str) -> Result<Counters> {
         let catalog = self.engine.catalog()?;
-        let txn = catalog.env.read()?;
-        let (id, _) = namespace.current(&self.engine, &catalog, &txn)?;
-        let counters = catalog.counters(&txn, &namespace.name)?;
-        Ok((catalog.totals(&txn, id)?, counters.plus(self.engine.pending_counts(&namespace.name))))
+        let counters = catalog.counters(&catalog.env.read()?, namespace)?;
+        Ok(counters.plus(self.engine.pending_counts(namespace)))
     }
 
-    /// Finishes what is queued, writes usage, counters and index.json, and leaves the cache. Idempotent.
+    /// One holder less; the last one closes the cache.
+    pub fn release(&self) {
+        if self.holders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.close();
+        }
+    }
+
+    /// Finishes what is queued, writes usage, counters and index.json, and leaves the cache, whoever else holds it.
     pub fn close(&self) {
+        // Held to the end: an open of this root meanwhile must wait until it is really closed.
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
         if let Some(open) = open.as_mut() {
             open.remove(&self.key);
         }
@@ -395,6 +407,7 @@ impl Store {
         if let Some(writer) = &self.writer {
             writer.close();
         }
+        self.engine.close();
         self.session.lock().unwrap_or_else(PoisonError::into_inner).leave();
     }
 }

@@ -111,7 +111,7 @@ fn least_recent(
         && candidates.len() < SAMPLE
     {
         if let Some(record) = Record::decode(bytes).filter(|record| !record.flags.has(Flags::PINNED)) {
-            let used = engine.heat.usage(record.slot).last_access.max(record.created);
+            let used = engine.heat.usage(record.slot, engine.now()).last_access.max(record.created);
             candidates.push((record.priority, used, record.allocated, Victim {
                 entry: entry.to_vec(),
                 stamp: record.stamp,

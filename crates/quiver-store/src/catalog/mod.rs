@@ -164,13 +164,15 @@ pub struct Counters {
     pub evictions: u64,
     /// Values that ran out.
     pub expired: u64,
+    /// Failures that counted as misses.
+    pub errors: u64,
 }
 
 impl Counters {
-    const WORDS: usize = 6;
+    const WORDS: usize = 7;
 
     fn words(self) -> [u64; Self::WORDS] {
-        [self.hits, self.misses, self.sets, self.deletes, self.evictions, self.expired]
+        [self.hits, self.misses, self.sets, self.deletes, self.evictions, self.expired, self.errors]
     }
 
     fn encode(self) -> Vec<u8> {
@@ -188,6 +190,7 @@ impl Counters {
             deletes: word(3),
             evictions: word(4),
             expired: word(5),
+            errors: word(6),
         }
     }
 
@@ -201,6 +204,7 @@ impl Counters {
             deletes: self.deletes + other.deletes,
             evictions: self.evictions + other.evictions,
             expired: self.expired + other.expired,
+            errors: self.errors + other.errors,
         }
     }
 

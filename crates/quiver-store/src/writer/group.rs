@@ -63,7 +63,7 @@ impl<'g> Group<'g> {
             Op::Clear { namespace } => self.clear(namespace),
             Op::DeleteTagged { namespace, tag } => self.delete_tagged(namespace, tag),
             Op::Remove { victims, reason } => self.remove_victims(victims, *reason),
-            Op::Expire => self.expire(),
+            Op::Expire { counted } => self.expire(*counted),
             Op::Reclaim => self.reclaim(),
             Op::OpenNamespace { namespace, settings, reconfigure } => {
                 self.open_namespace(namespace, settings, *reconfigure)
@@ -107,7 +107,7 @@ impl<'g> Group<'g> {
     }
 
     /// The name of the namespace whose present content has this number.
-    fn name_of(&mut self, id: NamespaceId) -> Result<Option<String>> {
+    pub(super) fn name_of(&mut self, id: NamespaceId) -> Result<Option<String>> {
         if !self.names.contains_key(&id) {
             for (name, record) in self.catalog.namespaces(&self.txn)? {
                 self.names.insert(record.id, name);
@@ -276,7 +276,6 @@ impl<'g> Group<'g> {
         self.remove(space.id, Some(namespace), &entry, &record)?;
         // An entry that had run out was not there any more, as far as the caller can tell.
         let count = u64::from(!record.is_expired(self.now));
-        self.count(namespace, |c| c.deletes += count);
         Ok(Outcome::Removed(Removed { count, bytes: record.size, ..Removed::default() }))
     }
 
@@ -333,7 +332,6 @@ impl<'g> Group<'g> {
         space.epoch = self.stamp;
         self.engine.stamps.store(space.slot, self.stamp)?;
         self.put_namespace(namespace, &space)?;
-        self.count(namespace, |c| c.deletes += totals.entries);
         self.after.dirty.insert(namespace.to_owned());
         Ok(Outcome::Removed(Removed { count: totals.entries, bytes: totals.bytes, ..Removed::default() }))
     }
@@ -369,7 +367,6 @@ impl<'g> Group<'g> {
                 removed.bytes += record.size;
             }
         }
-        self.count(namespace, |c| c.deletes += removed.count);
         Ok(Outcome::Removed(removed))
     }
 
@@ -388,19 +385,13 @@ impl<'g> Group<'g> {
             }
             self.remove(id, Some(&namespace), &victim.entry, &record)?;
             removed.count += 1;
-            removed.bytes += record.size;
+            removed.bytes += record.allocated;
             removed.entries.push(victim.entry.clone());
-            self.count(&namespace, |c| match reason {
-                Reason::Evict => c.evictions += 1,
-                Reason::Expire => c.expired += 1,
-                Reason::Delete => c.deletes += 1,
-                Reason::Vanished => {}
-            });
         }
         Ok(Outcome::Removed(removed))
     }
 
-    fn expire(&mut self) -> Result<Outcome> {
+    fn expire(&mut self, counted: bool) -> Result<Outcome> {
         const EXPIRE_BATCH: usize = 1_000;
         let mut due = Vec::new();
         {
@@ -426,7 +417,7 @@ impl<'g> Group<'g> {
             self.txn.delete(self.catalog.db.expiry, &row)?;
             removed.count += 1;
             removed.bytes += record.size;
-            if let Some(namespace) = namespace {
+            if let Some(namespace) = namespace.filter(|_| counted) {
                 self.count(&namespace, |c| c.expired += 1);
             }
         }

@@ -172,7 +172,10 @@ pub enum Op {
         reason: Reason,
     },
     /// Removes up to a thousand expired entries.
-    Expire,
+    Expire {
+        /// Add them to the counters; else whoever asked does.
+        counted: bool,
+    },
     /// Deletes up to two thousand rows of cleared namespaces.
     Reclaim,
     /// Makes or reconfigures a namespace.
@@ -222,7 +225,7 @@ pub enum Outcome {
 pub struct Removed {
     /// How many.
     pub count: u64,
-    /// Bytes of their values.
+    /// Bytes of their values; of victims, what they took on disk.
     pub bytes: u64,
     /// Entry keys of those that really went, when they were chosen from a snapshot.
     pub entries: Vec<Vec<u8>>,

@@ -57,9 +57,6 @@ impl Group<'_> {
         totals.entries += u64::from(old.is_none());
         totals.bytes = (totals.bytes + record.size).saturating_sub(old.map_or(0, |old| old.size));
         totals.allocated += record.allocated;
-        if put.adoption.is_none() {
-            self.count(&put.namespace, |c| c.sets += 1);
-        }
         self.after.dirty.insert(put.namespace.clone());
         Ok(Outcome::Written(Box::new(record)))
     }
@@ -291,6 +288,11 @@ impl Group<'_> {
             self.engine.victims.take(self.engine, self.catalog, &self.txn, scope, excess, surplus)?;
         victims.retain(|victim| victim.entry != entry);
         if let Outcome::Removed(removed) = self.remove_victims(&victims, Reason::Evict)? {
+            for entry in &removed.entries {
+                if let Some(name) = keys::namespace_of(entry).map(|id| self.name_of(id)).transpose()?.flatten() {
+                    self.count(&name, |c| c.evictions += 1);
+                }
+            }
             self.engine.note_evicted(removed);
         }
         Ok(())

@@ -1,0 +1,135 @@
+/**
+ * The add-on's store as TypeScript sees it: numbered requests become promises, and failures become QuiverErrors
+ * with the key and path they concern.
+ */
+
+import { isQuiverErrorCode, QuiverError } from "../shared/errors.ts";
+import { addon } from "./addon.ts";
+import type { Completion, NativeStore, NativeWriter } from "./generated.ts";
+
+export type { NativeColumns, NativeScan, NativeStore, NativeUsage, NativeWriter, ValueCheck } from "./generated.ts";
+
+/** What the add-on says of a failure, as JSON in the message. */
+interface Failure {
+  readonly code: string;
+  readonly message: string;
+  readonly key?: string;
+  readonly path?: string;
+}
+
+/** The error that users catch for one of the add-on's store; anything else passes as it is. */
+export function asStoreError(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof QuiverError) return error;
+  const code = (error as { code?: unknown }).code;
+  if (!isQuiverErrorCode(code)) return error;
+  return error.message.startsWith("{") ? failureOf(error.message) : new QuiverError(code, error.message);
+}
+
+function failureOf(json: string): QuiverError {
+  const { code, message, key, path } = JSON.parse(json) as Failure;
+  return new QuiverError(isQuiverErrorCode(code) ? code : "ERR_QUIVER_INTERNAL", message, {
+    ...(key !== undefined && { key }),
+    ...(path !== undefined && { path }),
+  });
+}
+
+/** Calls into the add-on, with its failures translated. */
+export function translated<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw asStoreError(error);
+  }
+}
+
+/** The same for calls that answer with a promise. */
+export async function translatedAsync<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw asStoreError(error);
+  }
+}
+
+interface Waiting {
+  readonly resolve: (json: string) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Far beyond any wait; the timer only keeps the process alive. */
+const NEVER = 0x7fff_ffff;
+
+/**
+ * Requests that are under way. Their answers arrive in batches; as long as one is awaited, the process stays
+ * alive.
+ */
+export class Requests {
+  readonly #waiting = new Map<number, Waiting>();
+  #last = 0;
+  #alive: NodeJS.Timeout | undefined;
+
+  constructor(store: NativeStore) {
+    store.listen((completions) => this.#settle(completions));
+  }
+
+  /** Sends a request under a fresh number; resolves to its answer, as JSON, "" for nothing. */
+  send(submit: (id: number) => void): Promise<string> {
+    this.#last = (this.#last + 1) >>> 0;
+    const id = this.#last;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#alive ??= setInterval(() => undefined, NEVER);
+      try {
+        submit(id);
+      } catch (error) {
+        this.#take(id);
+        reject(asStoreError(error));
+      }
+    });
+  }
+
+  #settle(completions: readonly Completion[]): void {
+    for (const { id, failed, json } of completions) {
+      const waiting = this.#take(id);
+      if (failed) waiting?.reject(failureOf(json));
+      else waiting?.resolve(json);
+    }
+  }
+
+  #take(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (this.#waiting.size === 0) {
+      clearInterval(this.#alive);
+      this.#alive = undefined;
+    }
+    return waiting;
+  }
+}
+
+/** How a store is opened natively. */
+export interface NativeOpenOptions {
+  readonly settings: {
+    readonly durability: "full" | "process";
+    readonly maxSize: number | null;
+    readonly maxEntries: number | null;
+    readonly eviction: string | null;
+  };
+  readonly reconfigure: boolean;
+  readonly readOnly: boolean;
+  readonly modes: "private" | "readable" | "group";
+  /** Values mapped at once. */
+  readonly mappings: number;
+  /** Bytes of copies beyond them. */
+  readonly copies: number;
+}
+
+export function openNative(path: string, options: NativeOpenOptions): Promise<NativeStore> {
+  return translatedAsync(() => addon.openStore(path, JSON.stringify(options)));
+}
+
+/** Copies a chunk into the writer before it returns; resolves when more may be written. */
+export async function writeChunk(requests: Requests, writer: NativeWriter, chunk: Uint8Array): Promise<void> {
+  if (translated(() => writer.write(chunk))) return;
+  await requests.send((id) => writer.ready(id));
+}

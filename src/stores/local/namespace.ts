@@ -1,0 +1,337 @@
+/** A namespace of the local store. */
+
+import type { EncodedValue } from "../../codecs/codec.ts";
+import { type NativeStore, type Requests, translated, translatedAsync, writeChunk } from "../../native/store.ts";
+import { QuiverError } from "../../shared/errors.ts";
+import { checkKey } from "../../shared/keys.ts";
+import type {
+  Coherence,
+  EntryFacts,
+  FactChanges,
+  Flight,
+  NamespaceSettings,
+  NewFacts,
+  Page,
+  PathLease,
+  StoredValue,
+  StoreNamespace,
+  Usage,
+  ValueWriter,
+} from "../store.ts";
+import type { LocalClock } from "./clock.ts";
+import { OpenValues, verifier } from "./values.ts";
+
+/** Values up to this many bytes are packed into the catalog, unless the namespace keeps one file an entry. */
+export const PACKED_LIMIT: number = 16 * 1024;
+
+/** Bytes handed over at once, so that the copy never blocks for long. */
+const SLICE = 4 * 1024 * 1024;
+
+/** Where the parts of a response lie; see `lookup` of the add-on. */
+const CODEC_AT = 64;
+const VALUE_AT = 320;
+
+/** What a look-up found. */
+const PACKED = 1;
+const FILE = 2;
+const MAYBE_FOREIGN = 3;
+
+export interface LocalNamespaceParts {
+  readonly name: string;
+  readonly settings: NamespaceSettings;
+  readonly native: NativeStore;
+  readonly handle: number;
+  readonly requests: Requests;
+  readonly clock: LocalClock;
+  readonly response: ArrayBuffer;
+  readonly coherence: Coherence;
+}
+
+export class LocalNamespace implements StoreNamespace {
+  readonly name: string;
+  readonly coherence: Coherence;
+  readonly #native: NativeStore;
+  readonly #handle: number;
+  readonly #requests: Requests;
+  readonly #clock: LocalClock;
+  readonly #words: Uint32Array;
+  readonly #numbers: Float64Array;
+  readonly #contents: BigUint64Array;
+  readonly #bytes: Buffer;
+  readonly #values = new OpenValues();
+  /** The last write under way of each key. */
+  readonly #writes = new Map<string, Promise<void>>();
+  #settings: NamespaceSettings;
+
+  constructor(parts: LocalNamespaceParts) {
+    this.name = parts.name;
+    this.coherence = parts.coherence;
+    this.#settings = parts.settings;
+    this.#native = parts.native;
+    this.#handle = parts.handle;
+    this.#requests = parts.requests;
+    this.#clock = parts.clock;
+    this.#words = new Uint32Array(parts.response, 0, 4);
+    this.#numbers = new Float64Array(parts.response, 16, 3);
+    this.#contents = new BigUint64Array(parts.response, 40, 1);
+    this.#bytes = Buffer.from(parts.response);
+  }
+
+  get settings(): NamespaceSettings {
+    return this.#settings;
+  }
+
+  /** The settings were recorded anew. */
+  reconfigured(settings: NamespaceSettings): void {
+    this.#settings = settings;
+  }
+
+  async get(key: string, options: { version?: number } = {}): Promise<StoredValue | undefined> {
+    checkKey(key);
+    await this.#settled(key);
+    const status = this.#lookup(key, options.version);
+    if (status !== MAYBE_FOREIGN) return this.#found(key, status);
+    await translatedAsync(() => this.#native.adopt(this.#handle, key));
+    return this.#found(key, this.#lookup(key, undefined));
+  }
+
+  /** A file that another program put there is seen by `get` only, which may take the time to read it. */
+  getSync(key: string): StoredValue | undefined {
+    checkKey(key);
+    return this.#found(key, this.#lookup(key, undefined));
+  }
+
+  async has(key: string): Promise<boolean> {
+    checkKey(key);
+    await this.#settled(key);
+    this.#clock.apply();
+    if (translated(() => this.#native.has(this.#handle, key))) return true;
+    if (this.#settings.layout !== "named") return false;
+    return translatedAsync(() => this.#native.adopt(this.#handle, key));
+  }
+
+  async set(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {
+    checkKey(key);
+    this.#clock.apply();
+    const packed =
+      this.#settings.layout === "hashed" &&
+      this.#settings.files === "large" &&
+      value.byteLength <= PACKED_LIMIT;
+    return this.#underWay(key, packed ? this.#setPacked(key, value, facts) : this.#setFile(key, value, facts));
+  }
+
+  #setPacked(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {
+    const [only] = value.parts;
+    const bytes = value.parts.length === 1 && only !== undefined ? only : Buffer.concat(value.parts);
+    const json = JSON.stringify(facts);
+    return this.#requests
+      .send((id) => this.#native.put(id, this.#handle, key, json, bytes))
+      .then((answer) => JSON.parse(answer));
+  }
+
+  /** The bytes are copied as they are now before the first await, but for what exceeds the add-on's backlog. */
+  async #setFile(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {
+    const writer = translated(() => this.#native.writer(this.#handle, key));
+    try {
+      for (const part of value.parts) {
+        for (let start = 0; start < part.byteLength; start += SLICE) {
+          translated(() => writer.write(part.subarray(start, start + SLICE)));
+        }
+      }
+    } catch (error) {
+      writer.abort();
+      throw error;
+    }
+    return JSON.parse(await this.#requests.send((id) => writer.commit(id, JSON.stringify(facts))));
+  }
+
+  async writer(
+    key: string,
+    _options: { extension: string; sizeHint?: number; signal?: AbortSignal },
+  ): Promise<ValueWriter> {
+    checkKey(key);
+    this.#clock.apply();
+    const writer = translated(() => this.#native.writer(this.#handle, key));
+    const requests = this.#requests;
+    let ended = false;
+    const end = (): void => {
+      if (ended) throw new QuiverError("ERR_QUIVER_BAD_OPTION", "the value is complete or given up already", { key });
+      ended = true;
+    };
+    return {
+      write: async (chunk) => {
+        if (ended) end();
+        await writeChunk(requests, writer, chunk);
+      },
+      commit: async (facts) => {
+        end();
+        const answer = requests.send((id) => writer.commit(id, JSON.stringify(facts)));
+        return JSON.parse(await this.#underWay(key, answer));
+      },
+      abort: async () => {
+        if (ended) return;
+        ended = true;
+        writer.abort();
+      },
+    };
+  }
+
+  async delete(key: string): Promise<boolean> {
+    checkKey(key);
+    this.#clock.apply();
+    const answer = this.#requests.send((id) => this.#native.delete(id, this.#handle, key));
+    return JSON.parse(await this.#underWay(key, answer)).count > 0;
+  }
+
+  async info(key: string): Promise<EntryFacts | undefined> {
+    checkKey(key);
+    await this.#settled(key);
+    this.#clock.apply();
+    const json = await translatedAsync(() => this.#native.info(this.#handle, key));
+    return json === null ? undefined : JSON.parse(json);
+  }
+
+  async list(options: { prefix?: string; after?: string; limit: number }): Promise<Page> {
+    await Promise.allSettled(this.#writes.values());
+    this.#clock.apply();
+    const { prefix = "", after, limit } = options;
+    const json = await translatedAsync(() => this.#native.list(this.#handle, prefix, after, limit));
+    const { entries, next } = JSON.parse(json);
+    return { entries, next: next ?? undefined };
+  }
+
+  async touch(key: string, changes: FactChanges): Promise<EntryFacts | undefined> {
+    checkKey(key);
+    this.#clock.apply();
+    const json = JSON.stringify(changes);
+    const request = this.#requests.send((id) => this.#native.touch(id, this.#handle, key, json));
+    const answer = await this.#underWay(key, request);
+    return answer === "" ? undefined : JSON.parse(answer);
+  }
+
+  async clear(): Promise<number> {
+    this.#clock.apply();
+    return JSON.parse(await this.#requests.send((id) => this.#native.clear(id, this.#handle))).count;
+  }
+
+  deleteByTag(tag: string): Promise<number> {
+    this.#clock.apply();
+    return this.#inBatches((id) => this.#native.deleteTagged(id, this.#handle, tag));
+  }
+
+  /** Removes what has expired in all namespaces of the root. */
+  expire(_now: number): Promise<number> {
+    this.#clock.apply();
+    return this.#inBatches((id) => this.#native.expire(id));
+  }
+
+  async #inBatches(submit: (id: number) => void): Promise<number> {
+    let sum = 0;
+    for (;;) {
+      const { count, more } = JSON.parse(await this.#requests.send(submit));
+      sum += count;
+      if (!more) return sum;
+    }
+  }
+
+  usage(): Usage {
+    return translated(() => this.#native.usage(this.#handle));
+  }
+
+  async versions(key: string): Promise<readonly EntryFacts[]> {
+    checkKey(key);
+    await this.#settled(key);
+    return JSON.parse(translated(() => this.#native.versions(this.#handle, key)));
+  }
+
+  async path(key: string, options: { verify: boolean }): Promise<PathLease | undefined> {
+    checkKey(key);
+    await this.#settled(key);
+    this.#clock.apply();
+    const held = await translatedAsync(() => this.#native.hold(this.#handle, key, options.verify));
+    if (held === null) return undefined;
+    const [path, content] = held;
+    let released = false;
+    const release = (): void => {
+      if (released) return;
+      released = true;
+      this.#native.releaseHold(content);
+    };
+    return { path, release, [Symbol.dispose]: release };
+  }
+
+  async flight(
+    key: string,
+    options: { timeout: number; signal?: AbortSignal },
+  ): Promise<Flight | undefined> {
+    checkKey(key);
+    const { timeout, signal } = options;
+    let number = 0;
+    const cancel = (): void => this.#native.cancelFlight(number);
+    try {
+      const answer = await this.#requests.send((id) => {
+        number = this.#native.acquireFlight(id, this.#handle, key, timeout);
+        signal?.addEventListener("abort", cancel, { once: true });
+      });
+      if (answer === "") return undefined;
+      const { fence, hash } = JSON.parse(answer) as { fence: number; hash: string };
+      return { fence, release: () => this.#native.releaseFlight(hash, fence) };
+    } finally {
+      signal?.removeEventListener("abort", cancel);
+    }
+  }
+
+  /** Remembers a write until it is done, so that reads called after it see it. */
+  #underWay<T>(key: string, write: Promise<T>): Promise<T> {
+    const done = write.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#writes.set(key, done);
+    done.then(() => {
+      if (this.#writes.get(key) === done) this.#writes.delete(key);
+    });
+    return write;
+  }
+
+  /** Waits for the writes of a key that were called before. */
+  async #settled(key: string): Promise<void> {
+    await this.#writes.get(key);
+  }
+
+  #lookup(key: string, version: number | undefined): number {
+    this.#clock.apply();
+    return translated(() => this.#native.lookup(this.#handle, key, version));
+  }
+
+  /** What the look-up just made has put into the response; nothing else may run in between. */
+  #found(key: string, status: number): StoredValue | undefined {
+    if (status !== PACKED && status !== FILE) return undefined;
+    const [stamp = 0, slot = 0, , codecLength = 0] = this.#words;
+    const [createdAt = 0, expires = 0, size = 0] = this.#numbers;
+    const codec = this.#bytes.latin1Slice(CODEC_AT, CODEC_AT + codecLength);
+    const facts = {
+      codec,
+      createdAt,
+      expiresAt: expires === Number.POSITIVE_INFINITY ? null : expires,
+      slot,
+      stamp,
+    };
+    if (status === PACKED) {
+      const bytes = new Uint8Array(size);
+      bytes.set(this.#bytes.subarray(VALUE_AT, VALUE_AT + size));
+      return { ...facts, bytes, mapped: false };
+    }
+    const value = this.#values.take(this.#native, this.#contents[0] as bigint);
+    if (value === undefined) return undefined;
+    if (value.buffer.byteLength !== size) {
+      throw new QuiverError("ERR_QUIVER_CORRUPT", "the value's file has another length", { key });
+    }
+    return {
+      ...facts,
+      bytes: new Uint8Array(value.buffer),
+      mapped: value.mapped,
+      ...(value.check && verifier(value.check)),
+    };
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * File values as this isolate has them: one ArrayBuffer a file for as long as anybody holds it, so that opening a
+ * value again costs no mapping.
+ */
+
+import { markAsUntransferable } from "node:worker_threads";
+import { type NativeStore, translated, translatedAsync, type ValueCheck } from "../../native/store.ts";
+import { QuiverError } from "../../shared/errors.ts";
+
+/** An open value. */
+export interface OpenValue {
+  readonly buffer: ArrayBuffer;
+  readonly mapped: boolean;
+  /** Absent for small values, which are verified when they are read. */
+  readonly check: ValueCheck | undefined;
+}
+
+interface Held {
+  readonly buffer: WeakRef<ArrayBuffer>;
+  readonly mapped: boolean;
+  readonly check: ValueCheck | undefined;
+}
+
+/** Beyond this many the ones that were collected are forgotten. */
+const SWEEP_AT = 4096;
+
+export class OpenValues {
+  readonly #held = new Map<bigint, Held>();
+  #sweepAt = SWEEP_AT;
+
+  /** The value just found by a look-up, of this content id; undefined when its file is gone. */
+  take(native: NativeStore, content: bigint): OpenValue | undefined {
+    const held = this.#held.get(content);
+    const buffer = held?.buffer.deref();
+    if (held !== undefined && buffer !== undefined && buffer.byteLength > 0 && !held.check?.poisoned) {
+      return { buffer, mapped: held.mapped, check: held.check };
+    }
+    const taken = translated(() => native.take());
+    if (taken === null) return undefined;
+    const [{ buffer: fresh, mapped }, check] = taken;
+    if (check === null || check === undefined) return { buffer: fresh, mapped, check: undefined };
+    // Transferred to a worker it would be a silent copy of everything, and empty here.
+    markAsUntransferable(fresh);
+    this.#remember(content, { buffer: new WeakRef(fresh), mapped, check });
+    return { buffer: fresh, mapped, check };
+  }
+
+  #remember(content: bigint, held: Held): void {
+    if (this.#held.size >= this.#sweepAt) {
+      for (const [id, { buffer }] of this.#held) if (buffer.deref() === undefined) this.#held.delete(id);
+      this.#sweepAt = Math.max(SWEEP_AT, this.#held.size * 2);
+    }
+    this.#held.set(content, held);
+  }
+}
+
+/** Verification of a value through what the add-on knows of it. */
+export function verifier(check: ValueCheck): {
+  verify: (start: number, end: number) => void;
+  ready: (start: number, end: number) => Promise<void>;
+} {
+  return {
+    verify: (start, end) => {
+      refusePoisoned(check);
+      translated(() => check.verify(start, end));
+    },
+    ready: async (start, end) => {
+      refusePoisoned(check);
+      if (!check.covers(start, end)) await translatedAsync(() => check.ready(start, end));
+    },
+  };
+}
+
+function refusePoisoned(check: ValueCheck): void {
+  if (!check.poisoned) return;
+  throw new QuiverError("ERR_QUIVER_CORRUPT", "the file was cut short while it was in use", {
+    hint: "Another program truncated it, or the disk lost pages of it; what was lost reads as zeros.",
+  });
+}
