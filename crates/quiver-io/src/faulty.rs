@@ -255,11 +255,11 @@ impl Storage for Faulty {
         let mut state = self.enter(Op::CreateDir, path)?;
         let missing: Vec<&Path> =
             path.ancestors().take_while(|folder| **folder != self.root && !folder.is_dir()).collect();
-        let made = self.inner.create_dir(path, mode)?;
+        let is_new = self.inner.create_dir(path, mode)?;
         for folder in missing.into_iter().rev() {
             self.remember(&mut state, folder, |path| Effect::FolderMade { path });
         }
-        Ok(made)
+        Ok(is_new)
     }
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
@@ -400,6 +400,7 @@ mod tests {
         }
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "outcomes are compared with what was read, if anything was")]
     fn some(bytes: &[u8]) -> Option<Vec<u8>> {
         Some(bytes.to_vec())
     }

@@ -118,7 +118,6 @@ impl Drop for Mapping {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     #[test]
     fn writes_stay_private_and_unlinked_files_stay_readable() {
@@ -136,7 +135,7 @@ mod tests {
     fn a_truncated_file_poisons_its_mapping_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        std::fs::File::create(&path).unwrap().write_all(&[7; 20_000]).unwrap();
+        std::fs::write(&path, vec![7; 20_000]).unwrap();
         let mapping = Mapping::open(&File::open(&path).unwrap()).unwrap();
         let other = Mapping::open(&File::open(&path).unwrap()).unwrap();
         std::fs::File::options().write(true).open(&path).unwrap().set_len(4_096).unwrap();

@@ -250,14 +250,15 @@ impl Image {
             let path = target.join(name);
             match &self.nodes[*node] {
                 Node::Folder { .. } => self.write_folder(*node, &path, left, choice, written)?,
-                Node::File(contents) => match written.get(node) {
-                    Some(first) => fs::hard_link(first, &path)?,
-                    None => {
+                Node::File(contents) => {
+                    if let Some(first) = written.get(node) {
+                        fs::hard_link(first, &path)?;
+                    } else {
                         fs::write(&path, contents.after_cut(choice))?;
                         fs::set_permissions(&path, fs::Permissions::from_mode(contents.mode))?;
                         written.insert(*node, path);
                     }
-                },
+                }
             }
         }
         Ok(())
@@ -303,7 +304,7 @@ fn lose(bytes: &mut [u8], start: usize, choice: &mut Choice) {
     }
 }
 
-/// A sequence of choices that depends on the seed alone (SplitMix64).
+/// A sequence of choices that depends on the seed alone (`SplitMix64`).
 struct Choice(u64);
 
 impl Choice {

@@ -51,12 +51,13 @@ impl Drop for Temporary {
 
 impl TempObject {
     /// Makes a temporary file in `folder`, with the permission bits that the published file will have.
+    #[allow(clippy::needless_pass_by_value, reason = "the temporary file keeps it")]
     pub fn create(storage: Arc<dyn Storage>, folder: &Path, mode: u32) -> Result<Self> {
         for _ in 0..ATTEMPTS {
             let path = folder.join(format!("{:016x}", random_u64()));
             let mut file = match storage.create_new(&path, mode) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
-                made => made?,
+                created => created?,
             };
             let held = hold(file.as_mut());
             let temporary =
@@ -173,6 +174,7 @@ impl Sealed {
     }
 
     /// Gives the file its name, which must be free. When it is not, the file comes back to be tried with another.
+    #[allow(clippy::result_large_err, reason = "the file comes back to be published under another name")]
     pub fn publish(mut self, to: &Path) -> std::result::Result<Published, (Error, Option<Self>)> {
         match self.temporary.storage.rename_new(&self.temporary.path, to) {
             Ok(()) => {
