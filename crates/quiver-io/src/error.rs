@@ -67,3 +67,29 @@ impl<T, E: Into<std::io::Error>> Context<T> for std::result::Result<T, E> {
         self.map_err(|source| Error { op, path: path.to_path_buf(), source: source.into() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn system_errors_have_kinds() {
+        let kind = |errno| {
+            let source = std::io::Error::from_raw_os_error(errno);
+            Error { op: "testing", path: PathBuf::from("file"), source }.kind()
+        };
+        for (errno, expected) in [
+            (libc::ENOENT, ErrorKind::NotFound),
+            (libc::EEXIST, ErrorKind::AlreadyExists),
+            (libc::EACCES, ErrorKind::PermissionDenied),
+            (libc::EPERM, ErrorKind::PermissionDenied),
+            (libc::EROFS, ErrorKind::ReadOnly),
+            (libc::ENOSPC, ErrorKind::DiskFull),
+            (libc::EDQUOT, ErrorKind::DiskFull),
+            (libc::EMFILE, ErrorKind::TooManyFiles),
+            (libc::EIO, ErrorKind::Other),
+        ] {
+            assert_eq!(kind(errno), expected);
+        }
+    }
+}

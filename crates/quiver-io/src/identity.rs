@@ -34,3 +34,30 @@ pub fn process_identity() -> String {
         .unwrap_or_default();
     format!("{}-{started}-{namespace}", std::process::id())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn random_numbers_differ_across_threads_too() {
+        let threads: Vec<_> = (0..4)
+            .map(|_| std::thread::spawn(|| (0..1_000).map(|_| random_u64()).collect::<Vec<_>>()))
+            .collect();
+        let numbers: HashSet<u64> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        assert_eq!(numbers.len(), 4_000);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_identity_is_stable_and_complete() {
+        let identity = process_identity();
+        assert_eq!(identity, process_identity());
+        let parts: Vec<u64> = identity.split('-').map(|part| part.parse().unwrap()).collect();
+        assert_eq!((parts.len(), parts[0]), (3, u64::from(std::process::id())));
+        assert_eq!(boot_id().len(), 36);
+    }
+}

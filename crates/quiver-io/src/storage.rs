@@ -40,44 +40,50 @@ pub struct DirEntry {
     pub is_dir: bool,
 }
 
-/// Where files are.
+/// Where files are. Every call blocks until the system has answered. None is durable by itself, except where it
+/// says so: contents are by [`StorageFile::sync`], names by [`Storage::sync_dir`] on their folder.
 pub trait Storage: Send + Sync + std::fmt::Debug {
-    /// Makes a file that must not exist, with exactly these permission bits.
+    /// Makes a file with exactly these permission bits, whatever the umask. `AlreadyExists` when there is anything
+    /// of that name, a symbolic link included.
     fn create_new(&self, path: &Path, mode: u32) -> Result<Box<dyn StorageFile>>;
-    /// Opens a file to read.
+    /// Opens a file to read; a symbolic link in its place is an error.
     fn open_read(&self, path: &Path) -> Result<File>;
-    /// Renames, replacing what is there.
+    /// Renames, replacing what is there: whoever opens `to` meanwhile gets the old file or the new one.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
-    /// Renames; `AlreadyExists` when something is there.
+    /// Renames; `AlreadyExists` when something is there. Where the system has no such call, `from` may stay as a
+    /// second name when the process dies in between.
     fn rename_new(&self, from: &Path, to: &Path) -> Result<()>;
     /// Gives a file another name, which must be free.
     fn link(&self, from: &Path, to: &Path) -> Result<()>;
-    /// Removes a name.
+    /// Removes a name; `NotFound` when there is none. Who has the file open or mapped keeps it.
     fn unlink(&self, path: &Path) -> Result<()>;
-    /// Makes a folder with its missing parents and syncs those that were there; whether it was made.
+    /// Makes a folder and its missing parents with these permission bits, durably: each parent is synced, up to
+    /// the first that was there. Whether the folder was made.
     fn create_dir(&self, path: &Path, mode: u32) -> Result<bool>;
     /// Makes names in a folder durable.
     fn sync_dir(&self, path: &Path) -> Result<()>;
     /// Removes a folder with all it holds; none is fine.
     fn remove_dir_all(&self, path: &Path) -> Result<()>;
-    /// Names in a folder.
+    /// Names in a folder, in no order; what comes or goes meanwhile may be in it or not.
     fn list(&self, path: &Path) -> Result<Vec<DirEntry>>;
-    /// Facts of a file.
+    /// Facts of a file; of a symbolic link itself, not of what it names.
     fn facts(&self, path: &Path) -> Result<FileFacts>;
-    /// The whole of a small file.
+    /// The whole of a small file, in memory.
     fn read(&self, path: &Path) -> Result<Vec<u8>>;
-    /// Copies a file, sharing its blocks where the file system can; the new file is synced.
+    /// Copies a file to a name that must be free, sharing its blocks where the file system can. The copy's contents
+    /// are durable; when copying fails, nothing stays.
     fn copy_or_reflink(&self, from: &Path, to: &Path, mode: u32) -> Result<()>;
 }
 
 /// A file being written.
 pub trait StorageFile: Send + std::fmt::Debug {
-    /// Appends.
+    /// Appends all of it. After an error the file may hold a part.
     fn write_all(&mut self, bytes: &[u8]) -> Result<()>;
-    /// Makes contents and facts durable.
+    /// Makes contents and facts durable. After an error they may be lost even if a later sync succeeds: such a file
+    /// must not be acknowledged.
     fn sync(&mut self) -> Result<()>;
-    /// Locks the file until it is dropped; false when somebody else has.
+    /// Locks the file, without waiting, until it is dropped; false when somebody else has it.
     fn lock(&mut self) -> Result<bool>;
-    /// Facts.
+    /// Facts of the file as it is now; no names (`nlink` 0) once it was unlinked.
     fn facts(&self) -> Result<FileFacts>;
 }
