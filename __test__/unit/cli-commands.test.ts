@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -36,6 +36,12 @@ async function fill(): Promise<void> {
   await kernels.set("k_10", { a: new Tensor(Int32Array.of(7)), b: new Tensor(Float32Array.of(1, 2)) });
   await cache.namespace("notes").set("hello", "grün");
   await cache.close();
+}
+
+async function fileOf(namespace: string, key: string): Promise<string> {
+  await using cache = await Cache.open(root);
+  using lease = await cache.namespace(namespace).path(key);
+  return lease?.path ?? "";
 }
 
 describe("ls", () => {
@@ -172,9 +178,9 @@ describe("statistics", () => {
     expect(out).toMatch(/^kernels +2 /m);
     expect(out).toMatch(/^all +3 /m);
     expect(await json(["stats"])).toMatchObject({ entries: 3, namespaces: { kernels: { entries: 2 } } });
-    const { directory } = (await json(["du"])) as { directory: number };
-    expect(directory).toBeGreaterThan(0);
-    expect((await run(["du"])).out).toMatch(/^whole directory +3 /m);
+    const usage = { namespaces: [{ name: "kernels", entries: 2 }, { name: "notes" }] };
+    expect(await json(["du"])).toMatchObject(usage);
+    expect((await run(["du"])).out).toMatch(/^kernels +2 .*\n(.*\n)*total +[1-9]/m);
   });
 });
 
@@ -182,7 +188,24 @@ describe("verify", () => {
   test("finds nothing wrong in a sound cache", async () => {
     await fill();
     expect((await run(["verify"])).notes).toBe("3 entries verified, 0 damaged\n");
-    expect(await json(["repair"])).toMatchObject({ checked: 3, damaged: [], repaired: 0 });
+    const repair = { catalog: [], swept: { orphans: 0 }, checked: 3, damaged: [], repaired: 0 };
+    expect(await json(["repair"])).toMatchObject(repair);
+  });
+
+  test("names what is damaged, status 1, until it is repaired", async () => {
+    const file = join(folder, "in.npy");
+    await saveFile(file, new Tensor(new Float64Array(10_000)));
+    await run(["set", "kernels", "big", "--file", file]);
+    const path = await fileOf("kernels", "big");
+    await chmod(path, 0o644);
+    const damaged = await open(path, "r+");
+    await damaged.write(Uint8Array.of(255), 0, 1, 50_000);
+    await damaged.close();
+    const found = await run(["verify"]);
+    expect(found.status).toBe(1);
+    expect(found.out).toContain("damaged: kernels  big: ");
+    expect((await run(["verify", "--repair"])).status).toBe(0);
+    expect(await json(["ls", "kernels"])).toEqual([]);
   });
 });
 

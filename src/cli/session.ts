@@ -6,6 +6,7 @@ import { Cache } from "../cache/cache.ts";
 import { defaultPath, expandHome } from "../cache/config-sources.ts";
 import type { Namespace } from "../cache/namespace.ts";
 import { QuiverError } from "../shared/errors.ts";
+import { LocalStore } from "../stores/local.ts";
 import type { CommonOptions } from "./cli.ts";
 
 /** "read" and "write" need a cache that is there; "create" makes one where it is absent. Only "read" leaves no trace. */
@@ -25,20 +26,38 @@ export async function withCache<T>(
   access: Access,
   use: (cache: Cache) => Promise<T>,
 ): Promise<T> {
-  const root = rootOf(options);
-  if (access !== "create" && !isCache(root)) {
-    throw new QuiverError("ERR_QUIVER_NOT_FOUND", `there is no cache in ${root}`, {
-      path: root,
-      hint: "Neither Quiver nor another program has kept a cache there.",
-      fix: "Name its directory with --cache or QUIVER_PATH; `quiver set` makes one.",
-    });
-  }
+  if (access !== "create") requireCache(rootOf(options));
   const cache = await Cache.open(options.cache, access === "read" ? { mode: "read-only" } : {});
   try {
     return await use(cache);
   } finally {
     await cache.close();
   }
+}
+
+/** The same for work that only the store on the local disk has. */
+export async function withLocalStore<T>(
+  options: CommonOptions,
+  access: "read" | "write",
+  use: (store: LocalStore) => Promise<T>,
+): Promise<T> {
+  const root = rootOf(options);
+  requireCache(root);
+  const store = await LocalStore.open(root, access === "read" ? { mode: "read-only" } : {});
+  try {
+    return await use(store);
+  } finally {
+    await store.close();
+  }
+}
+
+function requireCache(root: string): void {
+  if (isCache(root)) return;
+  throw new QuiverError("ERR_QUIVER_NOT_FOUND", `there is no cache in ${root}`, {
+    path: root,
+    hint: "Neither Quiver nor another program has kept a cache there.",
+    fix: "Name its directory with --cache or QUIVER_PATH; `quiver set` makes one.",
+  });
 }
 
 /** Our own mark, or a folder with the index that other programs keep. */

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Command } from "commander";
 import { Cache } from "../../cache/cache.ts";
+import { LocalStore } from "../../stores/local.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import type { Cli, CommonOptions } from "../cli.ts";
 import { EXIT } from "../exit.ts";
@@ -85,15 +86,16 @@ async function examineAll(
       return right ? "removed, and gone" : fail("the entry is still there");
     }),
   );
-  await report("store", async () => {
-    const cache = await Cache.open(root);
+  await report("file system", async () => {
+    const store = await LocalStore.open(root);
     try {
-      const [store] = cache.describe().stores;
-      return Object.entries(store?.capabilities ?? {})
-        .map(([name, can]) => `${can ? "" : "no "}${name}`)
+      return Object.entries(store.describe().fileSystem)
+        .map(([name, found]) =>
+          typeof found === "string" ? `${name} ${found}` : `${found ? "" : "no "}${name}`,
+        )
         .join(", ");
     } finally {
-      await cache.close();
+      await store.close();
     }
   });
 }
