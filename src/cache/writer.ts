@@ -7,7 +7,7 @@ import type { Codec, Compression, EncodedValue } from "../codecs/codec.ts";
 import { isPlainObject } from "../codecs/values.ts";
 import { checkAdmission, type SizeLimit } from "../policy/admission.ts";
 import { expiryOf } from "../policy/ttl.ts";
-import { KeyQueue } from "../routing/key-queue.ts";
+import { KeyQueue } from "../shared/key-queue.ts";
 import { now } from "../shared/clock.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { type Duration, parseDuration } from "../shared/units.ts";

@@ -108,9 +108,9 @@ export declare class NativeStore {
   /** Sums over a namespace, or over all. */
   usage(handle?: number | undefined | null): NativeUsage
   /** Counters of a namespace over all processes and time, as JSON. */
-  counters(handle: number): string
-  /** Adds hits and misses that were served from memory. */
-  count(handle: number, hits: number, misses: number): void
+  counters(namespace: string): string
+  /** Adds to the counters of a namespace; counts as JSON. */
+  count(namespace: string, counts: string): void
   /** Holds a value's file: its path, verified where asked, and the content id to release; null when absent. */
   hold(handle: number, key: string, verify: boolean): Promise<[string, string] | null>
   /** Ends a hold. */
@@ -262,10 +262,8 @@ export declare function swapBytes(source: Uint8Array, width: number, out: Uint8A
 export interface Tables {
   /** One word an entry and one a namespace: only read by JavaScript. */
   stamps: ArrayBuffer
-  /** Two words an entry: ms since `heatOrigin` of the last access, and accesses not merged yet. */
+  /** One word an entry: accesses not merged yet. */
   heat: ArrayBuffer
-  /** Wall-clock ms. */
-  heatOrigin: number
   /** Where `lookup` puts what it found. */
   response: ArrayBuffer
 }

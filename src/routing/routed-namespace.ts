@@ -16,7 +16,7 @@ import type {
   Usage,
   ValueWriter,
 } from "../stores/store.ts";
-import { KeyQueue } from "./key-queue.ts";
+import { KeyQueue } from "../shared/key-queue.ts";
 import type { Route } from "./rules.ts";
 import { sumUsage } from "./usage.ts";
 

@@ -1,6 +1,7 @@
 /** The store on the local disk: the native engine behind the Store contract. */
 
 import { type NativeStore, openNative, Requests, translated, translatedAsync } from "../native/store.ts";
+import { QuiverError } from "../shared/errors.ts";
 import { parseSize, type Size } from "../shared/units.ts";
 import { LocalClock } from "./local/clock.ts";
 import { LocalCounters } from "./local/counters.ts";
@@ -113,6 +114,7 @@ export class LocalStore implements Store {
     settings: Partial<NamespaceSettings>,
     options: { reconfigure?: boolean } = {},
   ): Promise<StoreNamespace> {
+    this.#checkOpen();
     this.#clock.apply();
     const opened = await this.#openNative(namespace, completeSettings(settings), false);
     const reconciled = reconcileSettings(
@@ -135,6 +137,7 @@ export class LocalStore implements Store {
       requests: this.#requests,
       clock: this.#clock,
       response: this.#tables.response,
+      checkOpen: () => this.#checkOpen(),
       coherence: {
         stamps: new Uint32Array(this.#tables.stamps),
         heat: new Uint32Array(this.#tables.heat),
@@ -146,6 +149,7 @@ export class LocalStore implements Store {
   }
 
   async names(): Promise<readonly string[]> {
+    this.#checkOpen();
     return translated(() => this.#native.namespaceNames());
   }
 
@@ -157,6 +161,7 @@ export class LocalStore implements Store {
     namespaces?: readonly string[];
     goal: { allocated: number; entries: number };
   }): Promise<EvictionScan> {
+    this.#checkOpen();
     this.#clock.apply();
     const { namespaces, goal } = options;
     const names = namespaces && [...namespaces];
@@ -175,6 +180,10 @@ export class LocalStore implements Store {
   close(): Promise<void> {
     this.#closing ??= translatedAsync(() => this.#native.close());
     return this.#closing;
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new QuiverError("ERR_QUIVER_CLOSED", "the cache is closed");
   }
 
   async #openNative(

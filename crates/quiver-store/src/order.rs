@@ -19,34 +19,31 @@ struct UnderWay {
 }
 
 /// Keeps the order of one key while a write of it is being prepared.
-#[derive(Debug, Clone)]
-pub struct Ticket {
-    /// Place in the order of calls.
-    pub number: u64,
+#[derive(Debug, Clone, Copy)]
+pub struct Preparing {
     hash: u64,
 }
 
 impl Order {
-    /// A ticket for a request that is queued at once.
+    /// A place in the order of calls, from now on.
     pub fn draw(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// A ticket for a write that takes time; give it back with `finish`.
-    pub fn begin(&self, namespace: &str, key: &[u8]) -> Ticket {
+    /// A write of this key takes time from now on; `finish` when it is committed or given up.
+    pub fn begin(&self, namespace: &str, key: &[u8]) -> Preparing {
         let hash = hash(namespace, key);
-        let number = self.draw();
         self.lock().entry(hash).or_default().writes += 1;
-        Ticket { number, hash }
+        Preparing { hash }
     }
 
-    /// The write with this ticket is committed or given up.
-    pub fn finish(&self, ticket: &Ticket) {
+    /// The write is committed or given up.
+    pub fn finish(&self, write: Preparing) {
         let mut under_way = self.lock();
-        if let Some(state) = under_way.get_mut(&ticket.hash) {
+        if let Some(state) = under_way.get_mut(&write.hash) {
             state.writes -= 1;
             if state.writes == 0 {
-                under_way.remove(&ticket.hash);
+                under_way.remove(&write.hash);
             }
         }
     }
@@ -79,12 +76,13 @@ mod tests {
     #[test]
     fn a_slow_write_does_not_undo_what_was_called_after_it() {
         let order = Order::default();
-        let slow = order.begin("n", b"k");
+        let write = order.begin("n", b"k");
+        let slow = order.draw();
         let fast = order.draw();
         assert!(order.admit("n", b"k", fast));
-        assert!(!order.admit("n", b"k", slow.number));
-        assert!(order.admit("n", b"other", slow.number));
-        order.finish(&slow);
+        assert!(!order.admit("n", b"k", slow));
+        assert!(order.admit("n", b"other", slow));
+        order.finish(write);
         assert!(order.lock().is_empty());
     }
 }

@@ -9,7 +9,7 @@ use quiver_io::{Sealed, TempObject};
 use crate::catalog::record::FileIdentity;
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
-use crate::order::Ticket;
+use crate::order::Preparing;
 use crate::pool::Pool;
 use crate::writer::{Adoption, Completion, FileValue, NewFacts, NewValue, Op, Put, Writer};
 
@@ -20,7 +20,7 @@ const BACKLOG: usize = 16 << 20;
 
 enum Step {
     Bytes(Vec<u8>),
-    Commit(Box<Commit>),
+    Commit(Box<Commit>, u64),
     Abort,
 }
 
@@ -51,24 +51,33 @@ struct State {
     waiting: Vec<Box<dyn FnOnce(Result<()>) + Send>>,
 }
 
+impl Drop for ObjectWriter {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if !state.ended {
+            self.engine.order.finish(self.preparing);
+        }
+    }
+}
+
 /// One value being written. Dropped without a commit it leaves nothing behind.
 pub struct ObjectWriter {
     engine: Arc<Engine>,
     writer: Arc<Writer>,
     pool: Arc<Pool>,
-    ticket: Ticket,
+    preparing: Preparing,
     state: Mutex<State>,
     drained: Condvar,
 }
 
 impl std::fmt::Debug for ObjectWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ObjectWriter {{ ticket: {} }}", self.ticket.number)
+        write!(f, "ObjectWriter {{ backlog: {} }}", self.lock().backlog)
     }
 }
 
 impl ObjectWriter {
-    /// Begins a value for a key; its place in the order of calls is now.
+    /// Begins a value for a key; its place in the order of calls is that of its commit.
     pub fn begin(
         engine: &Arc<Engine>,
         writer: &Arc<Writer>,
@@ -77,7 +86,7 @@ impl ObjectWriter {
         key: &[u8],
     ) -> Arc<Self> {
         Arc::new(Self {
-            ticket: engine.order.begin(namespace, key),
+            preparing: engine.order.begin(namespace, key),
             engine: Arc::clone(engine),
             writer: Arc::clone(writer),
             pool: Arc::clone(pool),
@@ -133,7 +142,7 @@ impl ObjectWriter {
 
     /// Completes the value: when all is on disk and committed, `commit.done` is called.
     pub fn commit(self: &Arc<Self>, commit: Commit) {
-        self.end(Step::Commit(Box::new(commit)));
+        self.end(Step::Commit(Box::new(commit), self.engine.order.draw()));
     }
 
     /// Gives the value up.
@@ -145,7 +154,7 @@ impl ObjectWriter {
         let mut state = self.lock();
         if state.ended {
             drop(state);
-            if let Step::Commit(commit) = step {
+            if let Step::Commit(commit, _) = step {
                 (commit.done)(Err(Error::new(Code::BadOption, "the value is complete already")));
             }
             return;
@@ -179,19 +188,19 @@ impl ObjectWriter {
                         failure = self.write_out(&mut object, &bytes).err();
                     }
                 }
-                Step::Commit(commit) => {
+                Step::Commit(commit, ticket) => {
                     let failure = self.lock().failure.clone();
                     match failure {
                         Some(failure) => {
-                            self.engine.order.finish(&self.ticket);
+                            self.engine.order.finish(self.preparing);
                             (commit.done)(Err(failure));
                         }
-                        None => self.complete(object.take(), *commit),
+                        None => self.complete(object.take(), *commit, ticket),
                     }
                 }
                 Step::Abort => {
                     object = None;
-                    self.engine.order.finish(&self.ticket);
+                    self.engine.order.finish(self.preparing);
                 }
             }
             state = self.lock();
@@ -230,17 +239,17 @@ impl ObjectWriter {
         Ok(TempObject::create(storage, &self.engine.root.tmp(), self.engine.modes.object)?)
     }
 
-    fn complete(&self, object: Option<TempObject>, commit: Commit) {
+    fn complete(&self, object: Option<TempObject>, commit: Commit, ticket: u64) {
         let Commit { namespace, key, facts, fence, adoption, done } = commit;
         let published = object
             .map_or_else(|| self.create(), Ok)
             .and_then(|object| Ok(object.seal(self.engine.is_durable())?))
             .and_then(|sealed| publish(&self.engine, sealed, &facts.extension));
         let engine = Arc::clone(&self.engine);
-        let ticket = Ticket::clone(&self.ticket);
+        let preparing = self.preparing;
         match published {
             Err(error) => {
-                engine.order.finish(&ticket);
+                engine.order.finish(preparing);
                 done(Err(error.about(&key)));
             }
             Ok(file) => {
@@ -251,14 +260,14 @@ impl ObjectWriter {
                     key,
                     facts,
                     value: NewValue::File(file),
-                    ticket: ticket.number,
+                    ticket,
                     fence,
                     adoption,
                 };
                 self.writer.submit(
                     Op::Put(Box::new(put)),
                     Box::new(move |result| {
-                        engine.order.finish(&ticket);
+                        engine.order.finish(preparing);
                         if result.is_err() {
                             let _ = engine.storage.unlink(&path);
                             let _ = engine.storage.unlink(&sums);

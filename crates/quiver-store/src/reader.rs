@@ -40,6 +40,12 @@ impl Namespace {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Takes over what was just recorded.
+    pub fn update(&self, record: NamespaceRecord) {
+        self.current.store(u64::from(record.epoch) << 32 | u64::from(record.id), Ordering::Release);
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = record;
+    }
+
     /// Number and epoch of the present content. While the epoch's word is what it was, nothing was cleared: the
     /// word moves before the commit that clears.
     pub fn current(&self, engine: &Engine, catalog: &Catalog, txn: &impl Read) -> Result<(NamespaceId, u32)> {
@@ -52,8 +58,7 @@ impl Namespace {
             Error::new(Code::BadNamespace, format!("namespace {:?} is gone", self.name))
         })?;
         let now = (record.id, record.epoch);
-        self.current.store(u64::from(now.1) << 32 | u64::from(now.0), Ordering::Release);
-        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = record;
+        self.update(record);
         Ok(now)
     }
 }
@@ -143,8 +148,8 @@ pub struct Page {
 
 /// Lists entries whose key begins with `prefix`, after `after`, up to `limit` of them.
 ///
-/// Long keys are stored as a prefix and a digest; their order among themselves beyond 400 bytes is that of the
-/// digests, which is put right here within a page's run of equal prefixes.
+/// Long keys are stored as a prefix and a digest, so those with one prefix lie in the order of their digests. A
+/// run of them is read whole and sorted before the page is cut.
 pub fn list(
     engine: &Engine,
     namespace: &Namespace,
@@ -157,15 +162,16 @@ pub fn list(
     let (id, _) = namespace.current(engine, &catalog, &txn)?;
     let now = engine.now();
     let mut page = Page::default();
-    let short = &prefix[..prefix.len().min(400)];
+    let short = &prefix[..prefix.len().min(keys::PLAIN)];
     let mut stem = keys::entry_key(id, short);
-    let after_key = after.map(|after| keys::entry_key(id, &after[..after.len().min(400)]));
+    let after_key = after.map(|after| keys::entry_key(id, &after[..after.len().min(keys::PLAIN)]));
     if let Some(after_key) = &after_key
         && *after_key > stem
     {
         stem.clone_from(after_key);
     }
     let bound = keys::entry_key(id, short);
+    let mut more = false;
     let mut cursor = txn.cursor(catalog.db.entries)?;
     let mut pair = cursor.seek(&stem)?;
     while let Some((entry, bytes)) = pair {
@@ -177,12 +183,10 @@ pub fn list(
         {
             let key = record.long_key.clone().unwrap_or_else(|| keys::user_key(entry).to_vec());
             if key.starts_with(prefix) && after.is_none_or(|after| key.as_slice() > after) {
-                let same_run = page
-                    .entries
-                    .last()
-                    .is_some_and(|(last, _)| last.len() > 400 && key.len() > 400 && last[..400] == key[..400]);
+                let same_run =
+                    page.entries.last().is_some_and(|(last, _)| shares_stored_prefix(last, &key));
                 if page.entries.len() >= limit && !same_run {
-                    page.next = page.entries.last().map(|(key, _)| key.clone());
+                    more = true;
                     break;
                 }
                 page.entries.push((key, record));
@@ -191,10 +195,19 @@ pub fn list(
         pair = cursor.next()?;
     }
     page.entries.sort_by(|a, b| a.0.cmp(&b.0));
-    if page.next.is_some() {
+    if page.entries.len() > limit {
+        page.entries.truncate(limit);
+        more = true;
+    }
+    if more {
         page.next = page.entries.last().map(|(key, _)| key.clone());
     }
     Ok(page)
+}
+
+/// Whether two keys are both so long that only the same prefix of them orders their records.
+fn shares_stored_prefix(one: &[u8], other: &[u8]) -> bool {
+    keys::is_long(one) && keys::is_long(other) && one[..keys::PLAIN] == other[..keys::PLAIN]
 }
 
 /// Sums over a namespace.

@@ -273,9 +273,14 @@ impl Store {
                 self.engine.storage.create_dir(&folder, self.engine.modes.folder)?;
             }
         }
-        let namespace = Arc::new(Namespace::new(name, record));
         let mut namespaces = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Arc::clone(namespaces.entry(name.to_owned()).or_insert(namespace)))
+        if let Some(known) = namespaces.get(name) {
+            known.update(record);
+            return Ok(Arc::clone(known));
+        }
+        let namespace = Arc::new(Namespace::new(name, record));
+        namespaces.insert(name.to_owned(), Arc::clone(&namespace));
+        Ok(namespace)
     }
 
     /// Names and settings of all namespaces, sorted.

@@ -1,8 +1,9 @@
 /** A namespace of the local store. */
 
 import type { EncodedValue } from "../../codecs/codec.ts";
-import { type NativeStore, type Requests, translated, translatedAsync, writeChunk } from "../../native/store.ts";
+import { type NativeStore, type NativeWriter, type Requests, translated, translatedAsync, writeChunk } from "../../native/store.ts";
 import { QuiverError } from "../../shared/errors.ts";
+import { KeyQueue } from "../../shared/key-queue.ts";
 import { checkKey } from "../../shared/keys.ts";
 import type {
   Coherence,
@@ -45,6 +46,8 @@ export interface LocalNamespaceParts {
   readonly clock: LocalClock;
   readonly response: ArrayBuffer;
   readonly coherence: Coherence;
+  /** Throws once the store is closed. */
+  readonly checkOpen: () => void;
 }
 
 export class LocalNamespace implements StoreNamespace {
@@ -59,8 +62,8 @@ export class LocalNamespace implements StoreNamespace {
   readonly #contents: BigUint64Array;
   readonly #bytes: Buffer;
   readonly #values = new OpenValues();
-  /** The last write under way of each key. */
-  readonly #writes = new Map<string, Promise<void>>();
+  readonly #queue = new KeyQueue();
+  readonly #checkOpen: () => void;
   #settings: NamespaceSettings;
 
   constructor(parts: LocalNamespaceParts) {
@@ -71,6 +74,7 @@ export class LocalNamespace implements StoreNamespace {
     this.#handle = parts.handle;
     this.#requests = parts.requests;
     this.#clock = parts.clock;
+    this.#checkOpen = parts.checkOpen;
     this.#words = new Uint32Array(parts.response, 0, 4);
     this.#numbers = new Float64Array(parts.response, 16, 3);
     this.#contents = new BigUint64Array(parts.response, 40, 1);
@@ -88,14 +92,18 @@ export class LocalNamespace implements StoreNamespace {
 
   async get(key: string, options: { version?: number } = {}): Promise<StoredValue | undefined> {
     checkKey(key);
-    await this.#settled(key);
-    const status = this.#lookup(key, options.version);
-    if (status !== MAYBE_FOREIGN) return this.#found(key, status);
-    await translatedAsync(() => this.#native.adopt(this.#handle, key));
-    return this.#found(key, this.#lookup(key, undefined));
+    return this.#queue.read(key, async () => {
+      const status = this.#lookup(key, options.version);
+      if (status !== MAYBE_FOREIGN) return this.#found(key, status);
+      await translatedAsync(() => this.#native.adopt(this.#handle, key));
+      return this.#found(key, this.#lookup(key, undefined));
+    });
   }
 
-  /** A file that another program put there is seen by `get` only, which may take the time to read it. */
+  /**
+   * Sees neither writes that are under way nor a file that another program put there: `get` takes the time for
+   * both.
+   */
   getSync(key: string): StoredValue | undefined {
     checkKey(key);
     return this.#found(key, this.#lookup(key, undefined));
@@ -103,34 +111,37 @@ export class LocalNamespace implements StoreNamespace {
 
   async has(key: string): Promise<boolean> {
     checkKey(key);
-    await this.#settled(key);
-    this.#clock.apply();
-    if (translated(() => this.#native.has(this.#handle, key))) return true;
-    if (this.#settings.layout !== "named") return false;
-    return translatedAsync(() => this.#native.adopt(this.#handle, key));
+    return this.#queue.read(key, async () => {
+      this.#enter();
+      if (translated(() => this.#native.has(this.#handle, key))) return true;
+      if (this.#settings.layout !== "named") return false;
+      return translatedAsync(() => this.#native.adopt(this.#handle, key));
+    });
   }
 
   async set(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {
     checkKey(key);
-    this.#clock.apply();
+    this.#enter();
     const packed =
       this.#settings.layout === "hashed" &&
       this.#settings.files === "large" &&
       value.byteLength <= PACKED_LIMIT;
-    return this.#underWay(key, packed ? this.#setPacked(key, value, facts) : this.#setFile(key, value, facts));
+    return JSON.parse(await (packed ? this.#setPacked(key, value, facts) : this.#setFile(key, value, facts)));
   }
 
-  #setPacked(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {
+  #setPacked(key: string, value: EncodedValue, facts: NewFacts): Promise<string> {
     const [only] = value.parts;
-    const bytes = value.parts.length === 1 && only !== undefined ? only : Buffer.concat(value.parts);
+    const single = value.parts.length === 1 ? only : undefined;
+    // The add-on copies within the call; what has to wait for its turn is copied here.
+    const bytes =
+      single === undefined ? Buffer.concat(value.parts) : this.#queue.isIdle(key) ? single : single.slice();
     const json = JSON.stringify(facts);
-    return this.#requests
-      .send((id) => this.#native.put(id, this.#handle, key, json, bytes))
-      .then((answer) => JSON.parse(answer));
+    return this.#queue.write(key, () =>
+      this.#requests.send((id) => this.#native.put(id, this.#handle, key, json, bytes)),
+    );
   }
 
-  /** The bytes are copied as they are now before the first await, but for what exceeds the add-on's backlog. */
-  async #setFile(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {
+  #setFile(key: string, value: EncodedValue, facts: NewFacts): Promise<string> {
     const writer = translated(() => this.#native.writer(this.#handle, key));
     try {
       for (const part of value.parts) {
@@ -142,31 +153,42 @@ export class LocalNamespace implements StoreNamespace {
       writer.abort();
       throw error;
     }
-    return JSON.parse(await this.#requests.send((id) => writer.commit(id, JSON.stringify(facts))));
+    return this.#commit(key, writer, facts);
+  }
+
+  #commit(key: string, writer: NativeWriter, facts: NewFacts): Promise<string> {
+    const json = JSON.stringify(facts);
+    return this.#queue.write(key, () => this.#requests.send((id) => writer.commit(id, json)));
   }
 
   async writer(
     key: string,
-    _options: { extension: string; sizeHint?: number; signal?: AbortSignal },
+    { signal }: { extension: string; sizeHint?: number; signal?: AbortSignal },
   ): Promise<ValueWriter> {
     checkKey(key);
-    this.#clock.apply();
+    this.#enter();
+    checkSignal(key, signal);
     const writer = translated(() => this.#native.writer(this.#handle, key));
-    const requests = this.#requests;
     let ended = false;
-    const end = (): void => {
-      if (ended) throw new QuiverError("ERR_QUIVER_BAD_OPTION", "the value is complete or given up already", { key });
-      ended = true;
+    const check = (): void => {
+      if (ended) throw new QuiverError("ERR_QUIVER_BAD_OPTION", "the value is complete or given up", { key });
+      try {
+        checkSignal(key, signal);
+      } catch (error) {
+        ended = true;
+        writer.abort();
+        throw error;
+      }
     };
     return {
       write: async (chunk) => {
-        if (ended) end();
-        await writeChunk(requests, writer, chunk);
+        check();
+        await writeChunk(this.#requests, writer, chunk);
       },
       commit: async (facts) => {
-        end();
-        const answer = requests.send((id) => writer.commit(id, JSON.stringify(facts)));
-        return JSON.parse(await this.#underWay(key, answer));
+        check();
+        ended = true;
+        return JSON.parse(await this.#commit(key, writer, facts));
       },
       abort: async () => {
         if (ended) return;
@@ -178,22 +200,24 @@ export class LocalNamespace implements StoreNamespace {
 
   async delete(key: string): Promise<boolean> {
     checkKey(key);
-    this.#clock.apply();
-    const answer = this.#requests.send((id) => this.#native.delete(id, this.#handle, key));
-    return JSON.parse(await this.#underWay(key, answer)).count > 0;
+    this.#enter();
+    const answer = await this.#queue.write(key, () =>
+      this.#requests.send((id) => this.#native.delete(id, this.#handle, key)),
+    );
+    return JSON.parse(answer).count > 0;
   }
 
   async info(key: string): Promise<EntryFacts | undefined> {
     checkKey(key);
-    await this.#settled(key);
-    this.#clock.apply();
-    const json = await translatedAsync(() => this.#native.info(this.#handle, key));
-    return json === null ? undefined : JSON.parse(json);
+    return this.#queue.read(key, async () => {
+      this.#enter();
+      const json = await translatedAsync(() => this.#native.info(this.#handle, key));
+      return json === null ? undefined : JSON.parse(json);
+    });
   }
 
   async list(options: { prefix?: string; after?: string; limit: number }): Promise<Page> {
-    await Promise.allSettled(this.#writes.values());
-    this.#clock.apply();
+    this.#enter();
     const { prefix = "", after, limit } = options;
     const json = await translatedAsync(() => this.#native.list(this.#handle, prefix, after, limit));
     const { entries, next } = JSON.parse(json);
@@ -202,26 +226,27 @@ export class LocalNamespace implements StoreNamespace {
 
   async touch(key: string, changes: FactChanges): Promise<EntryFacts | undefined> {
     checkKey(key);
-    this.#clock.apply();
+    this.#enter();
     const json = JSON.stringify(changes);
-    const request = this.#requests.send((id) => this.#native.touch(id, this.#handle, key, json));
-    const answer = await this.#underWay(key, request);
+    const answer = await this.#queue.write(key, () =>
+      this.#requests.send((id) => this.#native.touch(id, this.#handle, key, json)),
+    );
     return answer === "" ? undefined : JSON.parse(answer);
   }
 
   async clear(): Promise<number> {
-    this.#clock.apply();
+    this.#enter();
     return JSON.parse(await this.#requests.send((id) => this.#native.clear(id, this.#handle))).count;
   }
 
-  deleteByTag(tag: string): Promise<number> {
-    this.#clock.apply();
+  async deleteByTag(tag: string): Promise<number> {
+    this.#enter();
     return this.#inBatches((id) => this.#native.deleteTagged(id, this.#handle, tag));
   }
 
   /** Removes what has expired in all namespaces of the root. */
-  expire(_now: number): Promise<number> {
-    this.#clock.apply();
+  async expire(_now: number): Promise<number> {
+    this.#enter();
     return this.#inBatches((id) => this.#native.expire(id));
   }
 
@@ -240,15 +265,18 @@ export class LocalNamespace implements StoreNamespace {
 
   async versions(key: string): Promise<readonly EntryFacts[]> {
     checkKey(key);
-    await this.#settled(key);
-    return JSON.parse(translated(() => this.#native.versions(this.#handle, key)));
+    return this.#queue.read(key, async () => {
+      this.#enter();
+      return JSON.parse(translated(() => this.#native.versions(this.#handle, key)));
+    });
   }
 
   async path(key: string, options: { verify: boolean }): Promise<PathLease | undefined> {
     checkKey(key);
-    await this.#settled(key);
-    this.#clock.apply();
-    const held = await translatedAsync(() => this.#native.hold(this.#handle, key, options.verify));
+    const held = await this.#queue.read(key, async () => {
+      this.#enter();
+      return translatedAsync(() => this.#native.hold(this.#handle, key, options.verify));
+    });
     if (held === null) return undefined;
     const [path, content] = held;
     let released = false;
@@ -265,6 +293,7 @@ export class LocalNamespace implements StoreNamespace {
     options: { timeout: number; signal?: AbortSignal },
   ): Promise<Flight | undefined> {
     checkKey(key);
+    this.#enter();
     const { timeout, signal } = options;
     let number = 0;
     const cancel = (): void => this.#native.cancelFlight(number);
@@ -281,26 +310,14 @@ export class LocalNamespace implements StoreNamespace {
     }
   }
 
-  /** Remembers a write until it is done, so that reads called after it see it. */
-  #underWay<T>(key: string, write: Promise<T>): Promise<T> {
-    const done = write.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#writes.set(key, done);
-    done.then(() => {
-      if (this.#writes.get(key) === done) this.#writes.delete(key);
-    });
-    return write;
-  }
-
-  /** Waits for the writes of a key that were called before. */
-  async #settled(key: string): Promise<void> {
-    await this.#writes.get(key);
+  /** Refuses a closed store, and lets the native clock follow. */
+  #enter(): void {
+    this.#checkOpen();
+    this.#clock.apply();
   }
 
   #lookup(key: string, version: number | undefined): number {
-    this.#clock.apply();
+    this.#enter();
     return translated(() => this.#native.lookup(this.#handle, key, version));
   }
 
@@ -309,7 +326,7 @@ export class LocalNamespace implements StoreNamespace {
     if (status !== PACKED && status !== FILE) return undefined;
     const [stamp = 0, slot = 0, , codecLength = 0] = this.#words;
     const [createdAt = 0, expires = 0, size = 0] = this.#numbers;
-    const codec = this.#bytes.latin1Slice(CODEC_AT, CODEC_AT + codecLength);
+    const codec = this.#bytes.toString("latin1", CODEC_AT, CODEC_AT + codecLength);
     const facts = {
       codec,
       createdAt,
@@ -334,4 +351,9 @@ export class LocalNamespace implements StoreNamespace {
       ...(value.check && verifier(value.check)),
     };
   }
+}
+
+function checkSignal(key: string, signal: AbortSignal | undefined): void {
+  if (!signal?.aborted) return;
+  throw new QuiverError("ERR_QUIVER_ABORTED", "the write was given up", { key, cause: signal.reason });
 }

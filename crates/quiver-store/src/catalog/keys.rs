@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 /// Bytes of a key that are stored as they are; a longer one ends in its digest. LMDB takes 511 in all.
-const PLAIN: usize = 400;
+pub const PLAIN: usize = 400;
 
 /// Number of a namespace's present content; a cleared namespace gets a new one.
 pub type NamespaceId = u32;
