@@ -294,6 +294,16 @@ mod tests {
     }
 
     #[test]
+    fn a_temporary_that_a_sweep_took_before_it_was_locked_is_not_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let mut file = Disk.create_new(&path, 0o400).unwrap();
+        assert!(hold(file.as_mut()).unwrap());
+        Disk.unlink(&path).unwrap();
+        assert!(!hold(file.as_mut()).unwrap());
+    }
+
+    #[test]
     fn a_file_system_without_locks_serves() {
         let folder = tempfile::tempdir().unwrap();
         let faulty = Faulty::new(Arc::new(Disk), folder.path()).unwrap();
