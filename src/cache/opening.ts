@@ -5,6 +5,7 @@ import { Router } from "../routing/router.ts";
 import type { RouteRule } from "../routing/rules.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { defaultLogger, type Logger } from "../shared/logger.ts";
+import { LocalStore } from "../stores/local.ts";
 import { NullStore } from "../stores/null.ts";
 import type { Store } from "../stores/store.ts";
 import {
@@ -57,8 +58,14 @@ export async function prepareOpening(
   const code: Source = { kind: "code", values: given as Record<string, unknown>, placeOf: () => "" };
   const file = place === undefined ? undefined : await fileSource(place.path);
   const sources = [code, environmentSource(environment, CACHE_OPTIONS), ...(file ? [file] : [])];
-  const { options, origins } = resolveCacheOptions(sources);
-  const store = given.store ?? (options.enabled ? await openDisk(place?.path ?? "") : new NullStore());
+  let resolved = resolveCacheOptions(sources);
+  const store =
+    given.store ?? (resolved.options.enabled ? await openDisk(place?.path ?? "", resolved) : new NullStore());
+  if (store instanceof LocalStore) {
+    resolved = resolveCacheOptions([...sources, recordedSource(store)]);
+    for (const notice of store.describe().notices) logger.warn(notice);
+  }
+  const { options, origins } = resolved;
   return {
     path: place?.path,
     options,
@@ -76,15 +83,26 @@ export async function prepareOpening(
   };
 }
 
-/** The store on the local disk. */
-async function openDisk(path: string): Promise<Store> {
-  throw new QuiverError(
-    "ERR_QUIVER_UNSUPPORTED",
-    `${path} cannot be opened: this build has no store for the local disk`,
-    {
-      fix: "Give a store of your own as the option `store`.",
-    },
-  );
+/** The store on the local disk. Recorded settings are compared with what was given, not with defaults. */
+function openDisk(path: string, resolved: ReturnType<typeof resolveCacheOptions>): Promise<LocalStore> {
+  const { options, origins } = resolved;
+  const given = (option: string): boolean =>
+    origins.some((origin) => origin.option === option && origin.source !== "default");
+  return LocalStore.open(path, {
+    mode: options.mode,
+    reconfigure: options.reconfigure,
+    ...(given("durability") && { durability: options.durability }),
+    ...(given("maxSize") && { maxSize: options.maxSize }),
+    ...(given("maxEntries") && { maxEntries: options.maxEntries }),
+    ...(given("eviction") && { eviction: options.eviction.name }),
+  });
+}
+
+/** What the cache has recorded of itself. */
+function recordedSource(store: LocalStore): Source {
+  const { settings, path } = store.describe();
+  const values = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null));
+  return { kind: "recorded", values, placeOf: () => path };
 }
 
 function placeOf(path: string | undefined, environment: Environment): { path: string; origin: Origin } {

@@ -1,0 +1,72 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Cache, Tensor } from "../../src/index.ts";
+
+let root: string;
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "quiver-disk-"));
+});
+
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+describe("a cache on the disk", () => {
+  test("keeps values of every codec over a close, and tensors come back mapped", async () => {
+    const tensor = new Tensor(new Float64Array(100_000).map((_, i) => Math.sqrt(i)), [100, 1000]);
+    {
+      await using cache = await Cache.open(root, { namespaces: { named: { layout: "named" } } });
+      const named = cache.namespace("named");
+      await named.set("kernel_1.5", tensor);
+      await named.set("settings", { alpha: 1.5, list: [1, 2, 3] });
+      await named.set("wisdom", new Uint8Array([1, 2, 3]));
+      await cache.namespace("small").set("text", "hello");
+    }
+    await using cache = await Cache.open(root);
+    const named = cache.namespace("named");
+    const back = (await named.get("kernel_1.5")) as Tensor;
+    expect(back.isView).toBe(true);
+    expect(back.equals(tensor)).toBe(true);
+    expect(await named.get("settings")).toEqual({ alpha: 1.5, list: [1, 2, 3] });
+    expect(await named.get("wisdom")).toEqual(new Uint8Array([1, 2, 3]));
+    expect(await cache.namespace("small").get("text")).toBe("hello");
+    const bytes = await readFile(join(root, "named", "kernel_1.5.npy"));
+    expect(bytes.subarray(1, 6).toString()).toBe("NUMPY");
+  });
+
+  test("recorded limits hold for who opens it without naming any, and differing ones are refused", async () => {
+    await (await Cache.open(root, { maxSize: "10MB", eviction: "fifo" })).close();
+    await using cache = await Cache.open(root);
+    const origins = new Map(cache.explainConfig().map((origin) => [origin.option, origin]));
+    expect(origins.get("maxSize")).toMatchObject({ value: 10 * 1024 * 1024, source: "recorded" });
+    expect(origins.get("eviction")).toMatchObject({ source: "recorded" });
+    await expect(Cache.open(root, { maxSize: "20MB" })).rejects.toMatchObject({
+      code: "ERR_QUIVER_SETTINGS_DIFFER",
+    });
+  });
+
+  test("counts survive a restart", async () => {
+    {
+      await using cache = await Cache.open(root);
+      const space = cache.namespace("n");
+      await space.set("k", "v");
+      for (let i = 0; i < 10; i++) expect(await space.get("k")).toBe("v");
+      await space.get("absent");
+    }
+    await using cache = await Cache.open(root);
+    const { hits, misses, sets } = await cache.namespace("n").stats();
+    expect({ hits, misses, sets }).toEqual({ hits: 10, misses: 1, sets: 1 });
+  });
+
+  test("a path is leased and the entry stays meanwhile", async () => {
+    await using cache = await Cache.open(root, { maxEntries: 2, namespaces: { n: { layout: "named" } } });
+    const space = cache.namespace("n");
+    await space.set("leased", new Uint8Array(100));
+    using file = await space.path("leased", { verify: true });
+    for (let i = 0; i < 5; i++) await space.set(`k${i}`, new Uint8Array(100));
+    await cache.evict();
+    expect((await readFile(file?.path ?? "")).byteLength).toBe(100);
+    expect(await space.has("leased")).toBe(true);
+  });
+});
