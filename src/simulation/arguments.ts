@@ -1,0 +1,33 @@
+/** Checks of the numbers that the functions here are given. */
+
+import { QuiverError } from "../shared/errors.ts";
+
+/** Throws ERR_QUIVER_BAD_VALUE unless `value` is a whole number from `least` on. */
+export function checkCount(name: string, value: number, least: number): void {
+  if (Number.isSafeInteger(value) && value >= least) return;
+  throw badValue(`${name} must be a whole number from ${least} on, not ${value}`);
+}
+
+/** Throws ERR_QUIVER_BAD_VALUE unless `value` is finite and above zero. */
+export function checkPositive(name: string, value: number): void {
+  if (Number.isFinite(value) && value > 0) return;
+  throw badValue(`${name} must be a finite number above 0, not ${value}`);
+}
+
+/** Throws ERR_QUIVER_BAD_VALUE unless `value` is finite. */
+export function checkFinite(name: string, value: number): void {
+  if (!Number.isFinite(value)) throw badValue(`${name} must be a finite number, not ${value}`);
+}
+
+/** Throws ERR_QUIVER_BAD_VALUE unless `value` is one of `choices`. */
+export function checkChoice(name: string, value: unknown, choices: readonly (string | number)[]): void {
+  if (choices.some((choice) => choice === value)) return;
+  throw badValue(`${name} must be ${choices.join(" or ")}, not ${String(value)}`);
+}
+
+function badValue(message: string): QuiverError {
+  return new QuiverError("ERR_QUIVER_BAD_VALUE", message, {
+    hint: "The computation has no meaning, or would have no end, for this number.",
+    fix: "Correct the argument that the message names.",
+  });
+}
