@@ -32,7 +32,9 @@ pub fn describe(store: &Store, namespace: &Namespace, key: &[u8], record: &Recor
     if let Some(metadata) = record.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
         facts.insert("metadata".into(), metadata);
     }
-    if let Some(Value::Object(tensor)) = record.tensor.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
+    if let Some(Value::Object(tensor)) =
+        record.tensor.as_deref().and_then(|text| serde_json::from_str(text).ok())
+    {
         facts.extend(tensor);
     }
     if let Some(name) = &record.name {
@@ -85,7 +87,8 @@ pub fn changes(text: &str) -> Result<FactChanges> {
 }
 
 fn object(text: &str) -> Result<Map<String, Value>> {
-    serde_json::from_str(text).map_err(|error| Error::new(Code::Internal, format!("facts don't parse: {error}")))
+    serde_json::from_str(text)
+        .map_err(|error| Error::new(Code::Internal, format!("facts don't parse: {error}")))
 }
 
 fn string(fields: &Map<String, Value>, name: &str) -> Result<String> {

@@ -64,11 +64,8 @@ pub fn open_store(path: String, options: String) -> AsyncTask<Job<NativeStore>> 
     Job::start(move || {
         let options: Options = serde_json::from_str(&options)
             .map_err(|error| Error::new(Code::BadOption, format!("options don't parse: {error}")))?;
-        let limits = Limits {
-            mappings: options.mappings,
-            reserved: options.mappings / 16,
-            copies: options.copies,
-        };
+        let limits =
+            Limits { mappings: options.mappings, reserved: options.mappings / 16, copies: options.copies };
         let open = OpenOptions {
             settings: options.settings,
             reconfigure: options.reconfigure,
@@ -233,9 +230,15 @@ impl NativeStore {
         #[allow(unsafe_code)]
         unsafe {
             Ok(Tables {
-                stamps: ArrayBuffer::from_external(env, stamps.cast_mut(), stamps_len, for_stamps, |_, held| {
-                    drop(held);
-                })?,
+                stamps: ArrayBuffer::from_external(
+                    env,
+                    stamps.cast_mut(),
+                    stamps_len,
+                    for_stamps,
+                    |_, held| {
+                        drop(held);
+                    },
+                )?,
                 heat: ArrayBuffer::from_external(env, heat.cast_mut(), heat_len, for_heat, |_, held| {
                     drop(held);
                 })?,
@@ -282,7 +285,12 @@ impl NativeStore {
 
     /// Opens a namespace, made with `settings` where absent: its number, epoch slot and settings as JSON.
     #[napi(ts_return_type = "Promise<string>")]
-    pub fn open_namespace(&self, name: String, settings: String, reconfigure: bool) -> AsyncTask<Job<String>> {
+    pub fn open_namespace(
+        &self,
+        name: String,
+        settings: String,
+        reconfigure: bool,
+    ) -> AsyncTask<Job<String>> {
         let store = Arc::clone(&self.store);
         Job::start(move || {
             let settings: NamespaceSettings = serde_json::from_str(&settings)
@@ -340,14 +348,14 @@ impl NativeStore {
             });
         }
         let named = namespace.record().settings.layout == quiver_store::settings::Layout::Named;
-        let found =
-            self.store.lookup(&namespace, key.as_bytes(), &mut value).map_err(store_failure)?;
+        let found = self.store.lookup(&namespace, key.as_bytes(), &mut value).map_err(store_failure)?;
         let Some(found) = found else { return Ok(if named { 3 } else { 0 }) };
         if named && !found.record.is_inline() {
             match self.store.named_file(&namespace, &found.record) {
                 adopt::NamedFile::Same => {}
                 adopt::NamedFile::Changed | adopt::NamedFile::Gone => {
-                    *lock(&self.found) = Some(Found { namespace, key: key.into_bytes(), record: found.record });
+                    *lock(&self.found) =
+                        Some(Found { namespace, key: key.into_bytes(), record: found.record });
                     return Ok(3);
                 }
             }
@@ -360,10 +368,8 @@ impl NativeStore {
     #[napi]
     pub fn take<'env>(&self, env: &'env Env) -> Result<Option<(Taken<'env>, Option<ValueCheck>)>> {
         let Some(found) = lock(&self.found).take() else { return Ok(None) };
-        let bytes = self
-            .store
-            .open_value(&found.namespace, &found.key, &found.record)
-            .map_err(store_failure)?;
+        let bytes =
+            self.store.open_value(&found.namespace, &found.key, &found.record).map_err(store_failure)?;
         let Some(bytes) = bytes else { return Ok(None) };
         let internal = |error: napi::Error| bad_value(&error.reason);
         if bytes.len() as u64 <= COPY_BELOW {
@@ -529,8 +535,12 @@ impl NativeStore {
     ) -> Result<AsyncTask<Job<String>>> {
         let (store, namespace) = (Arc::clone(&self.store), self.namespace(handle)?);
         Ok(Job::start(move || {
-            let page =
-                store.list(&namespace, prefix.as_bytes(), after.as_deref().map(str::as_bytes), limit as usize)?;
+            let page = store.list(
+                &namespace,
+                prefix.as_bytes(),
+                after.as_deref().map(str::as_bytes),
+                limit as usize,
+            )?;
             let entries: Vec<Value> = page
                 .entries
                 .iter()
@@ -583,7 +593,12 @@ impl NativeStore {
 
     /// Holds a value's file: its path, verified where asked, and the content id to release; null when absent.
     #[napi(ts_return_type = "Promise<[string, string] | null>")]
-    pub fn hold(&self, handle: u32, key: String, verify: bool) -> Result<AsyncTask<Job<Option<Vec<String>>>>> {
+    pub fn hold(
+        &self,
+        handle: u32,
+        key: String,
+        verify: bool,
+    ) -> Result<AsyncTask<Job<Option<Vec<String>>>>> {
         let (store, namespace) = (Arc::clone(&self.store), self.namespace(handle)?);
         Ok(Job::start(move || {
             let mut value = Vec::new();
@@ -603,7 +618,8 @@ impl NativeStore {
                 if verify {
                     bytes.checked.verify_whole(std::fs::File::open(&object).ok().as_ref(), &[])?;
                 }
-                let named = record.name.as_ref().map(|name| store.engine.root.namespace(&namespace.name).join(name));
+                let named =
+                    record.name.as_ref().map(|name| store.engine.root.namespace(&namespace.name).join(name));
                 Ok(Some(named.filter(|path| path.exists()).unwrap_or(object)))
             };
             match checked() {

@@ -79,7 +79,8 @@ pub fn one(store: &Store, namespace: &Namespace, key: &[u8]) -> Result<bool> {
         let path = folder.join(&name);
         let Ok(facts) = store.engine.storage.facts(&path) else { continue };
         if facts.is_file {
-            return file(store, namespace, key, &name, extension, codec, None).map(|taken| taken == Taken::Yes);
+            return file(store, namespace, key, &name, extension, codec, None)
+                .map(|taken| taken == Taken::Yes);
         }
     }
     Ok(false)
@@ -128,7 +129,8 @@ fn key_of(
     let txn = catalog.env.read()?;
     let (id, _) = namespace.current(&store.engine, &catalog, &txn)?;
     if let Some(entry) = txn.get(catalog.db.names, &keys::name_key(id, &names::folded(name)))? {
-        let long = txn.get(catalog.db.entries, entry)?.and_then(Record::decode).and_then(|record| record.long_key);
+        let long =
+            txn.get(catalog.db.entries, entry)?.and_then(Record::decode).and_then(|record| record.long_key);
         let key = long.unwrap_or_else(|| keys::user_key(entry).to_vec());
         return Ok(String::from_utf8(key).ok());
     }
@@ -182,10 +184,9 @@ fn file(
         writer.abort();
         return Ok(Taken::NotYet);
     }
-    let metadata = std::fs::read_to_string(path.with_file_name(format!(
-        "{}.meta.json",
-        name.rsplit_once('.').map_or(name, |(stem, _)| stem)
-    )))
+    let metadata = std::fs::read_to_string(
+        path.with_file_name(format!("{}.meta.json", name.rsplit_once('.').map_or(name, |(stem, _)| stem))),
+    )
     .ok()
     .filter(|text| serde_json::from_str::<serde_json::Value>(text).is_ok_and(|value| value.is_object()));
     let made = (before.mtime_ns / 1_000_000) as u64;

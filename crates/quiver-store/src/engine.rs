@@ -146,12 +146,7 @@ impl Engine {
 
     /// What was counted and not added yet.
     pub fn pending_counts(&self, namespace: &str) -> Counters {
-        self.counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(namespace)
-            .copied()
-            .unwrap_or_default()
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).get(namespace).copied().unwrap_or_default()
     }
 
     /// Sums over the cache as of the last commit that this process made or saw.

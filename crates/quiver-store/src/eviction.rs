@@ -242,7 +242,8 @@ impl Scan {
             }
         }
         engine.victims.prepare(
-            rest.map(|candidate| Prepared { allocated: candidate.allocated, victim: candidate.victim }).collect(),
+            rest.map(|candidate| Prepared { allocated: candidate.allocated, victim: candidate.victim })
+                .collect(),
         );
         engine.heat.unvisit(&std::mem::take(&mut self.visited))?;
         Ok(sum)

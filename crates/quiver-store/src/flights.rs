@@ -145,7 +145,10 @@ impl Flights {
             state.waiters.iter().position(|w| w.id == id).map(|at| state.waiters.remove(at))
         };
         if let Some(waiter) = waiter {
-            (waiter.granted)(Err(Error::new(Code::Aborted, "waiting for another's computation was given up")));
+            (waiter.granted)(Err(Error::new(
+                Code::Aborted,
+                "waiting for another's computation was given up",
+            )));
         }
     }
 
@@ -259,7 +262,11 @@ impl Shared {
                 }
             }
             let waiting = !state.waiters.is_empty();
-            pause = if state.waiters.len() < before { Duration::from_millis(1) } else { (pause * 2).min(Duration::from_millis(20)) };
+            pause = if state.waiters.len() < before {
+                Duration::from_millis(1)
+            } else {
+                (pause * 2).min(Duration::from_millis(20))
+            };
             if !answers.is_empty() {
                 drop(state);
                 for (granted, answer) in answers {
@@ -292,7 +299,11 @@ mod tests {
 
     fn ask(flights: &Flights, hash: u64, ms: u64) -> mpsc::Receiver<Result<Option<Flight>>> {
         let (sender, receiver) = mpsc::channel();
-        flights.acquire(hash, Duration::from_millis(ms), Box::new(move |answer| sender.send(answer).unwrap()));
+        flights.acquire(
+            hash,
+            Duration::from_millis(ms),
+            Box::new(move |answer| sender.send(answer).unwrap()),
+        );
         receiver
     }
 

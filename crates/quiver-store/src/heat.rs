@@ -152,7 +152,12 @@ impl Heat {
         Ok(())
     }
 
-    fn update(file: &File, start: usize, end: usize, mut change: impl FnMut(usize, &mut Usage)) -> Result<()> {
+    fn update(
+        file: &File,
+        start: usize,
+        end: usize,
+        mut change: impl FnMut(usize, &mut Usage),
+    ) -> Result<()> {
         let mut bytes = vec![0; (end - start) * ENTRY as usize];
         let at = start as u64 * ENTRY;
         read_at(file, &mut bytes, at)?;
@@ -227,7 +232,8 @@ fn read_at(file: &File, mut bytes: &mut [u8], mut at: u64) -> Result<()> {
 }
 
 fn write_at(file: &File, bytes: &[u8], at: u64) -> Result<()> {
-    file.write_all_at(bytes, at).map_err(|error| Error::os("writing the usage table", Path::new("heat"), &error))
+    file.write_all_at(bytes, at)
+        .map_err(|error| Error::os("writing the usage table", Path::new("heat"), &error))
 }
 
 /// Zeroed counters whose pages the system provides when first touched.

@@ -41,11 +41,8 @@ impl Housekeeper {
             let mut rounds = Rounds { counters: Instant::now(), indexes: HashMap::new() };
             let mut stopped = for_thread.stopped.lock().unwrap_or_else(PoisonError::into_inner);
             while !*stopped {
-                stopped = for_thread
-                    .stop
-                    .wait_timeout(stopped, EVERY)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0;
+                stopped =
+                    for_thread.stop.wait_timeout(stopped, EVERY).unwrap_or_else(PoisonError::into_inner).0;
                 let last = *stopped;
                 drop(stopped);
                 // What fails now, on a full disk say, is tried again in a second.

@@ -79,7 +79,11 @@ pub fn write(engine: &Engine, namespace: &str) -> Result<()> {
     engine.replace_file(&path, &bytes)
 }
 
-fn render(engine: &Engine, namespace: &str, mut previous: Map<String, Value>) -> Result<Option<Map<String, Value>>> {
+fn render(
+    engine: &Engine,
+    namespace: &str,
+    mut previous: Map<String, Value>,
+) -> Result<Option<Map<String, Value>>> {
     let catalog = engine.catalog()?;
     let txn = catalog.env.read()?;
     let Some(space) = catalog.namespace(&txn, namespace)? else { return Ok(None) };

@@ -212,7 +212,10 @@ pub fn backup(store: &Store, to: &Path) -> Result<u64> {
         while let Some((_, bytes)) = cursor.next()? {
             let Some(record) = Record::decode(bytes).filter(|record| !record.is_inline()) else { continue };
             for (from, into) in [
-                (engine.root.object(record.content, &record.extension), target.object(record.content, &record.extension)),
+                (
+                    engine.root.object(record.content, &record.extension),
+                    target.object(record.content, &record.extension),
+                ),
                 (engine.root.sums(record.content), target.sums(record.content)),
             ] {
                 if !from.exists() {

@@ -10,7 +10,8 @@ pub fn stem(key: &str, extension: &str, crowded: bool) -> String {
     let mut exact = key.is_ascii() && !crowded;
     for (index, c) in key.char_indices() {
         let kept = c.is_ascii_alphanumeric()
-            || (c.is_ascii_punctuation() && !matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' | '%'))
+            || (c.is_ascii_punctuation()
+                && !matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' | '%'))
             || (!c.is_ascii() && c.is_alphanumeric())
             || c == ' ';
         if kept && !(c == '.' && index == 0) {
@@ -83,7 +84,15 @@ mod tests {
 
     #[test]
     fn reserved_names_and_devices_get_a_suffix() {
-        for (key, extension) in [("index", "json"), ("README", "txt"), ("a.meta", "json"), ("con", "npy"), ("COM1.x", "dat"), ("a.", "npy"), ("x~0123abcd", "npy")] {
+        for (key, extension) in [
+            ("index", "json"),
+            ("README", "txt"),
+            ("a.meta", "json"),
+            ("con", "npy"),
+            ("COM1.x", "dat"),
+            ("a.", "npy"),
+            ("x~0123abcd", "npy"),
+        ] {
             assert_ne!(stem(key, extension, false), key, "{key}");
         }
         assert_eq!(stem("index", "npz", false), "index");

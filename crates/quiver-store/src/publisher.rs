@@ -255,15 +255,7 @@ impl ObjectWriter {
             Ok(file) => {
                 let path = self.engine.root.object(file.content, &facts.extension);
                 let sums = self.engine.root.sums(file.content);
-                let put = Put {
-                    namespace,
-                    key,
-                    facts,
-                    value: NewValue::File(file),
-                    ticket,
-                    fence,
-                    adoption,
-                };
+                let put = Put { namespace, key, facts, value: NewValue::File(file), ticket, fence, adoption };
                 self.writer.submit(
                     Op::Put(Box::new(put)),
                     Box::new(move |result| {

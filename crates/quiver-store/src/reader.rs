@@ -54,9 +54,9 @@ impl Namespace {
         if engine.stamps.load(self.slot) == Some(epoch) {
             return Ok((known as NamespaceId, epoch));
         }
-        let record = catalog.namespace(txn, &self.name)?.ok_or_else(|| {
-            Error::new(Code::BadNamespace, format!("namespace {:?} is gone", self.name))
-        })?;
+        let record = catalog
+            .namespace(txn, &self.name)?
+            .ok_or_else(|| Error::new(Code::BadNamespace, format!("namespace {:?} is gone", self.name)))?;
         let now = (record.id, record.epoch);
         self.update(record);
         Ok(now)
@@ -75,7 +75,12 @@ pub struct Found {
 }
 
 /// Looks an entry up. A packed value is read into `value`, checked against its sum.
-pub fn lookup(engine: &Engine, namespace: &Namespace, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Found>> {
+pub fn lookup(
+    engine: &Engine,
+    namespace: &Namespace,
+    key: &[u8],
+    value: &mut Vec<u8>,
+) -> Result<Option<Found>> {
     let catalog = engine.catalog()?;
     let txn = catalog.env.read()?;
     let (id, epoch) = namespace.current(engine, &catalog, &txn)?;
@@ -114,9 +119,7 @@ pub fn lookup_version(
     let present = txn.get(catalog.db.entries, &entry)?.and_then(Record::decode);
     let record = match present.filter(|record| record.number == number) {
         Some(record) => Some(record),
-        None => {
-            txn.get(catalog.db.versions, &keys::version_key(&entry, number))?.and_then(Record::decode)
-        }
+        None => txn.get(catalog.db.versions, &keys::version_key(&entry, number))?.and_then(Record::decode),
     };
     if let Some(record) = &record
         && record.is_inline()
@@ -131,8 +134,10 @@ pub fn versions(engine: &Engine, namespace: &Namespace, key: &[u8]) -> Result<Ve
     let catalog = engine.catalog()?;
     let txn = catalog.env.read()?;
     let (id, _) = namespace.current(engine, &catalog, &txn)?;
-    let mut out: Vec<Record> =
-        versions_of(&catalog, &txn, &keys::entry_key(id, key))?.into_iter().map(|(_, record)| record).collect();
+    let mut out: Vec<Record> = versions_of(&catalog, &txn, &keys::entry_key(id, key))?
+        .into_iter()
+        .map(|(_, record)| record)
+        .collect();
     out.reverse();
     Ok(out)
 }
@@ -183,8 +188,7 @@ pub fn list(
         {
             let key = record.long_key.clone().unwrap_or_else(|| keys::user_key(entry).to_vec());
             if key.starts_with(prefix) && after.is_none_or(|after| key.as_slice() > after) {
-                let same_run =
-                    page.entries.last().is_some_and(|(last, _)| shares_stored_prefix(last, &key));
+                let same_run = page.entries.last().is_some_and(|(last, _)| shares_stored_prefix(last, &key));
                 if page.entries.len() >= limit && !same_run {
                     more = true;
                     break;

@@ -61,7 +61,8 @@ fn set_aside(root: &Root) -> Result<()> {
         let from = root.catalog().join(name);
         let to = root.trash().join(format!("{name}.damaged-{:016x}", quiver_io::random_u64()));
         if from.exists() {
-            std::fs::rename(&from, &to).map_err(|error| Error::os("setting the catalog aside", &from, &error))?;
+            std::fs::rename(&from, &to)
+                .map_err(|error| Error::os("setting the catalog aside", &from, &error))?;
         }
     }
     Ok(())
@@ -71,7 +72,9 @@ impl Rows {
     fn take(&mut self, database: &str, key: &[u8], value: &[u8]) {
         match database {
             "namespaces" => {
-                if let (Ok(name), Ok(record)) = (String::from_utf8(key.to_vec()), serde_json::from_slice(value)) {
+                if let (Ok(name), Ok(record)) =
+                    (String::from_utf8(key.to_vec()), serde_json::from_slice(value))
+                {
                     self.namespaces.insert(name, record);
                 }
             }
@@ -106,8 +109,9 @@ impl Rows {
         }
         let parts = self.parts.get(&record.content)?;
         let value: Vec<u8> = parts.values().flatten().copied().collect();
-        (value.len() as u64 == record.size && record.sum128.is_none_or(|sum| sum == quiver_io::sum128(&value)))
-            .then_some(value)
+        (value.len() as u64 == record.size
+            && record.sum128.is_none_or(|sum| sum == quiver_io::sum128(&value)))
+        .then_some(value)
     }
 }
 

@@ -59,8 +59,9 @@ impl Format {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::os("reading the format", path, &error)),
         };
-        let format: Self = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::new(Code::Corrupt, format!("the format is unreadable: {error}")).at(path))?;
+        let format: Self = serde_json::from_slice(&bytes).map_err(|error| {
+            Error::new(Code::Corrupt, format!("the format is unreadable: {error}")).at(path)
+        })?;
         if format.min_reader > FORMAT || format.min_writer > FORMAT {
             return Err(Error::new(
                 Code::FormatVersion,

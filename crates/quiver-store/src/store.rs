@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use quiver_io::{Disk, FsProbe, RangeLock, Storage};
@@ -260,7 +260,8 @@ impl Store {
             }
             (Some(record), None) => record,
             (_, Some(writer)) => {
-                let op = Op::OpenNamespace { namespace: name.to_owned(), settings: settings.clone(), reconfigure };
+                let op =
+                    Op::OpenNamespace { namespace: name.to_owned(), settings: settings.clone(), reconfigure };
                 match writer.call(op)? {
                     Outcome::Namespace(record) => *record,
                     _ => return Err(Error::new(Code::Internal, "opening a namespace gave no namespace")),
@@ -318,16 +319,18 @@ impl Store {
     }
 
     /// Opens the file of a found value; none where it is gone, and then the entry is too.
-    pub fn open_value(&self, namespace: &Namespace, key: &[u8], record: &Record) -> Result<Option<ValueBytes>> {
+    pub fn open_value(
+        &self,
+        namespace: &Namespace,
+        key: &[u8],
+        record: &Record,
+    ) -> Result<Option<ValueBytes>> {
         let opened = self.values.open(&self.engine.root, record).map_err(|error| error.about(key))?;
         if opened.is_none()
             && let Some(writer) = &self.writer
         {
             let victim = self.victim(namespace, key, record)?;
-            writer.submit(
-                Op::Remove { victims: vec![victim], reason: Reason::Vanished },
-                Box::new(|_| {}),
-            );
+            writer.submit(Op::Remove { victims: vec![victim], reason: Reason::Vanished }, Box::new(|_| {}));
         }
         Ok(opened)
     }
@@ -482,15 +485,21 @@ fn merge_settings(recorded: &RootSettings, options: &OpenOptions) -> Result<Root
         return differs("maxSize", format!("{:?}", recorded.max_size), format!("{:?}", given.max_size));
     }
     if given.max_entries.is_some() && given.max_entries != recorded.max_entries {
-        return differs("maxEntries", format!("{:?}", recorded.max_entries), format!("{:?}", given.max_entries));
+        return differs(
+            "maxEntries",
+            format!("{:?}", recorded.max_entries),
+            format!("{:?}", given.max_entries),
+        );
     }
     if given.eviction.is_some() && given.eviction != recorded.eviction {
         return differs("eviction", format!("{:?}", recorded.eviction), format!("{:?}", given.eviction));
     }
-    if given.durability != recorded.durability
-        && given.durability != crate::settings::Durability::default()
-    {
-        return differs("durability", format!("{:?}", recorded.durability), format!("{:?}", given.durability));
+    if given.durability != recorded.durability && given.durability != crate::settings::Durability::default() {
+        return differs(
+            "durability",
+            format!("{:?}", recorded.durability),
+            format!("{:?}", given.durability),
+        );
     }
     Ok(recorded.clone())
 }
@@ -524,7 +533,10 @@ fn env_options(options: &OpenOptions, durable: bool) -> EnvOptions {
 fn open_catalog(folder: &Path, mut options: EnvOptions) -> Result<Catalog> {
     loop {
         match Catalog::open(folder, &options) {
-            Err(error) if error.message.contains(&LmdbError(libc::ENOMEM).to_string()) && options.map_size > 1 << 28 => {
+            Err(error)
+                if error.message.contains(&LmdbError(libc::ENOMEM).to_string())
+                    && options.map_size > 1 << 28 =>
+            {
                 options.map_size /= 2;
             }
             Err(error) if options.read_only && error.code == Code::ReadOnly => {
@@ -551,11 +563,7 @@ fn check_catalog(
         Ok(Verdict::Sound) if !session.unclean_boot => return Ok(()),
         Ok(Verdict::Sound | Verdict::Short) => {
             let report = walk::walk(&data, &mut |_, _, _| {})?;
-            if report.is_sound() {
-                None
-            } else {
-                Some(report.problems.join("; "))
-            }
+            if report.is_sound() { None } else { Some(report.problems.join("; ")) }
         }
         Err(error) => Some(error.message),
     };

@@ -42,7 +42,9 @@ pub fn names(engine: &Engine) -> Result<u64> {
         {
             pair = cursor.next()?;
             let Some(record) = Record::decode(bytes) else { continue };
-            let Some(name) = record.name.as_ref().filter(|_| !record.flags.has(Flags::ADOPTED)) else { continue };
+            let Some(name) = record.name.as_ref().filter(|_| !record.flags.has(Flags::ADOPTED)) else {
+                continue;
+            };
             let object = engine.root.object(record.content, &record.extension);
             let path = folder.join(name);
             let (Ok(theirs), Ok(ours)) = (engine.storage.facts(&path), engine.storage.facts(&object)) else {
@@ -70,7 +72,9 @@ fn stray_links(engine: &Engine, folder: &Path) -> Result<u64> {
     let mut removed = 0;
     if let Ok(entries) = engine.storage.list(folder) {
         for entry in entries {
-            if entry.name.to_string_lossy().starts_with(".quiver-") && engine.storage.unlink(&folder.join(entry.name)).is_ok() {
+            if entry.name.to_string_lossy().starts_with(".quiver-")
+                && engine.storage.unlink(&folder.join(entry.name)).is_ok()
+            {
                 removed += 1;
             }
         }
@@ -86,7 +90,8 @@ pub fn files(engine: &Engine) -> Result<Swept> {
     }
     for entry in engine.storage.list(&engine.root.trash())? {
         let path = engine.root.trash().join(entry.name);
-        let _ = if entry.is_dir { engine.storage.remove_dir_all(&path) } else { engine.storage.unlink(&path) };
+        let _ =
+            if entry.is_dir { engine.storage.remove_dir_all(&path) } else { engine.storage.unlink(&path) };
     }
     for folder in engine.storage.list(&engine.root.objects())?.into_iter().filter(|entry| entry.is_dir) {
         let folder = engine.root.objects().join(folder.name);

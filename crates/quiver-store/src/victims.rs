@@ -112,10 +112,12 @@ fn least_recent(
     {
         if let Some(record) = Record::decode(bytes).filter(|record| !record.flags.has(Flags::PINNED)) {
             let used = engine.heat.usage(record.slot, engine.now()).last_access.max(record.created);
-            candidates.push((record.priority, used, record.allocated, Victim {
-                entry: entry.to_vec(),
-                stamp: record.stamp,
-            }));
+            candidates.push((
+                record.priority,
+                used,
+                record.allocated,
+                Victim { entry: entry.to_vec(), stamp: record.stamp },
+            ));
         }
         pair = cursor.next()?;
     }

@@ -134,7 +134,9 @@ fn clearing_empties_at_once_and_old_rows_go_later() {
     for i in 0..50 {
         put_large(&store, "n", &format!("k{i}"), &pattern(100 + i), facts("bin")).unwrap();
     }
-    let Outcome::Removed(removed) = store.writer().unwrap().call(Op::Clear { namespace: "n".into() }).unwrap() else {
+    let Outcome::Removed(removed) =
+        store.writer().unwrap().call(Op::Clear { namespace: "n".into() }).unwrap()
+    else {
         panic!()
     };
     assert_eq!(removed.count, 50);
@@ -159,7 +161,8 @@ fn a_stamp_moves_with_every_write_and_a_slot_is_not_valid_for_its_next_owner() {
     let first = store.lookup(&namespace, b"a", &mut value).unwrap().unwrap();
     assert!(first.coherent);
     let changes = FactChanges { pinned: Some(true), ..FactChanges::default() };
-    let op = Op::Touch { namespace: "n".into(), key: b"a".to_vec(), changes, ticket: store.engine.order.draw() };
+    let op =
+        Op::Touch { namespace: "n".into(), key: b"a".to_vec(), changes, ticket: store.engine.order.draw() };
     store.writer().unwrap().call(op).unwrap();
     let touched = store.lookup(&namespace, b"a", &mut value).unwrap().unwrap();
     assert_ne!(first.record.stamp, touched.record.stamp);

@@ -260,7 +260,8 @@ impl Env {
 
 impl Drop for Env {
     fn drop(&mut self) {
-        for IdleRead(raw) in self.idle.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner).drain(..) {
+        for IdleRead(raw) in self.idle.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner).drain(..)
+        {
             // SAFETY: idle transactions are ours alone; they end before the environment does.
             unsafe { ffi::mdb_txn_abort(raw) };
         }

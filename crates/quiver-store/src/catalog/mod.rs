@@ -51,14 +51,36 @@ pub struct Databases {
 }
 
 const NAMES: [&std::ffi::CStr; 12] = [
-    c"meta", c"namespaces", c"entries", c"values", c"expiry", c"tags", c"versions", c"names", c"totals",
-    c"counters", c"slots", c"dropped",
+    c"meta",
+    c"namespaces",
+    c"entries",
+    c"values",
+    c"expiry",
+    c"tags",
+    c"versions",
+    c"names",
+    c"totals",
+    c"counters",
+    c"slots",
+    c"dropped",
 ];
 
 impl Databases {
     fn from_handles(h: [Database; 12]) -> Self {
-        let [meta, namespaces, entries, values, expiry, tags, versions, names, totals, counters, slots, dropped] =
-            h;
+        let [
+            meta,
+            namespaces,
+            entries,
+            values,
+            expiry,
+            tags,
+            versions,
+            names,
+            totals,
+            counters,
+            slots,
+            dropped,
+        ] = h;
         Self {
             meta,
             namespaces,
@@ -131,9 +153,8 @@ impl Totals {
 
     /// Reads what `put_totals` wrote.
     pub fn decode(bytes: &[u8]) -> Self {
-        let word = |at: usize| {
-            bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
-        };
+        let word =
+            |at: usize| bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
         Self { entries: word(0), bytes: word(8), allocated: word(16) }
     }
 
@@ -212,6 +233,11 @@ impl Counters {
     pub fn is_zero(self) -> bool {
         self == Self::default()
     }
+}
+
+/// What belongs to no namespace in particular is counted under no name, which LMDB doesn't take as a key.
+fn counters_key(name: &str) -> &[u8] {
+    if name.is_empty() { &[0] } else { name.as_bytes() }
 }
 
 /// The open catalog.
@@ -306,13 +332,13 @@ impl Catalog {
 
     /// Counters of a namespace.
     pub fn counters(&self, txn: &impl Read, name: &str) -> Result<Counters> {
-        Ok(txn.get(self.db.counters, name.as_bytes())?.map(Counters::decode).unwrap_or_default())
+        Ok(txn.get(self.db.counters, counters_key(name))?.map(Counters::decode).unwrap_or_default())
     }
 
     /// Adds to the counters of a namespace.
     pub fn add_counters(&self, txn: &mut WriteTxn<'_>, name: &str, more: Counters) -> Result<()> {
         let sum = self.counters(txn, name)?.plus(more);
-        Ok(txn.put(self.db.counters, name.as_bytes(), &sum.encode())?)
+        Ok(txn.put(self.db.counters, counters_key(name), &sum.encode())?)
     }
 
     /// A number in `meta`.

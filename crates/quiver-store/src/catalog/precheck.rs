@@ -47,7 +47,8 @@ pub fn check(data: &Path) -> Result<Verdict> {
     if !page_size.is_power_of_two() || !(512..=65_536).contains(&page_size) {
         return Err(corrupt(format!("it claims pages of {page_size} bytes")));
     }
-    let second = meta(&file, page_size).ok_or_else(|| corrupt("its second meta page is no meta page".into()))?;
+    let second =
+        meta(&file, page_size).ok_or_else(|| corrupt("its second meta page is no meta page".into()))?;
     if second.page_size != first.page_size {
         return Err(corrupt("its meta pages disagree".into()));
     }

@@ -50,10 +50,17 @@ impl Report {
 pub fn walk(data: &Path, row: &mut dyn FnMut(&str, &[u8], &[u8])) -> Result<Report> {
     let file = File::open(data).map_err(|error| Error::os("opening the catalog", data, &error))?;
     let length = file.metadata().map_err(|error| Error::os("reading the catalog", data, &error))?.len();
-    let mut walker = Walker { file: &file, length, page_size: 4096, last: 0, seen: HashSet::new(), report: Report::default() };
-    let roots = walker.roots().ok_or_else(|| {
-        Error::new(Code::Corrupt, "neither meta page of the catalog can be read").at(data)
-    })?;
+    let mut walker = Walker {
+        file: &file,
+        length,
+        page_size: 4096,
+        last: 0,
+        seen: HashSet::new(),
+        report: Report::default(),
+    };
+    let roots = walker
+        .roots()
+        .ok_or_else(|| Error::new(Code::Corrupt, "neither meta page of the catalog can be read").at(data))?;
     let mut databases = Vec::new();
     walker.tree(roots.free, "(free)", 0, &mut |_, _, _| {});
     walker.tree(roots.main, "(main)", 0, &mut |flags, key, value| {

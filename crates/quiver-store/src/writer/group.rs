@@ -235,7 +235,13 @@ impl<'g> Group<'g> {
     }
 
     /// Removes an entry with all its versions. `record` is what lies under `entry` now.
-    fn remove(&mut self, id: NamespaceId, namespace: Option<&str>, entry: &[u8], record: &Record) -> Result<()> {
+    fn remove(
+        &mut self,
+        id: NamespaceId,
+        namespace: Option<&str>,
+        entry: &[u8],
+        record: &Record,
+    ) -> Result<()> {
         self.txn.delete(self.catalog.db.entries, entry)?;
         self.unindex(id, record)?;
         self.drop_value(record)?;
@@ -482,13 +488,20 @@ impl<'g> Group<'g> {
             .is_some())
     }
 
-    fn open_namespace(&mut self, name: &str, settings: &NamespaceSettings, reconfigure: bool) -> Result<Outcome> {
+    fn open_namespace(
+        &mut self,
+        name: &str,
+        settings: &NamespaceSettings,
+        reconfigure: bool,
+    ) -> Result<Outcome> {
         if let Some(mut record) = self.catalog.namespace(&self.txn, name)? {
             if reconfigure && record.settings != *settings {
                 if record.settings.layout != settings.layout && self.totals(record.id)?.entries > 0 {
                     return Err(Error::new(
                         Code::SettingsDiffer,
-                        format!("namespace {name:?} holds entries in another layout; clear it to change that"),
+                        format!(
+                            "namespace {name:?} holds entries in another layout; clear it to change that"
+                        ),
                     ));
                 }
                 record.settings = settings.clone();

@@ -10,7 +10,8 @@ mod thread;
 pub use after::{After, Link};
 pub use group::versions_of;
 pub use ops::{
-    Adoption, Completion, FactChanges, FileValue, NewFacts, NewValue, Op, Outcome, Put, Reason, Removed, Victim,
+    Adoption, Completion, FactChanges, FileValue, NewFacts, NewValue, Op, Outcome, Put, Reason, Removed,
+    Victim,
 };
 pub use thread::Writer;
 pub(crate) use thread::swap_link;

@@ -146,10 +146,9 @@ impl Group<'_> {
                     let id = format!("{:016x}", record.content);
                     let name = format!("{}/{id}.{}", &id[14..], record.extension);
                     record.named_file = Some(file.identity);
-                    self.after.links.push(Link {
-                        object,
-                        name: self.engine.root.namespace(&put.namespace).join(&name),
-                    });
+                    self.after
+                        .links
+                        .push(Link { object, name: self.engine.root.namespace(&put.namespace).join(&name) });
                     record.name = Some(name);
                 }
             }
@@ -229,10 +228,7 @@ impl Group<'_> {
             if let Some(name) = &record.name {
                 let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
                 self.after.unlink.push(
-                    self.engine
-                        .root
-                        .versions(namespace, stem)
-                        .join(format!("{number}.{}", record.extension)),
+                    self.engine.root.versions(namespace, stem).join(format!("{number}.{}", record.extension)),
                 );
             }
         }
@@ -240,7 +236,13 @@ impl Group<'_> {
     }
 
     /// Gives up a readable name unless the new value has taken it.
-    fn release_name(&mut self, space: &NamespaceRecord, namespace: &str, entry: &[u8], name: &str) -> Result<()> {
+    fn release_name(
+        &mut self,
+        space: &NamespaceRecord,
+        namespace: &str,
+        entry: &[u8],
+        name: &str,
+    ) -> Result<()> {
         let path = self.engine.root.namespace(namespace).join(name);
         if self.after.links.iter().any(|link| link.name == path) {
             return Ok(());
@@ -289,7 +291,9 @@ impl Group<'_> {
         victims.retain(|victim| victim.entry != entry);
         if let Outcome::Removed(removed) = self.remove_victims(&victims, Reason::Evict)? {
             for entry in &removed.entries {
-                if let Some(name) = keys::namespace_of(entry).map(|id| self.name_of(id)).transpose()?.flatten() {
+                if let Some(name) =
+                    keys::namespace_of(entry).map(|id| self.name_of(id)).transpose()?.flatten()
+                {
                     self.count(&name, |c| c.evictions += 1);
                 }
             }
