@@ -15,7 +15,7 @@ export { MissionGraph, type MissionNode, type MissionRun } from "./mission.ts";
 export { laplacianOperator, type SparseMatrix } from "./operators.ts";
 export { loadProfile, packProfile, type StateProfile, saveProfile } from "./profiles.ts";
 export { simulationRecipes } from "./recipes.ts";
-export { type SourceMapOptions, type SourceProfile, sourceMap } from "./sources.ts";
+export { type SourceDType, type SourceMapOptions, type SourceProfile, sourceMap } from "./sources.ts";
 export {
   type Dimensions,
   laplacianStencil,

@@ -10,7 +10,7 @@ export type StateProfile = Readonly<Record<string, Tensor | number>>;
 
 /**
  * The state as named tensors, numbers as float64 tensors without axes; what recipes return and `saveProfile` stores.
- * Throws ERR_QUIVER_BAD_VALUE for a part that is neither.
+ * Throws ERR_QUIVER_BAD_VALUE for a part that is neither, and without parts.
  */
 export function packProfile(state: StateProfile): Record<string, Tensor> {
   const parts = Object.entries(state).map(([name, part]): [string, Tensor] => {
@@ -21,6 +21,12 @@ export function packProfile(state: StateProfile): Record<string, Tensor> {
       fix: "Wrap typed arrays: new Tensor(array, shape).",
     });
   });
+  if (parts.length === 0) {
+    throw new QuiverError("ERR_QUIVER_BAD_VALUE", "a state profile needs at least one part", {
+      hint: "There would be nothing to restore.",
+      fix: "Name the arrays and numbers that the simulation's next steps depend on.",
+    });
+  }
   return Object.fromEntries(parts);
 }
 

@@ -6,7 +6,7 @@ import { chirp } from "./echoes.ts";
 import { grunwaldLetnikov } from "./kernels.ts";
 import { laplacianOperator } from "./operators.ts";
 import { packProfile } from "./profiles.ts";
-import { type SourceProfile, sourceMap } from "./sources.ts";
+import { type SourceDType, type SourceProfile, sourceMap } from "./sources.ts";
 import { type Dimensions, laplacianStencil, type StencilOrder } from "./stencils.ts";
 import { WaveEquation } from "./wave.ts";
 
@@ -78,7 +78,7 @@ export function simulationRecipes(scale: "small" | "full"): readonly Recipe[] {
         sourceMap(SOURCES[profile as keyof typeof SOURCES], {
           dimensions: 3,
           n: Number(n),
-          dtype: dtype as "float32" | "float64",
+          dtype: dtype as SourceDType,
         }),
     },
     recipe(

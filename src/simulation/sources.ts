@@ -13,14 +13,17 @@ export type SourceProfile =
   /** H. C. Plummer's sphere of 1911, (1 + r² / scale²)^-5/2; in two dimensions its projection, with the power -2. */
   | { readonly kind: "plummer"; readonly scale: number };
 
-export interface SourceMapOptions {
+/** Precision of a map's values. */
+export type SourceDType = "float32" | "float64";
+
+export interface SourceMapOptions<D extends SourceDType = "float64"> {
   readonly dimensions: Dimensions;
   /** Cells along each axis of the box, whose edges have the length 1. */
   readonly n: number;
   /** Middle of the source, one number an axis, the box reaching from -0.5 to 0.5. Default: the box's. */
   readonly center?: readonly number[];
   /** Default: "float64". */
-  readonly dtype?: "float32" | "float64";
+  readonly dtype?: D;
 }
 
 /** Nodes of Gauss-Legendre quadrature with two points, in cells from a cell's middle; their weights are equal. */
@@ -32,10 +35,10 @@ const NODES = [-1 / Math.sqrt(12), 1 / Math.sqrt(12)] as const;
  * evaluations a cell, blocking: about 2 s for 256 x 256 x 256. Throws ERR_QUIVER_BAD_VALUE for lengths not above 0
  * and for a source so narrow or so far away that the grid sees nothing of it.
  */
-export function sourceMap(
+export function sourceMap<D extends SourceDType = "float64">(
   profile: SourceProfile,
-  options: SourceMapOptions,
-): Tensor<Float32Array> | Tensor<Float64Array> {
+  options: SourceMapOptions<D>,
+): Tensor<D extends "float32" ? Float32Array : Float64Array> {
   const { dimensions, n, dtype = "float64" } = options;
   const center = options.center ?? new Array<number>(dimensions).fill(0);
   checkChoice("dimensions", dimensions, [2, 3]);
@@ -58,8 +61,8 @@ export function sourceMap(
   checkPositive("the strength of the source on the grid", total);
   const scaled = dtype === "float32" ? new Float32Array(values.length) : values;
   for (let cell = 0; cell < values.length; cell++) scaled[cell] = (values[cell] as number) / total;
-  const shape = new Array<number>(dimensions).fill(n);
-  return scaled instanceof Float32Array ? new Tensor(scaled, shape) : new Tensor(scaled, shape);
+  type Scaled = D extends "float32" ? Float32Array : Float64Array;
+  return new Tensor(scaled as Scaled, new Array<number>(dimensions).fill(n));
 }
 
 /**
