@@ -12,7 +12,7 @@ const [root] = process.argv.slice(2);
 process.once("message", async (digests) => {
   const cache = await simulationCache(root);
   const rows = [];
-  for (const namespace of Object.keys((await cache.stats()).namespaces)) {
+  for (const namespace of await cache.namespaces()) {
     for await (const [key, info] of cache.namespace(namespace).entries()) {
       rows.push(await readOne(cache.namespace(namespace), info, digests[`${namespace}/${key}`]));
     }
@@ -30,7 +30,9 @@ async function readOne(namespace, { key, size, path, metadata }, digest) {
   );
   for (const tensor of tensors) await tensor.ready();
   return {
+    category: namespace.name,
     name: `${namespace.name}/${key}`,
+    single: value instanceof Tensor,
     bytes: size,
     path,
     mapped: tensors.length > 0 && tensors.every((tensor) => tensor.isView),

@@ -6,17 +6,18 @@
 import { fork } from "node:child_process";
 import { relative, resolve } from "node:path";
 import { simulationCache, simulationRecipes } from "quiver-cache/simulation";
-import { formatTable, megabytes, time } from "./lib/main-job/format.mjs";
+import { factor, formatTable, megabytes, time } from "./lib/main-job/format.mjs";
 import { digestOf } from "./lib/main-job/value-digest.mjs";
 import { inRoot } from "./lib/paths.mjs";
 
 const root = "./.start/simulation";
+const LARGEST = 8;
 
 const start = performance.now();
 const computations = await warm();
 console.log(`They lie in ${resolve(root)}, one folder a category.\n`);
 const served = await readInSecondProcess(computations);
-console.log(`A second process opened the cache and got:\n${table(served)}\n\n${summary(served)}`);
+console.log(`A second process opened the cache and got:\n${tables(served)}\n\n${summary(served)}`);
 console.log(
   `\n${computations.size === 0 ? "Everything was warm; done" : "Done"} in ${time(performance.now() - start)}.`,
 );
@@ -80,30 +81,47 @@ function readInSecondProcess(computations) {
   });
 }
 
-function table(rows) {
-  const header = ["value", "size", "computed in", "served in", "speed-up", "how"];
-  const cells = rows.map(({ name, bytes, computedIn, servedIn, mapped }) => [
-    name,
-    megabytes(bytes),
-    computedIn === undefined ? "-" : time(computedIn),
-    time(servedIn),
-    computedIn === undefined ? "-" : `${Math.round(computedIn / servedIn)}x`,
-    mapped ? "mapped" : "inflated",
-  ]);
-  return formatTable([header, ...cells]);
+/** One line a category, then the largest values one by one. */
+function tables(rows) {
+  const header = ["size", "computed in", "served in", "speed-up"];
+  const figures = (list) => [
+    megabytes(sum(list, "bytes")),
+    time(sum(list, "computedIn")),
+    time(sum(list, "servedIn")),
+    factor(sum(list, "computedIn") / sum(list, "servedIn")),
+  ];
+  const categories = [...new Set(rows.map(({ category }) => category))];
+  const byCategory = categories.map((category) => {
+    const list = rows.filter((row) => row.category === category);
+    const mapped = list.filter((row) => row.mapped).length;
+    return [category, String(list.length), ...figures(list), String(mapped), String(list.length - mapped)];
+  });
+  const largest = rows.toSorted((left, right) => right.bytes - left.bytes).slice(0, LARGEST);
+  return [
+    formatTable([["category", "values", ...header, "mapped", "inflated"], ...byCategory]),
+    formatTable([
+      ["the largest values", ...header, "how"],
+      ...largest.map((row) => [row.name, ...figures([row]), row.mapped ? "mapped" : "inflated"]),
+    ]),
+  ].join("\n\n");
 }
 
 function summary(rows) {
-  const sum = (list, field) => list.reduce((total, row) => total + (row[field] ?? 0), 0);
   const mapped = rows.filter((row) => row.mapped);
   const compared = rows.filter((row) => row.same).length;
-  const path = mapped.find((row) => row.path !== undefined)?.path;
+  const single = mapped.find((row) => row.single && row.path !== undefined);
   return [
     `${rows.length} values, ${megabytes(sum(rows, "bytes"))}: ${mapped.length} mapped without a copy ` +
       `(${megabytes(sum(mapped, "bytes"))}), ${rows.length - mapped.length} inflated.`,
     `Computing them cost ${time(sum(rows, "computedIn"))}, serving them ${time(sum(rows, "servedIn"))}; ` +
       `reading and verifying every byte took ${time(sum(rows, "verifiedIn"))} more.`,
     ...(compared > 0 ? [`${compared} were compared with what had been computed: equal.`] : []),
-    ...(path ? [`In Python: python3 -c 'import numpy; print(numpy.load("${relative(".", path)}"))'`] : []),
+    ...(single
+      ? [`In Python: python3 -c 'import numpy; print(numpy.load("${relative(".", single.path)}")["data"])'`]
+      : []),
   ].join("\n");
+}
+
+function sum(rows, field) {
+  return rows.reduce((total, row) => total + (row[field] ?? 0), 0);
 }

@@ -10,6 +10,11 @@ export function megabytes(bytes) {
   return `${(bytes / 2 ** 20).toFixed(1)} MB`;
 }
 
+/** How many times as fast; with a decimal where it matters. */
+export function factor(ratio) {
+  return `${ratio < 10 ? ratio.toFixed(1) : Math.round(ratio)}x`;
+}
+
 /** Rows of cells as aligned lines, the first column to the left. */
 export function formatTable(rows) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
