@@ -48,10 +48,7 @@ const PREAMBLES: ReadonlyMap<string, WisdomPrecision> = new Map([
 const BLANK = "[ \\t\\n\\v\\f\\r]*";
 const words = (count: number): string => `${BLANK}#x([0-9a-fA-F]+)`.repeat(count);
 const HEAD = new RegExp(`${BLANK}\\(fftw-([^\\s()]+?)${BLANK}(fftw[flq]?_wisdom)${words(4)}`, "y");
-const PLAN = new RegExp(
-  `${BLANK}\\(${BLANK}([^\\s()]+)[ \\t\\n\\v\\f\\r]+([+-]?\\d+)${words(7)}${BLANK}\\)`,
-  "y",
-);
+const PLAN = new RegExp(`${BLANK}\\(([^\\s()]+)[ \\t\\n\\v\\f\\r]+([+-]?\\d+)${words(7)}${BLANK}\\)`, "y");
 const END = new RegExp(`${BLANK}\\)`, "y");
 
 /** Widths of the flag words in FFTW's planner, in bits; it aborts the process when a word is wider. */
