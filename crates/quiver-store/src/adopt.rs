@@ -48,11 +48,15 @@ pub enum NamedFile {
     Gone,
 }
 
-fn identity(facts: &FileFacts) -> FileIdentity {
+/// What tells one file from another, and a file from itself after a change.
+pub(crate) fn identity(facts: &FileFacts) -> FileIdentity {
     FileIdentity { ino: facts.ino, size: facts.size, mtime_ns: facts.mtime_ns as i64 }
 }
 
 /// Compares; one system call. Only named namespaces have files that other programs write.
+///
+/// A file that did not change since the record was made is no news, whatever its identity: it is what the name
+/// held before, in the moment between a commit and the swap of the name, or for good if the writer died there.
 pub fn named_file(engine: &Engine, probe: &FsProbe, namespace: &str, record: &Record) -> NamedFile {
     let (Some(name), Some(known)) = (&record.name, record.named_file) else { return NamedFile::Same };
     if !probe.hard_link {
@@ -61,6 +65,9 @@ pub fn named_file(engine: &Engine, probe: &FsProbe, namespace: &str, record: &Re
     }
     match engine.storage.facts(&engine.root.namespace(namespace).join(name)) {
         Ok(facts) if identity(&facts) == known => NamedFile::Same,
+        Ok(facts) if facts.mtime_ns.max(facts.ctime_ns) < i128::from(record.created) * 1_000_000 => {
+            NamedFile::Same
+        }
         Ok(_) => NamedFile::Changed,
         Err(error) if error.kind() == quiver_io::ErrorKind::NotFound => NamedFile::Gone,
         Err(_) => NamedFile::Same,

@@ -278,7 +278,7 @@ impl Shared {
             let timeout = match (waiting, state.held.is_empty()) {
                 (true, _) => pause,
                 (false, false) => RENEW_EVERY,
-                (false, true) => Duration::from_secs(3_600),
+                (false, true) => Duration::from_hours(1),
             };
             state = self.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0;
         }

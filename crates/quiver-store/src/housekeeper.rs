@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const COUNTERS_EVERY: Duration = Duration::from_secs(5);
 /// Above this many entries index.json is written once a minute only: its cost grows with the count.
 const LARGE_INDEX: u64 = 10_000;
-const LARGE_INDEX_EVERY: Duration = Duration::from_secs(60);
+const LARGE_INDEX_EVERY: Duration = Duration::from_mins(1);
 
 /// The thread.
 #[derive(Debug)]
@@ -79,12 +79,12 @@ impl Rounds {
         if has_dropped(engine)? {
             while drained(&writer.call(Op::Reclaim)?) && !last {}
         }
-        self.write_indexes(engine, last)?;
+        self.write_indexes(engine, last);
         engine.restore_reserve();
         Ok(())
     }
 
-    fn write_indexes(&mut self, engine: &Engine, last: bool) -> Result<()> {
+    fn write_indexes(&mut self, engine: &Engine, last: bool) {
         let dirty = std::mem::take(&mut *engine.dirty.lock().unwrap_or_else(PoisonError::into_inner));
         let mut later = std::collections::BTreeSet::new();
         for namespace in dirty {
@@ -100,7 +100,6 @@ impl Rounds {
             self.indexes.insert(namespace, Instant::now());
         }
         engine.mark_dirty(later);
-        Ok(())
     }
 }
 

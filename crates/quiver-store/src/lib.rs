@@ -22,6 +22,7 @@ pub mod publisher;
 pub mod reader;
 pub mod repair;
 pub mod root;
+mod root_files;
 pub mod session;
 pub mod settings;
 pub mod stamps;

@@ -106,7 +106,7 @@ fn remove(store: &Store, namespace: &Namespace, key: &[u8], record: &Record) -> 
     };
     drop(catalog);
     let victim = Victim { entry: keys::entry_key(id, key), stamp: record.stamp };
-    store.writer()?.call(Op::Remove { victims: vec![victim], reason: Reason::Vanished })?;
+    store.writer()?.call(Op::Remove { victims: vec![victim], reason: Reason::Delete })?;
     Ok(true)
 }
 

@@ -1,6 +1,8 @@
 //! File names for keys. A readable key is its own file name; everything else gets a digest suffix, so that no two
 //! keys share a file on any file system, case-insensitive and normalising ones included.
 
+use std::fmt::Write;
+
 /// Bytes of a stem beyond which it is cut: room for suffix and extension under the usual 255.
 const MAX_STEM: usize = 180;
 
@@ -20,7 +22,8 @@ pub fn stem(key: &str, extension: &str, crowded: bool) -> String {
             exact = false;
             let mut bytes = [0; 4];
             for byte in c.encode_utf8(&mut bytes).bytes() {
-                out.push_str(&format!("%{byte:02x}"));
+                // Writing to a string can't fail.
+                let _ = write!(out, "%{byte:02x}");
             }
         }
     }
@@ -52,7 +55,7 @@ fn is_reserved(stem: &str, extension: &str) -> bool {
         || lower.starts_with(' ')
         || (lower == "index" && extension == "json")
         || lower == "readme"
-        || lower.ends_with(".meta")
+        || lower.rsplit_once('.').is_some_and(|(_, last)| last == "meta")
         || looks_suffixed(&lower)
         || matches!(device, "con" | "prn" | "aux" | "nul")
         || (device.len() == 4

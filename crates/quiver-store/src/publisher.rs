@@ -17,6 +17,8 @@ use crate::writer::{Adoption, Completion, FileValue, NewFacts, NewValue, Op, Put
 pub const SUMS_IN_RECORD: usize = 64;
 /// Bytes that may wait for the disk, a value, before its producer is told to wait.
 const BACKLOG: usize = 16 << 20;
+/// Names that are tried for a value.
+const PUBLISH_TRIES: u32 = 8;
 
 enum Step {
     Bytes(Vec<u8>),
@@ -279,6 +281,7 @@ impl ObjectWriter {
 /// Moves a sealed file to a fresh content id, its chunk sums first.
 fn publish(engine: &Engine, sealed: Sealed, extension: &str) -> Result<FileValue> {
     let mut sealed = sealed;
+    let mut tries = 0;
     loop {
         let content = engine.ids.next(engine.now());
         let path = engine.root.object(content, extension);
@@ -309,7 +312,14 @@ fn publish(engine: &Engine, sealed: Sealed, extension: &str) -> Result<FileValue
                 });
             }
             Err((error, again)) => match (error.kind(), again) {
-                (quiver_io::ErrorKind::AlreadyExists, Some(again)) => sealed = again,
+                // Ids meet once in four million times; a sweep may take an empty folder away.
+                (quiver_io::ErrorKind::AlreadyExists | quiver_io::ErrorKind::NotFound, Some(again))
+                    if tries < PUBLISH_TRIES =>
+                {
+                    tries += 1;
+                    let _ = engine.storage.unlink(&engine.root.sums(content));
+                    sealed = again;
+                }
                 _ => {
                     let _ = engine.storage.unlink(&engine.root.sums(content));
                     return Err(error.into());

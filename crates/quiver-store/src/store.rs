@@ -30,7 +30,7 @@ use crate::settings::{NamespaceSettings, RootSettings};
 use crate::stamps::Stamps;
 use crate::victims::Victims;
 use crate::writer::{Completion, Op, Outcome, Reason, Victim, Writer};
-use crate::{adopt, repair, sweep};
+use crate::{adopt, repair, root_files, sweep};
 
 /// Threads that write, digest and sync values.
 const WRITERS: usize = 8;
@@ -96,7 +96,10 @@ pub struct Store {
     closed: AtomicBool,
 }
 
-static OPEN: Mutex<Option<HashMap<(u64, u64), Weak<Store>>>> = Mutex::new(None);
+/// Stores of this process by device and inode of their root.
+type Registry = HashMap<(u64, u64), Weak<Store>>;
+
+static OPEN: Mutex<Option<Registry>> = Mutex::new(None);
 
 impl Store {
     /// Opens or makes the cache in the folder `path`. A second open of one root in a process shares the first.
@@ -178,7 +181,7 @@ impl Store {
         }
         let _ = write_lock.unlock(0, 1);
         let probe = FsProbe::of(engine.root.path());
-        Ok(Self {
+        Self {
             engine: Arc::new(engine),
             writer: None,
             pool: Arc::new(Pool::start("quiver-io", WRITERS)),
@@ -194,7 +197,7 @@ impl Store {
             holders: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
         }
-        .with_writer(options, write_lock)?)
+        .with_writer(options, write_lock)
     }
 
     fn with_writer(mut self, options: &OpenOptions, lock: RangeLock) -> Result<Self> {
@@ -330,7 +333,7 @@ impl Store {
             && let Some(writer) = &self.writer
         {
             let victim = self.victim(namespace, key, record)?;
-            writer.submit(Op::Remove { victims: vec![victim], reason: Reason::Vanished }, Box::new(|_| {}));
+            writer.submit(Op::Remove { victims: vec![victim], reason: Reason::Delete }, Box::new(|_| {}));
         }
         Ok(opened)
     }
@@ -446,6 +449,8 @@ fn open_format(root: &Root, place: [u64; 2], options: &OpenOptions) -> Result<Fo
             Err(Error::new(Code::Corrupt, "there is no cache in this folder").at(root.path()))
         }
         None => {
+            // Before the format: a root with a format is complete.
+            root_files::write(options.storage.as_ref(), root, options.modes)?;
             let format = Format::new(place, options.settings.clone());
             format.write(options.storage.as_ref(), root, options.modes)?;
             Ok(format)

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::catalog::keys;
 use crate::catalog::lmdb::Read;
@@ -12,6 +12,11 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::settings::{Files, Layout};
 use crate::writer::{Link, swap_link};
+
+/// Files held open while they are compared with the catalog.
+const LOCKED_AT_ONCE: usize = 256;
+/// Age beyond which a file that can't be locked by its writer is nobody's, nanoseconds.
+const ABANDONED_NS: i128 = 3_600_000_000_000;
 
 /// What a sweep removed or put right.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,14 +66,14 @@ pub fn names(engine: &Engine) -> Result<u64> {
                 mended += 1;
             }
         }
-        mended += stray_links(engine, &folder)?;
+        mended += stray_links(engine, &folder);
         engine.mark_dirty(std::iter::once(namespace).collect());
     }
     Ok(mended)
 }
 
 /// Half-made links and derived files have a name of ours that nothing else has.
-fn stray_links(engine: &Engine, folder: &Path) -> Result<u64> {
+fn stray_links(engine: &Engine, folder: &Path) -> u64 {
     let mut removed = 0;
     if let Ok(entries) = engine.storage.list(folder) {
         for entry in entries {
@@ -79,7 +84,7 @@ fn stray_links(engine: &Engine, folder: &Path) -> Result<u64> {
             }
         }
     }
-    Ok(removed)
+    removed
 }
 
 /// Removes unfinished writes and values that no record names.
@@ -93,50 +98,88 @@ pub fn files(engine: &Engine) -> Result<Swept> {
         let _ =
             if entry.is_dir { engine.storage.remove_dir_all(&path) } else { engine.storage.unlink(&path) };
     }
-    for folder in engine.storage.list(&engine.root.objects())?.into_iter().filter(|entry| entry.is_dir) {
-        let folder = engine.root.objects().join(folder.name);
-        let found: Vec<(u64, std::path::PathBuf)> = engine
-            .storage
-            .list(&folder)?
-            .into_iter()
-            .filter_map(|entry| {
-                let name = entry.name.to_string_lossy().into_owned();
-                Some((u64::from_str_radix(name.get(..16)?, 16).ok()?, folder.join(entry.name)))
-            })
-            .collect();
+    for (content_folder, is_object) in content_folders(engine) {
+        let found = contents(engine, &content_folder)?;
         if found.is_empty() {
             // An empty folder is a folder's worth of blocks; one that just got a file stays.
-            let _ = std::fs::remove_dir(&folder);
+            let _ = std::fs::remove_dir(&content_folder);
             continue;
         }
-        // Which of them have a record is looked up after the listing, and once more with each file's lock held:
-        // a value that is being committed is locked until its record is there.
-        let named = named_contents(engine, &found.iter().map(|(content, _)| *content).collect())?;
-        for (content, path) in found {
-            if !named.contains(&content) && remove_orphan(engine, content, &path)? {
-                swept.orphans += 1;
-            }
-        }
+        swept.orphans += if is_object { sweep_objects(engine, found)? } else { sweep_sums(engine, &found)? };
     }
     Ok(swept)
 }
 
-fn remove_if_idle(engine: &Engine, path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
-    file.try_lock().is_ok() && engine.storage.unlink(path).is_ok()
+type Found = Vec<(u64, PathBuf)>;
+
+/// Folders of objects, then those of chunk sums.
+fn content_folders(engine: &Engine) -> Vec<(PathBuf, bool)> {
+    let mut folders = Vec::new();
+    for (parent, is_object) in [(engine.root.objects(), true), (engine.root.engine().join("sums"), false)] {
+        if let Ok(listed) = engine.storage.list(&parent) {
+            folders.extend(
+                listed
+                    .into_iter()
+                    .filter(|entry| entry.is_dir)
+                    .map(|entry| (parent.join(entry.name), is_object)),
+            );
+        }
+    }
+    folders
 }
 
-fn remove_orphan(engine: &Engine, content: u64, path: &Path) -> Result<bool> {
-    let Ok(file) = File::open(path) else { return Ok(false) };
-    if file.try_lock().is_err() {
-        return Ok(false);
+/// Files named by content id.
+fn contents(engine: &Engine, folder: &Path) -> Result<Found> {
+    Ok(engine
+        .storage
+        .list(folder)?
+        .into_iter()
+        .filter_map(|entry| {
+            let name = entry.name.to_string_lossy().into_owned();
+            Some((u64::from_str_radix(name.get(..16)?, 16).ok()?, folder.join(entry.name)))
+        })
+        .collect())
+}
+
+/// Removes values that no record names. What is being committed is locked until its record is there, so each is
+/// locked first, and a snapshot taken after that tells whether it has one.
+fn sweep_objects(engine: &Engine, found: Found) -> Result<u64> {
+    let named = named_contents(engine, &found.iter().map(|(content, _)| *content).collect())?;
+    let suspects: Found = found.into_iter().filter(|(content, _)| !named.contains(content)).collect();
+    let mut removed = 0;
+    for batch in suspects.chunks(LOCKED_AT_ONCE) {
+        let locked: Vec<(u64, &PathBuf, File)> = batch
+            .iter()
+            .filter_map(|(content, path)| Some((*content, path, lock_idle(engine, path)?)))
+            .collect();
+        let named = named_contents(engine, &locked.iter().map(|(content, ..)| *content).collect())?;
+        for (content, path, _file) in locked.iter().filter(|(content, ..)| !named.contains(content)) {
+            let _ = engine.storage.unlink(&engine.root.sums(*content));
+            removed += u64::from(engine.storage.unlink(path).is_ok());
+        }
     }
-    // Locked now: whoever published it has committed, or is gone. A snapshot taken after that tells which.
-    if named_contents(engine, &std::iter::once(content).collect())?.contains(&content) {
-        return Ok(false);
+    Ok(removed)
+}
+
+/// Removes chunk sums of values that are gone. They are written just before their value, unlocked, so only old
+/// ones can be told from those.
+fn sweep_sums(engine: &Engine, found: &[(u64, PathBuf)]) -> Result<u64> {
+    let named = named_contents(engine, &found.iter().map(|(content, _)| *content).collect())?;
+    let mut removed = 0;
+    for (_, path) in found.iter().filter(|(content, _)| !named.contains(content)) {
+        let age = i128::from(engine.now()) * 1_000_000 - engine.storage.facts(path).map_or(0, |f| f.mtime_ns);
+        removed += u64::from(age > ABANDONED_NS && engine.storage.unlink(path).is_ok());
     }
-    let _ = engine.storage.unlink(&engine.root.sums(content));
-    Ok(engine.storage.unlink(path).is_ok())
+    Ok(removed)
+}
+
+fn lock_idle(engine: &Engine, path: &Path) -> Option<File> {
+    let file = engine.storage.open_read(path).ok()?;
+    file.try_lock().is_ok().then_some(file)
+}
+
+fn remove_if_idle(engine: &Engine, path: &Path) -> bool {
+    lock_idle(engine, path).is_some() && engine.storage.unlink(path).is_ok()
 }
 
 /// Which of these contents are named by an entry or a kept version.

@@ -228,3 +228,64 @@ fn a_flipped_bit_in_a_value_is_a_checksum_mismatch() {
     let error = opened.checked.verify(150_000, 250_000, &[]).unwrap_err();
     assert_eq!(error.code, quiver_store::Code::ChecksumMismatch);
 }
+
+#[test]
+fn a_name_that_was_not_swapped_yet_is_not_taken_for_a_foreign_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let namespace = store.namespace("n", &named(), false).unwrap();
+    put_large(&store, "n", "k", &pattern(100), facts("bin")).unwrap();
+    let path = folder.path().join("n/k.bin");
+    let old = folder.path().join("old");
+    std::fs::hard_link(&path, &old).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(2_100));
+    put_large(&store, "n", "k", &pattern(200), facts("bin")).unwrap();
+    // As a writer leaves it that is killed between its commit and the swap; the rename keeps the old times but
+    // for ctime, which the system sets: so only what `named_file` sees of an untouched link can be shown here.
+    let mut value = Vec::new();
+    let found = store.lookup(&namespace, b"k", &mut value).unwrap().unwrap();
+    let mut older = found.record.clone();
+    older.named_file.as_mut().unwrap().ino += 1;
+    older.created += 60_000;
+    assert_eq!(store.named_file(&namespace, &older), quiver_store::adopt::NamedFile::Same);
+    older.created -= 120_000;
+    assert_eq!(store.named_file(&namespace, &older), quiver_store::adopt::NamedFile::Changed);
+}
+
+#[test]
+fn an_entry_whose_file_came_back_before_the_transaction_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let namespace = store.namespace("n", &named(), false).unwrap();
+    put_large(&store, "n", "k", &pattern(100), facts("bin")).unwrap();
+    let mut value = Vec::new();
+    let found = store.lookup(&namespace, b"k", &mut value).unwrap().unwrap();
+    store.vanished(&namespace, b"k", &found.record).unwrap();
+    assert_eq!(get(&store, &namespace, "k").unwrap(), pattern(100));
+    std::fs::remove_file(folder.path().join("n/k.bin")).unwrap();
+    store.vanished(&namespace, b"k", &found.record).unwrap();
+    assert!(get(&store, &namespace, "k").is_none());
+}
+
+#[test]
+fn the_sweep_takes_what_nobody_names_and_leaves_what_is_being_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+    put_large(&store, "n", "k", &pattern(100_000), facts("bin")).unwrap();
+    let orphans = folder.path().join(".quiver/objects/000001");
+    std::fs::create_dir(&orphans).unwrap();
+    std::fs::write(orphans.join("0000010000000001.bin"), b"orphan").unwrap();
+    let busy = orphans.join("0000010000000002.bin");
+    std::fs::write(&busy, b"being committed").unwrap();
+    let lock = std::fs::File::open(&busy).unwrap();
+    lock.try_lock().unwrap();
+    std::fs::write(folder.path().join(".quiver/tmp/unfinished"), b"x").unwrap();
+    let swept = quiver_store::sweep::files(&store.engine).unwrap();
+    assert_eq!((swept.orphans, swept.temporary), (1, 1));
+    assert!(busy.exists());
+    drop(lock);
+    assert_eq!(quiver_store::sweep::files(&store.engine).unwrap().orphans, 1);
+    let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+    assert_eq!(get(&store, &namespace, "k").unwrap(), pattern(100_000));
+}

@@ -216,7 +216,7 @@ impl Env {
         let mut raw = ptr::null_mut();
         // SAFETY: the environment is open and this thread has no other write transaction (the guard).
         check(unsafe { ffi::mdb_txn_begin(self.raw, ptr::null_mut(), 0, &raw mut raw) })?;
-        Ok(WriteTxn { env: self, raw, _guard: guard })
+        Ok(WriteTxn { env: self, raw, guard })
     }
 
     /// Frees the slots of readers whose process is gone; how many.
@@ -378,7 +378,7 @@ fn open_database(txn: *mut ffi::MDB_txn, name: &CStr, flags: u32) -> Result<Opti
 pub struct WriteTxn<'e> {
     env: &'e Env,
     raw: *mut ffi::MDB_txn,
-    _guard: MutexGuard<'e, ()>,
+    guard: MutexGuard<'e, ()>,
 }
 
 impl Read for WriteTxn<'_> {
@@ -427,7 +427,7 @@ impl WriteTxn<'_> {
         // SAFETY: `raw` was ours and isn't used again, whatever the outcome.
         let result = check(unsafe { ffi::mdb_txn_commit(raw) });
         // SAFETY: the guard is read once, and `this` is never dropped.
-        drop(unsafe { ptr::read(&raw const this._guard) });
+        drop(unsafe { ptr::read(&raw const this.guard) });
         result
     }
 
@@ -474,6 +474,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// The pair after the present one; the first, on a new cursor.
+    #[allow(clippy::should_implement_trait, reason = "it can fail")]
     pub fn next(&mut self) -> Result<Option<Pair<'t>>> {
         self.step(&[], ffi::MDB_NEXT)
     }

@@ -45,9 +45,12 @@ impl Report {
     }
 }
 
+/// Takes database, key and value of a row.
+pub type Row<'r> = &'r mut dyn FnMut(&str, &[u8], &[u8]);
+
 /// Walks the newest state in `data`; calls `row(database, key, value)` for every readable row of the named
 /// databases. Damage is reported and walked around; `Err` only when not even the meta pages can be read.
-pub fn walk(data: &Path, row: &mut dyn FnMut(&str, &[u8], &[u8])) -> Result<Report> {
+pub fn walk(data: &Path, row: Row<'_>) -> Result<Report> {
     let file = File::open(data).map_err(|error| Error::os("opening the catalog", data, &error))?;
     let length = file.metadata().map_err(|error| Error::os("reading the catalog", data, &error))?.len();
     let mut walker = Walker {

@@ -388,6 +388,7 @@ impl<'g> Group<'g> {
             let evicting = reason == Reason::Evict;
             if record.stamp != victim.stamp
                 || evicting && (record.flags.has(Flags::PINNED) || self.engine.holds.is_held(record.content))
+                || reason == Reason::Vanished && self.has_named_file(&namespace, &record)
             {
                 continue;
             }
@@ -397,6 +398,12 @@ impl<'g> Group<'g> {
             removed.entries.push(victim.entry.clone());
         }
         Ok(Outcome::Removed(removed))
+    }
+
+    fn has_named_file(&self, namespace: &str, record: &Record) -> bool {
+        record.name.as_ref().is_some_and(|name| {
+            self.engine.storage.facts(&self.engine.root.namespace(namespace).join(name)).is_ok()
+        })
     }
 
     fn expire(&mut self, counted: bool) -> Result<Outcome> {

@@ -114,7 +114,8 @@ pub enum Reason {
     Evict,
     /// Time ran out.
     Expire,
-    /// The file under its readable name was removed by somebody else.
+    /// The file under its readable name was removed by somebody else. Looked at again in the transaction, when
+    /// no writer is between its commit and its name.
     Vanished,
 }
 

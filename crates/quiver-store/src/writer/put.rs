@@ -2,7 +2,7 @@
 
 use super::after::Link;
 use super::group::Group;
-use super::ops::{NewValue, Outcome, Put, Reason};
+use super::ops::{Adoption, NewValue, Outcome, Put, Reason};
 use crate::catalog::keys::{self, NamespaceId};
 use crate::catalog::lmdb::Read;
 use crate::catalog::record::{Flags, NEVER, Record};
@@ -23,7 +23,10 @@ impl Group<'_> {
         }
         let superseded = !self.engine.order.admit(&put.namespace, &put.key, put.ticket)
             || put.fence.is_some_and(|(hash, fence)| self.engine.flights.is_overtaken(hash, fence))
-            || (put.adoption.is_some() && old.as_ref().is_some_and(|old| !self.is_replaced_by(old, put)));
+            || put.adoption.as_ref().is_some_and(|adoption| {
+                !self.is_still_there(&put.namespace, adoption)
+                    || old.as_ref().is_some_and(|old| old.named_file == Some(adoption.named_file))
+            });
         if superseded {
             if let NewValue::File(file) = &put.value {
                 self.after.objects.push(self.engine.root.object(file.content, &put.facts.extension));
@@ -61,11 +64,14 @@ impl Group<'_> {
         Ok(Outcome::Written(Box::new(record)))
     }
 
-    /// Whether an adopted file may take the place of what the catalog has: it may when it is the file of that
-    /// name, changed.
-    fn is_replaced_by(&self, old: &Record, put: &Put) -> bool {
-        let Some(adoption) = &put.adoption else { return true };
-        old.name.as_deref() != Some(adoption.name.as_str()) || old.named_file != Some(adoption.named_file)
+    /// Whether the name still holds the file that was read. Names are swapped under the lock that this
+    /// transaction holds, so a value of our own can't be behind it unseen.
+    fn is_still_there(&self, namespace: &str, adoption: &Adoption) -> bool {
+        let path = self.engine.root.namespace(namespace).join(&adoption.name);
+        self.engine
+            .storage
+            .facts(&path)
+            .is_ok_and(|facts| crate::adopt::identity(&facts) == adoption.named_file)
     }
 
     fn record(&self, put: &Put, space: &NamespaceRecord) -> Result<Record> {

@@ -162,6 +162,8 @@ fn serve(engine: &Engine, lock: &RangeLock, mut requests: Vec<Request>) {
             .collect(),
         Err(error) => vec![Err(error)],
     };
+    // Names follow under the lock: nobody else may take a name that is about to be swapped for a foreign file.
+    swap_names(engine, &after);
     let _ = lock.unlock(0, 1);
     follow(engine, after);
     for (request, answer) in requests.into_iter().zip(answers) {
@@ -249,11 +251,10 @@ fn merge(into: &mut After, more: After) {
     into.dirty.extend(more.dirty);
 }
 
-/// What follows a commit. The catalog is right already; a file operation that fails here is made good by the
-/// sweep, so it is not the request's failure.
-fn follow(engine: &Engine, after: After) {
+/// Points readable names at the values that the commit named. The catalog is right already; what fails here is
+/// made good by the sweep, so it is not the request's failure.
+fn swap_names(engine: &Engine, after: &After) {
     let storage = engine.storage.as_ref();
-    let _ = engine.heat.reset(&after.reset_heat);
     let linked: BTreeSet<&Path> = after.links.iter().map(|link| link.name.as_path()).collect();
     for path in &after.unlink {
         if !linked.contains(path.as_path()) && !after.adopted.contains(path) {
@@ -263,6 +264,12 @@ fn follow(engine: &Engine, after: After) {
     for link in &after.links {
         let _ = swap_link(engine, storage, link);
     }
+}
+
+/// The rest that follows a commit: what nobody can mistake for anything else.
+fn follow(engine: &Engine, after: After) {
+    let storage = engine.storage.as_ref();
+    let _ = engine.heat.reset(&after.reset_heat);
     for (path, text) in &after.sidecars {
         let _ = engine.replace_file(path, text.as_bytes());
     }
