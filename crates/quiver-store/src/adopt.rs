@@ -18,7 +18,7 @@ use crate::error::{Code, Error, Result};
 use crate::index_json::{ForeignEntry, ForeignIndex};
 use crate::names;
 use crate::publisher::Commit;
-use crate::reader::Namespace;
+use crate::reader::{self, Namespace};
 use crate::settings::Layout;
 use crate::store::Store;
 use crate::writer::{Adoption, NewFacts, Op, Reason};
@@ -74,48 +74,44 @@ pub fn named_file(engine: &Engine, probe: &FsProbe, namespace: &str, record: &Re
     }
 }
 
-/// Takes over the file of one key, if there is one: whether there was.
+/// Takes over the file of one key, if there is one: whether there was. Fails where the file is not what its writer's
+/// index.json says.
 pub fn one(store: &Store, namespace: &Namespace, key: &[u8]) -> Result<bool> {
     if namespace.record().settings.layout != Layout::Named || store.engine.read_only {
         return Ok(false);
     }
     let Ok(text) = std::str::from_utf8(key) else { return Ok(false) };
     let folder = store.engine.root.namespace(&namespace.name);
-    for (extension, codec) in CODECS {
-        let name = format!("{}.{extension}", names::stem(text, extension, false));
-        let path = folder.join(&name);
-        let Ok(facts) = store.engine.storage.facts(&path) else { continue };
-        if facts.is_file {
-            return file(store, namespace, key, &name, extension, codec, None)
-                .map(|taken| taken == Taken::Yes);
+    let recorded = reader::lookup(&store.engine, namespace, key, &mut Vec::new())?.and_then(|found| found.record.name);
+    let by_codec = CODECS.iter().map(|(extension, _)| format!("{}.{extension}", names::stem(text, extension, false)));
+    for name in recorded.into_iter().chain(by_codec) {
+        let Ok(facts) = store.engine.storage.facts(&folder.join(&name)) else { continue };
+        if let Some(candidate) = Candidate::new(&name).filter(|_| facts.is_file) {
+            let index = Index::read(&store.engine, &folder);
+            return file(store, namespace, key, candidate, &index).map(|taken| taken == Taken::Yes);
         }
     }
     Ok(false)
 }
 
-/// Takes over every foreign file of a namespace, and notices those that are gone. How many were taken over.
+/// Takes over every foreign file of a namespace, and notices those that are gone. How many were taken over. A file
+/// that can't be, damaged ones included, keeps nothing else from it: who asks for its key is told why.
 pub fn all(store: &Store, namespace: &Namespace) -> Result<u64> {
     if namespace.record().settings.layout != Layout::Named || store.engine.read_only {
         return Ok(0);
     }
     let folder = store.engine.root.namespace(&namespace.name);
-    let index_path = folder.join("index.json");
-    let index = ForeignIndex::read(&index_path).unwrap_or_default();
-    let indexed = store.engine.storage.facts(&index_path).map_or(0, |facts| facts.mtime_ns);
+    let index = Index::read(&store.engine, &folder);
     let mut adopted = 0;
     let Ok(listed) = store.engine.storage.list(&folder) else { return Ok(0) };
     for entry in listed {
         let Ok(name) = entry.name.into_string() else { continue };
-        let Some((stem, extension)) = name.rsplit_once('.') else { continue };
         if entry.is_dir || name.starts_with('.') || name == "index.json" || name.ends_with(".meta.json") {
             continue;
         }
-        let Some((_, codec)) = CODECS.iter().find(|(known, _)| *known == extension) else { continue };
-        let Some(key) = key_of(store, namespace, &name, stem, extension, &index)? else { continue };
-        // An index that is older than the file tells of the file before.
-        let changed = store.engine.storage.facts(&folder.join(&name)).map_or(0, |facts| facts.mtime_ns);
-        let known = index.entries.get(&key).filter(|_| changed <= indexed);
-        if file(store, namespace, key.as_bytes(), &name, extension, codec, known)? == Taken::Yes {
+        let Some(candidate) = Candidate::new(&name) else { continue };
+        let Some(key) = key_of(store, namespace, candidate, &index)? else { continue };
+        if file(store, namespace, key.as_bytes(), candidate, &index).is_ok_and(|taken| taken == Taken::Yes) {
             adopted += 1;
         }
     }
@@ -123,14 +119,53 @@ pub fn all(store: &Store, namespace: &Namespace) -> Result<u64> {
     Ok(adopted)
 }
 
+/// A file whose extension says how to read it.
+#[derive(Debug, Clone, Copy)]
+struct Candidate<'a> {
+    name: &'a str,
+    stem: &'a str,
+    extension: &'a str,
+    codec: &'static str,
+}
+
+impl<'a> Candidate<'a> {
+    fn new(name: &'a str) -> Option<Self> {
+        let (stem, extension) = name.rsplit_once('.')?;
+        let (_, codec) = CODECS.iter().find(|(known, _)| *known == extension)?;
+        Some(Self { name, stem, extension, codec })
+    }
+}
+
+/// What the index.json in a folder says of the files beside it.
+struct Index {
+    entries: ForeignIndex,
+    written_ns: i128,
+}
+
+impl Index {
+    fn read(engine: &Engine, folder: &Path) -> Self {
+        let path = folder.join("index.json");
+        Self {
+            entries: ForeignIndex::read(&path).unwrap_or_default(),
+            written_ns: engine.storage.facts(&path).map_or(0, |facts| facts.mtime_ns),
+        }
+    }
+
+    /// What it says of a file, unless it was written before the file was, or tells of the value that the catalog
+    /// has and the file has replaced.
+    fn of(&self, key: &[u8], file: &FileFacts, recorded: Option<&Record>) -> Option<&ForeignEntry> {
+        let entry = self.entries.entries.get(std::str::from_utf8(key).ok()?)?;
+        let outdated = entry.checksum.is_some() && recorded.is_some_and(|record| record.sha256 == entry.checksum);
+        (file.mtime_ns <= self.written_ns && !outdated).then_some(entry)
+    }
+}
+
 /// Which key a file belongs to: the one that holds the name, the one its writer's index gives, or its stem.
 fn key_of(
     store: &Store,
     namespace: &Namespace,
-    name: &str,
-    stem: &str,
-    extension: &str,
-    index: &ForeignIndex,
+    Candidate { name, stem, extension, .. }: Candidate<'_>,
+    index: &Index,
 ) -> Result<Option<String>> {
     let catalog = store.engine.catalog()?;
     let txn = catalog.env.read()?;
@@ -141,7 +176,7 @@ fn key_of(
         let key = long.unwrap_or_else(|| keys::user_key(entry).to_vec());
         return Ok(String::from_utf8(key).ok());
     }
-    if index.entries.contains_key(stem) {
+    if index.entries.entries.contains_key(stem) {
         return Ok(Some(stem.to_owned()));
     }
     Ok(names::key_of_foreign(stem, extension))
@@ -158,10 +193,8 @@ fn file(
     store: &Store,
     namespace: &Namespace,
     key: &[u8],
-    name: &str,
-    extension: &str,
-    codec: &str,
-    known: Option<&ForeignEntry>,
+    Candidate { name, extension, codec, .. }: Candidate<'_>,
+    index: &Index,
 ) -> Result<Taken> {
     let engine = &store.engine;
     let path = engine.root.namespace(&namespace.name).join(name);
@@ -169,15 +202,17 @@ fn file(
     if !before.is_file {
         return Ok(Taken::NotYet);
     }
+    let recorded = reader::lookup(engine, namespace, key, &mut Vec::new())?.map(|found| found.record);
+    if let Some(record) = &recorded
+        && record.name.as_deref() == Some(name)
+        && record.named_file == Some(identity(&before))
     {
-        let mut scratch = Vec::new();
-        if let Some(found) = crate::reader::lookup(engine, namespace, key, &mut scratch)?
-            && found.record.name.as_deref() == Some(name)
-            && found.record.named_file == Some(identity(&before))
-        {
-            return Ok(Taken::Known);
-        }
+        return Ok(Taken::Known);
     }
+    if is_cleared(engine, &namespace.name, name, &before)? {
+        return Ok(Taken::NotYet);
+    }
+    let known = index.of(key, &before, recorded.as_ref());
     if i128::from(engine.now()) * 1_000_000 - before.mtime_ns < SETTLED_NS {
         return Ok(Taken::NotYet);
     }
@@ -223,6 +258,23 @@ fn file(
     });
     receiver.recv().unwrap_or_else(|_| Err(Error::new(Code::Internal, "an adoption gave no answer")))?;
     Ok(Taken::Yes)
+}
+
+/// Whether a file belongs to what a clear has removed: it goes when its row does, and must not come back meanwhile.
+pub(crate) fn is_cleared(engine: &Engine, namespace: &str, name: &str, file: &FileFacts) -> Result<bool> {
+    let catalog = engine.catalog()?;
+    let txn = catalog.env.read()?;
+    let mut cursor = txn.cursor(catalog.db.dropped)?;
+    while let Some((id, cleared)) = cursor.next()? {
+        let Some(id) = keys::namespace_of(id).filter(|_| cleared == namespace.as_bytes()) else { continue };
+        let holder = txn.get(catalog.db.names, &keys::name_key(id, &names::folded(name)))?;
+        let Some(entry) = holder else { continue };
+        let record = txn.get(catalog.db.entries, entry)?.and_then(Record::decode);
+        if record.is_some_and(|record| record.named_file == Some(identity(file))) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn copy_into(path: &Path, writer: &std::sync::Arc<crate::publisher::ObjectWriter>) -> Result<()> {
