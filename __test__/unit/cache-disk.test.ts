@@ -14,7 +14,10 @@ afterEach(() => rm(root, { recursive: true, force: true }));
 
 describe("a cache on the disk", () => {
   test("keeps values of every codec over a close, and tensors come back mapped", async () => {
-    const tensor = new Tensor(new Float64Array(100_000).map((_, i) => Math.sqrt(i)), [100, 1000]);
+    const tensor = new Tensor(
+      new Float64Array(100_000).map((_, i) => Math.sqrt(i)),
+      [100, 1000],
+    );
     {
       await using cache = await Cache.open(root, { namespaces: { named: { layout: "named" } } });
       const named = cache.namespace("named");

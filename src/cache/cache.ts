@@ -4,6 +4,8 @@ import { isDeepStrictEqual } from "node:util";
 import { resolvePolicy } from "../policy/resolve.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import { checkNamespace } from "../shared/keys.ts";
+import type { Maintenance } from "../stores/local/maintenance.ts";
+import { type LocalDescription, LocalStore } from "../stores/local.ts";
 import type { NamespaceSettings, StoreCapabilities, StoreNamespace, Usage } from "../stores/store.ts";
 import { CodecSet } from "./codec-set.ts";
 import type { Source } from "./config-sources.ts";
@@ -26,8 +28,10 @@ import {
 } from "./options.ts";
 import { PendingWork } from "./pending-work.ts";
 import {
+  addCounters,
   type CacheStatistics,
   type CounterKeeper,
+  ProcessCounters,
   type Statistics,
   sumStatistics,
   Tally,
@@ -47,6 +51,8 @@ export interface CacheDescription {
   readonly namespaces: readonly (Usage & { readonly name: string; readonly settings: NamespaceSettings })[];
   /** Bytes of decoded values held in memory. */
   readonly held: number;
+  /** What the store on the disk knows of itself: its file system as found by trying, values in use, format. */
+  readonly local?: LocalDescription;
 }
 
 interface Handle {
@@ -102,7 +108,7 @@ export class Cache implements AsyncDisposable {
       onError: (error) => logger.error(`eviction failed: ${String(error)}`, "eviction"),
       enabled: options.mode === "read-write",
     });
-    this.#flushTimer = setInterval(() => this.#flushCounters(), FLUSH_PERIOD);
+    this.#flushTimer = setInterval(() => this.#flush(), FLUSH_PERIOD);
     this.#flushTimer.unref();
   }
 
@@ -193,7 +199,16 @@ export class Cache implements AsyncDisposable {
         }))
         .sort((left, right) => (left.name < right.name ? -1 : 1)),
       held: this.#context.memory.weight,
+      ...(this.#localStore && { local: this.#localStore.describe() }),
     };
+  }
+
+  /**
+   * Work on the files: sweep, compact, back up, adopt, measure. undefined where a store of the user's own takes the
+   * place of the disk.
+   */
+  get maintenance(): Maintenance | undefined {
+    return this.#localStore?.maintenance;
   }
 
   /** Each option with its value and where that came from. */
@@ -288,7 +303,7 @@ export class Cache implements AsyncDisposable {
     await this.#stop();
     await this.#context.pending.settled();
     for (const { namespace } of this.#handles.values()) namespace.release();
-    this.#flushCounters();
+    this.#flush();
     await this.#opening.router.close();
   }
 
@@ -377,12 +392,28 @@ export class Cache implements AsyncDisposable {
     return this.#opened.get(name)?.namespace ?? this.#openInStores(name, this.#resolve(name, {}).settings);
   }
 
-  #flushCounters(): void {
+  /** Once a second, and at the end: counts go to the store, and what writes evicted is told. */
+  #flush(): void {
     try {
       this.#context.tally.flush();
+      this.#tellStoreEvictions();
     } catch (error) {
       swallow(this.#context, "", undefined, error);
     }
+  }
+
+  /** Writes that find the cache full make room themselves; the store has counted those evictions. */
+  #tellStoreEvictions(): void {
+    if (this.#context.options.mode === "read-only") return;
+    const result = this.#localStore?.takeEvicted();
+    if (result !== undefined && result.count > 0) {
+      this.#context.events.emit("evict", { ...result, namespace: undefined });
+    }
+  }
+
+  get #localStore(): LocalStore | undefined {
+    const { store } = this.#opening;
+    return store instanceof LocalStore ? store : undefined;
   }
 
   #checkOpen(): void {
@@ -395,8 +426,15 @@ export class Cache implements AsyncDisposable {
   }
 }
 
-/** Where counts are kept; with the process, unless the store keeps them and may be written to. */
+/** Where counts are kept: in the store where it can, else with the process. */
 function counterKeeperOf({ store, options }: Opening): CounterKeeper | undefined {
-  if (options.mode === "read-only") return undefined;
-  return "statistics" in store ? (store.statistics as CounterKeeper) : undefined;
+  if (!("statistics" in store)) return undefined;
+  const keeper = store.statistics as CounterKeeper;
+  if (options.mode === "read-write") return keeper;
+  // What a read-only process counts is shown to it and to nobody else.
+  const own = new ProcessCounters();
+  return {
+    read: (name) => addCounters(keeper.read(name), own.read(name)),
+    add: (name, counts) => own.add(name, counts),
+  };
 }

@@ -66,7 +66,7 @@ export class Namespace<T = unknown> {
     this.#options = options;
     this.#link = link;
     this.#counters = context.tally.of(link.name);
-    this.#reader = new Reader(context.codecs);
+    this.#reader = new Reader(context.codecs, context.options.verify);
     this.#writer = new Writer(context, link.name, options, link);
     this.#computing = new Computing(context, link, this.#reader, this.#writer);
   }

@@ -7,6 +7,9 @@ import type { CodecSet } from "./codec-set.ts";
 import type { HotNamespace } from "./hot.ts";
 import { share } from "./sharing.ts";
 
+/** When stored bytes are compared with their sums; see `CacheOptions.verify`. */
+export type VerifyMode = "touch" | "full" | "never";
+
 /** A value that was found. Wrapped, because undefined means that there is none. */
 export interface Found {
   readonly value: unknown;
@@ -14,9 +17,11 @@ export interface Found {
 
 export class Reader {
   readonly #codecs: CodecSet;
+  readonly #verify: VerifyMode;
 
-  constructor(codecs: CodecSet) {
+  constructor(codecs: CodecSet, verify: VerifyMode) {
     this.#codecs = codecs;
+    this.#verify = verify;
   }
 
   /** The value as the store has it, held from now on. */
@@ -25,7 +30,7 @@ export class Reader {
     const stored = await store.get(key);
     if (stored === undefined) return undefined;
     const codec = this.#codecs.named(stored.codec);
-    const value = await decode(codec, stored, key);
+    const value = await this.#decode(codec, stored, key);
     return this.#hold(hot, key, { value, codec, stored, epoch });
   }
 
@@ -45,7 +50,8 @@ export class Reader {
     const stored = store.getSync(key);
     if (stored === undefined) return undefined;
     const codec = this.#codecs.named(stored.codec);
-    const value = codec.decode(stored.bytes, contextOf(stored, key));
+    if (this.#verify === "full") stored.verify?.(0, stored.bytes.byteLength);
+    const value = codec.decode(stored.bytes, this.#contextOf(stored, key));
     return this.#hold(hot, key, { value, codec, stored, epoch });
   }
 
@@ -54,7 +60,7 @@ export class Reader {
     const stored = await store.get(key, { version });
     if (stored === undefined) return undefined;
     const codec = this.#codecs.named(stored.codec);
-    return { value: share(await decode(codec, stored, key), codec, stored).value };
+    return { value: share(await this.#decode(codec, stored, key), codec, stored).value };
   }
 
   #hold(
@@ -67,13 +73,16 @@ export class Reader {
     hot.hold(key, { ...shareable, stored, epoch });
     return shareable;
   }
-}
 
-function decode(codec: Codec, stored: StoredValue, key: string): unknown {
-  const context = contextOf(stored, key);
-  return codec.decodeAsync?.(stored.bytes, context) ?? codec.decode(stored.bytes, context);
-}
+  async #decode(codec: Codec, stored: StoredValue, key: string): Promise<unknown> {
+    if (this.#verify === "full") await stored.ready?.(0, stored.bytes.byteLength);
+    const context = this.#contextOf(stored, key);
+    return codec.decodeAsync?.(stored.bytes, context) ?? codec.decode(stored.bytes, context);
+  }
 
-function contextOf({ mapped, verify, ready }: StoredValue, key: string): DecodeContext {
-  return { key, mapped, ...(verify && { verify }), ...(ready && { ready }) };
+  /** Values that were verified whole, or never are to be, come without the means to. */
+  #contextOf({ mapped, verify, ready }: StoredValue, key: string): DecodeContext {
+    if (this.#verify !== "touch") return { key, mapped };
+    return { key, mapped, ...(verify && { verify }), ...(ready && { ready }) };
+  }
 }

@@ -119,7 +119,8 @@ export function hitRate({ hits, misses }: Readonly<Counters>): number {
   return hits + misses === 0 ? 0 : hits / (hits + misses);
 }
 
-class ProcessCounters implements CounterKeeper {
+/** Counters that end with the process. */
+export class ProcessCounters implements CounterKeeper {
   readonly #sums = new Map<string, Counters>();
 
   read(namespace: string): Readonly<Counters> {
@@ -135,7 +136,8 @@ function zero(): Counters {
   return { hits: 0, misses: 0, sets: 0, deletes: 0, evictions: 0, expired: 0, errors: 0 };
 }
 
-function addCounters(left: Readonly<Counters>, right: Readonly<Counters>): Counters {
+/** The sums of two. */
+export function addCounters(left: Readonly<Counters>, right: Readonly<Counters>): Counters {
   return {
     hits: left.hits + right.hits,
     misses: left.misses + right.misses,

@@ -7,7 +7,14 @@ import { isQuiverErrorCode, QuiverError } from "../shared/errors.ts";
 import { addon } from "./addon.ts";
 import type { Completion, NativeStore, NativeWriter } from "./generated.ts";
 
-export type { NativeColumns, NativeScan, NativeStore, NativeUsage, NativeWriter, ValueCheck } from "./generated.ts";
+export type {
+  NativeColumns,
+  NativeScan,
+  NativeStore,
+  NativeUsage,
+  NativeWriter,
+  ValueCheck,
+} from "./generated.ts";
 
 /** What the add-on says of a failure, as JSON in the message. */
 interface Failure {

@@ -1,6 +1,7 @@
 /** One namespace whose entries lie in several stores. */
 
 import type { EncodedValue } from "../codecs/codec.ts";
+import { KeyQueue } from "../shared/key-queue.ts";
 import { compareKeys } from "../shared/keys.ts";
 import type {
   Coherence,
@@ -16,7 +17,6 @@ import type {
   Usage,
   ValueWriter,
 } from "../stores/store.ts";
-import { KeyQueue } from "../shared/key-queue.ts";
 import type { Route } from "./rules.ts";
 import { sumUsage } from "./usage.ts";
 

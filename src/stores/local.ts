@@ -117,12 +117,7 @@ export class LocalStore implements Store {
     this.#checkOpen();
     this.#clock.apply();
     const opened = await this.#openNative(namespace, completeSettings(settings), false);
-    const reconciled = reconcileSettings(
-      namespace,
-      opened.settings,
-      settings,
-      options.reconfigure ?? false,
-    );
+    const reconciled = reconcileSettings(namespace, opened.settings, settings, options.reconfigure ?? false);
     if (reconciled !== opened.settings) {
       const again = await this.#openNative(namespace, reconciled, true);
       this.#namespaces.get(namespace)?.reconfigured(again.settings);

@@ -177,7 +177,10 @@ export interface StoreNamespace {
   /** Replaces what was there. Acknowledged when it is as durable as the store promises. Operations on one key take effect in call order. */
   set(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts>;
   /** Starts a streamed write; takes effect in the order of its `commit`. */
-  writer(key: string, options: { extension: string; sizeHint?: number; signal?: AbortSignal }): Promise<ValueWriter>;
+  writer(
+    key: string,
+    options: { extension: string; sizeHint?: number; signal?: AbortSignal },
+  ): Promise<ValueWriter>;
   delete(key: string): Promise<boolean>;
   info(key: string): Promise<EntryFacts | undefined>;
   /** Keys in ascending order of their UTF-8 bytes; expired entries left out. `limit` at most 10,000. */
@@ -223,11 +226,18 @@ export interface Store {
    * Opens a namespace, making it with `settings` where absent. An existing one keeps its own settings: those of
    * `settings` that are given and differ are ERR_QUIVER_SETTINGS_DIFFER unless `reconfigure`.
    */
-  open(namespace: string, settings: Partial<NamespaceSettings>, options?: { reconfigure?: boolean }): Promise<StoreNamespace>;
+  open(
+    namespace: string,
+    settings: Partial<NamespaceSettings>,
+    options?: { reconfigure?: boolean },
+  ): Promise<StoreNamespace>;
   /** Names of all namespaces here, sorted. */
   names(): Promise<readonly string[]>;
   usage(): Usage;
   /** Candidates of the named namespaces, or of all. `goal` bounds what the scan has to remember. */
-  evictionScan(options: { namespaces?: readonly string[]; goal: { allocated: number; entries: number } }): Promise<EvictionScan>;
+  evictionScan(options: {
+    namespaces?: readonly string[];
+    goal: { allocated: number; entries: number };
+  }): Promise<EvictionScan>;
   close(): Promise<void>;
 }

@@ -82,9 +82,9 @@ pub fn one(store: &Store, namespace: &Namespace, key: &[u8]) -> Result<bool> {
     }
     let Ok(text) = std::str::from_utf8(key) else { return Ok(false) };
     let folder = store.engine.root.namespace(&namespace.name);
-    let recorded = reader::lookup(&store.engine, namespace, key, &mut Vec::new())?.and_then(|found| found.record.name);
-    let by_codec = CODECS.iter().map(|(extension, _)| format!("{}.{extension}", names::stem(text, extension, false)));
-    for name in recorded.into_iter().chain(by_codec) {
+    let recorded =
+        reader::lookup(&store.engine, namespace, key, &mut Vec::new())?.and_then(|found| found.record.name);
+    for name in recorded.into_iter().chain(names_of(text)) {
         let Ok(facts) = store.engine.storage.facts(&folder.join(&name)) else { continue };
         if let Some(candidate) = Candidate::new(&name).filter(|_| facts.is_file) {
             let index = Index::read(&store.engine, &folder);
@@ -155,7 +155,8 @@ impl Index {
     /// has and the file has replaced.
     fn of(&self, key: &[u8], file: &FileFacts, recorded: Option<&Record>) -> Option<&ForeignEntry> {
         let entry = self.entries.entries.get(std::str::from_utf8(key).ok()?)?;
-        let outdated = entry.checksum.is_some() && recorded.is_some_and(|record| record.sha256 == entry.checksum);
+        let outdated =
+            entry.checksum.is_some() && recorded.is_some_and(|record| record.sha256 == entry.checksum);
         (file.mtime_ns <= self.written_ns && !outdated).then_some(entry)
     }
 }
@@ -258,6 +259,31 @@ fn file(
     });
     receiver.recv().unwrap_or_else(|_| Err(Error::new(Code::Internal, "an adoption gave no answer")))?;
     Ok(Taken::Yes)
+}
+
+/// Whether there is a file for a key that the catalog does not have: `named`, or one of the key's own names.
+pub(crate) fn has_foreign_file(
+    engine: &Engine,
+    namespace: &str,
+    key: &str,
+    named: Option<String>,
+) -> Result<bool> {
+    let folder = engine.root.namespace(namespace);
+    let names = match named.filter(|name| Path::new(name).file_name() == Some(name.as_ref())) {
+        Some(name) => vec![name],
+        None => names_of(key).collect(),
+    };
+    for name in names {
+        if let Ok(facts) = engine.storage.facts(&folder.join(&name)) {
+            return Ok(facts.is_file && !is_cleared(engine, namespace, &name, &facts)?);
+        }
+    }
+    Ok(false)
+}
+
+/// File names under which other programs store a key.
+fn names_of(key: &str) -> impl Iterator<Item = String> {
+    CODECS.iter().map(move |(extension, _)| format!("{}.{extension}", names::stem(key, extension, false)))
 }
 
 /// Whether a file belongs to what a clear has removed: it goes when its row does, and must not come back meanwhile.

@@ -66,32 +66,24 @@ pub struct Heat {
     times: Box<[AtomicU32]>,
     origin: u64,
     file: Option<File>,
+    writable: bool,
     merging: Mutex<()>,
 }
 
 impl Heat {
-    /// Opens or makes the file; without one (read-only caches) usage is forgotten at the end.
-    pub fn open(path: Option<&Path>, mode: u32, now: u64) -> Result<Self> {
-        let file = match path {
-            None => None,
-            Some(path) => {
-                use std::os::unix::fs::OpenOptionsExt;
-                let file = File::options()
-                    .read(true)
-                    .write(true)
-                    .create(true)
-                    .truncate(false)
-                    .mode(mode)
-                    .open(path)
-                    .map_err(|error| Error::os("opening the usage table", path, &error))?;
-                Some(file)
-            }
+    /// Opens or makes the file, with permission bits `mode`; without them it is only read, where it is there, and
+    /// what this process counts is forgotten at the end.
+    pub fn open(path: &Path, mode: Option<u32>, now: u64) -> Result<Self> {
+        let file = match mode {
+            Some(mode) => Some(quiver_io::open_or_create(path, mode)?),
+            None => File::open(path).ok(),
         };
         Ok(Self {
             counts: zeroed(MAX_SLOTS as usize),
             times: zeroed(MAX_SLOTS as usize),
             origin: now.max(1) - 1,
             file,
+            writable: mode.is_some(),
             merging: Mutex::new(()),
         })
     }
@@ -111,7 +103,7 @@ impl Heat {
 
     /// Writes what was counted into the file. `slots` = how many are in use.
     pub fn merge(&self, slots: u32, now: u64) -> Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(file) = self.file.as_ref().filter(|_| self.writable) else { return Ok(()) };
         let _guard = self.merging.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let slots = (slots.min(MAX_SLOTS)) as usize;
         for block in (0..slots).step_by(BLOCK) {
@@ -134,7 +126,7 @@ impl Heat {
                 count.store(0, Ordering::Relaxed);
             }
         }
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(file) = self.file.as_ref().filter(|_| self.writable) else { return Ok(()) };
         let _guard = self.merging.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for &slot in slots {
             write_at(file, &[0; ENTRY as usize], u64::from(slot) * ENTRY)?;
@@ -144,7 +136,7 @@ impl Heat {
 
     /// Clears the visited bits that an eviction passed over.
     pub fn unvisit(&self, slots: &[u32]) -> Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(file) = self.file.as_ref().filter(|_| self.writable) else { return Ok(()) };
         let _guard = self.merging.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for &slot in slots {
             Self::update(file, slot as usize, slot as usize + 1, |_, usage| usage.visited = false)?;
@@ -253,8 +245,8 @@ mod tests {
     fn counts_of_two_processes_add_up_and_times_move_forward() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("heat");
-        let one = Heat::open(Some(&path), 0o600, 1_000_000).unwrap();
-        let two = Heat::open(Some(&path), 0o600, 1_000_000).unwrap();
+        let one = Heat::open(&path, Some(0o600), 1_000_000).unwrap();
+        let two = Heat::open(&path, Some(0o600), 1_000_000).unwrap();
         one.touch(700, 1_000_080);
         one.touch(700, 1_000_160);
         two.touch(700, 1_000_120);
@@ -270,8 +262,23 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_sees_what_others_merged_and_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("heat");
+        let writer = Heat::open(&path, Some(0o600), 1_000).unwrap();
+        writer.touch(3, 1_008);
+        writer.merge(10, 2_000).unwrap();
+        let reader = Heat::open(&path, None, 3_000).unwrap();
+        reader.touch(3, 3_008);
+        reader.merge(10, 4_000).unwrap();
+        assert_eq!(reader.usage(3, 4_000).count, 2);
+        assert_eq!(writer.usage(3, 4_000).count, 1);
+    }
+
+    #[test]
     fn unmerged_accesses_are_seen_by_their_own_process() {
-        let heat = Heat::open(None, 0o600, 5_000).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let heat = Heat::open(&folder.path().join("absent"), None, 5_000).unwrap();
         heat.touch(3, 5_100);
         assert_eq!(heat.usage(3, 5_200).count, 1);
         assert_eq!(heat.snapshot(10, 5_200).unwrap()[3].count, 1);

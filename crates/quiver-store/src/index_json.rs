@@ -6,11 +6,13 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::adopt;
 use crate::catalog::keys;
 use crate::catalog::lmdb::Read;
 use crate::catalog::record::{Flags, NEVER, Record};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
+use crate::settings::Layout;
 
 /// An entry of somebody else's index.
 #[derive(Debug, Clone, Default)]
@@ -68,83 +70,133 @@ impl ForeignIndex {
     }
 }
 
-/// Writes the index of a namespace.
+/// Writes the index of a namespace. Entries of other programs that the catalog doesn't have yet, or has the value
+/// before of, stay as their writers left them for as long as their files are there.
 pub fn write(engine: &Engine, namespace: &str) -> Result<()> {
     let path = engine.root.namespace(namespace).join("index.json");
-    let previous: Map<String, Value> =
+    let mut previous: Map<String, Value> =
         std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-    let Some(index) = render(engine, namespace, previous)? else { return Ok(()) };
+    let old = match previous.remove("entries") {
+        Some(Value::Object(entries)) => entries,
+        _ => Map::new(),
+    };
+    let Some(mut listed) = list(engine, namespace, old)? else { return Ok(()) };
+    listed.keep_foreign(engine, namespace)?;
+    let mut index = Map::new();
+    index.insert("version".into(), json!("1.0"));
+    let created = previous.get("created_at").and_then(Value::as_str).map(str::to_owned);
+    index.insert("created_at".into(), json!(created.unwrap_or_else(|| format_time(listed.created))));
+    index.insert("total_entries".into(), json!(listed.entries.len()));
+    let bytes: u64 = listed.entries.values().filter_map(|entry| entry.get("size_bytes")?.as_u64()).sum();
+    index.insert("total_size_mb".into(), json!((bytes as f64 / 1_048_576.0 * 100.0).round() / 100.0));
+    for (name, value) in previous {
+        index.entry(name).or_insert(value);
+    }
+    index.insert("entries".into(), Value::Object(listed.entries));
     let bytes = serde_json::to_vec_pretty(&Value::Object(index))
         .map_err(|error| Error::new(Code::Internal, format!("the index doesn't encode: {error}")))?;
     engine.replace_file(&path, &bytes)
 }
 
-fn render(
-    engine: &Engine,
-    namespace: &str,
-    mut previous: Map<String, Value>,
-) -> Result<Option<Map<String, Value>>> {
+/// What an index will list.
+struct Listed {
+    /// When the namespace was made, ms.
+    created: u64,
+    /// What the catalog has.
+    entries: Map<String, Value>,
+    /// Entries of the index before that the catalog does not have, or has another value of.
+    others: Map<String, Value>,
+}
+
+/// The entries of the catalog; none where no index is kept. `old` are those of the index before.
+fn list(engine: &Engine, namespace: &str, mut old: Map<String, Value>) -> Result<Option<Listed>> {
     let catalog = engine.catalog()?;
     let txn = catalog.env.read()?;
     let Some(space) = catalog.namespace(&txn, namespace)? else { return Ok(None) };
     if !space.settings.index {
         return Ok(None);
     }
-    let old = previous.remove("entries").and_then(|entries| match entries {
-        Value::Object(entries) => Some(entries),
-        _ => None,
-    });
-    let old = old.unwrap_or_default();
+    let folder = engine.root.namespace(namespace);
     let now = engine.now();
     let mut entries = Map::new();
-    let mut bytes_total = 0;
+    let mut others = Map::new();
     let mut cursor = txn.cursor(catalog.db.entries)?;
     let mut pair = cursor.seek(&space.id.to_be_bytes())?;
     while let Some((entry, bytes)) = pair
         && keys::namespace_of(entry) == Some(space.id)
     {
-        if let Some(record) = Record::decode(bytes).filter(|record| !record.is_expired(now)) {
+        if let Some(record) = Record::decode(bytes) {
             let key = record.long_key.as_deref().unwrap_or_else(|| keys::user_key(entry));
             let key = String::from_utf8_lossy(key).into_owned();
-            let fields = describe(engine, &key, &record, old.get(&key));
-            bytes_total += record.size;
-            entries.insert(key, fields);
+            let before = old.remove(&key);
+            match before {
+                _ if record.is_expired(now) => {}
+                Some(theirs) if is_replaced(engine, &folder, &record, &theirs) => {
+                    others.insert(key, theirs);
+                }
+                before => {
+                    let fields = describe(engine, &key, &record, before.as_ref());
+                    entries.insert(key, fields);
+                }
+            }
         }
         pair = cursor.next()?;
     }
-    let mut index = Map::new();
-    index.insert("version".into(), json!("1.0"));
-    let created = previous.get("created_at").and_then(Value::as_str).map(str::to_owned);
-    index.insert("created_at".into(), json!(created.unwrap_or_else(|| format_time(space.created))));
-    index.insert("total_entries".into(), json!(entries.len()));
-    index.insert("total_size_mb".into(), json!((bytes_total as f64 / 1_048_576.0 * 100.0).round() / 100.0));
-    for (name, value) in previous {
-        index.entry(name).or_insert(value);
+    if space.settings.layout == Layout::Named {
+        others.append(&mut old);
     }
-    index.insert("entries".into(), Value::Object(entries));
-    Ok(Some(index))
+    Ok(Some(Listed { created: space.created, entries, others }))
+}
+
+/// Whether another program has put a file in place of the value and said so in the index.
+fn is_replaced(engine: &Engine, folder: &Path, record: &Record, before: &Value) -> bool {
+    let noted = before.get("checksum").and_then(Value::as_str).and_then(parse_checksum);
+    let Some(name) = record.name.as_ref().filter(|_| noted.is_some() && noted != record.sha256) else {
+        return false;
+    };
+    let found = engine.storage.facts(&folder.join(name)).map(|facts| adopt::identity(&facts)).ok();
+    found.is_some() && found != record.named_file
+}
+
+impl Listed {
+    /// Takes over those of the others whose files are there.
+    fn keep_foreign(&mut self, engine: &Engine, namespace: &str) -> Result<()> {
+        for (key, entry) in std::mem::take(&mut self.others) {
+            let named = entry.get("file").and_then(Value::as_str).map(str::to_owned);
+            if adopt::has_foreign_file(engine, namespace, &key, named)? {
+                self.entries.insert(key, entry);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One entry: the contract's fields, what somebody else had beside them, then our own.
-fn describe(engine: &Engine, key: &str, record: &Record, old: Option<&Value>) -> Value {
+fn describe(engine: &Engine, key: &str, record: &Record, before: Option<&Value>) -> Value {
+    const OURS: [&str; 6] = ["codec", "file", "expires_at", "pinned", "priority", "tags"];
     let usage = engine.heat.usage(record.slot, engine.now());
     let seed = record.seed_access.unwrap_or((0, 0));
-    let last = usage.last_access.max(seed.0).max(record.created);
+    let mut last = usage.last_access.max(seed.0).max(record.created);
+    let mut count = seed.1 + u64::from(usage.count);
+    let digest = record.sha256.map(|digest| format!("sha256:{}", quiver_io::hex(&digest)));
+    let text = |name: &str| before.and_then(|before| before.get(name)).and_then(Value::as_str);
+    if digest.is_some() && text("checksum") == digest.as_deref() {
+        // Other programs count their accesses here.
+        last = last.max(text("last_accessed").and_then(parse_time).unwrap_or(0));
+        count = count.max(before.and_then(|before| before.get("access_count")?.as_u64()).unwrap_or(0));
+    }
     let mut fields = Map::new();
     fields.insert("key".into(), json!(key));
     fields.insert("created_at".into(), json!(format_time(record.created)));
     fields.insert("size_bytes".into(), json!(record.size));
-    fields.insert("access_count".into(), json!(seed.1 + u64::from(usage.count)));
+    fields.insert("access_count".into(), json!(count));
     fields.insert("last_accessed".into(), json!(format_time(last)));
-    if let Some(digest) = &record.sha256 {
-        fields.insert("checksum".into(), json!(format!("sha256:{}", quiver_io::hex(digest))));
+    if let Some(digest) = digest {
+        fields.insert("checksum".into(), json!(digest));
     }
-    if let Some(Value::Object(old)) = old {
-        const OURS: [&str; 6] = ["codec", "file", "expires_at", "pinned", "priority", "tags"];
-        for (name, value) in old {
-            if !OURS.contains(&name.as_str()) {
-                fields.entry(name.clone()).or_insert_with(|| value.clone());
-            }
+    if let Some(Value::Object(before)) = before {
+        for (name, value) in before.iter().filter(|(name, _)| !OURS.contains(&name.as_str())) {
+            fields.entry(name.clone()).or_insert_with(|| value.clone());
         }
     }
     fields.insert("codec".into(), json!(record.codec));

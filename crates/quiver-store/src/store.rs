@@ -152,10 +152,9 @@ impl Store {
         let catalog = open_catalog(&root.catalog(), env_options)?;
         let now = options.clock.now();
         let clock = Arc::clone(&options.clock);
-        let heat_path = root.heat();
         let engine = Engine {
             stamps: Stamps::open(&root.stamps(), modes.file)?,
-            heat: Heat::open((!options.read_only).then_some(heat_path.as_path()), modes.file, now)?,
+            heat: Heat::open(&root.heat(), (!options.read_only).then_some(modes.file), now)?,
             ids: ContentIds::default(),
             order: Order::default(),
             victims: Victims::default(),

@@ -1,7 +1,14 @@
 /** A namespace of the local store. */
 
 import type { EncodedValue } from "../../codecs/codec.ts";
-import { type NativeStore, type NativeWriter, type Requests, translated, translatedAsync, writeChunk } from "../../native/store.ts";
+import {
+  type NativeStore,
+  type NativeWriter,
+  type Requests,
+  translated,
+  translatedAsync,
+  writeChunk,
+} from "../../native/store.ts";
 import { QuiverError } from "../../shared/errors.ts";
 import { KeyQueue } from "../../shared/key-queue.ts";
 import { checkKey } from "../../shared/keys.ts";
@@ -288,10 +295,7 @@ export class LocalNamespace implements StoreNamespace {
     return { path, release, [Symbol.dispose]: release };
   }
 
-  async flight(
-    key: string,
-    options: { timeout: number; signal?: AbortSignal },
-  ): Promise<Flight | undefined> {
+  async flight(key: string, options: { timeout: number; signal?: AbortSignal }): Promise<Flight | undefined> {
     checkKey(key);
     this.#enter();
     const { timeout, signal } = options;

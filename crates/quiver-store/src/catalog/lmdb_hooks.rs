@@ -29,21 +29,35 @@ pub enum Effect {
 }
 
 static RECORDING: AtomicBool = AtomicBool::new(false);
-static RECORDER: Mutex<Vec<Effect>> = Mutex::new(Vec::new());
+static RECORDER: Mutex<Recorder> = Mutex::new(Recorder { effects: Vec::new(), moment: None });
 static PROCESS: OnceLock<i32> = OnceLock::new();
 
-/// Starts recording what LMDB writes in this process; for tests.
-pub fn start_recording() {
-    if let Ok(mut effects) = RECORDER.lock() {
-        effects.clear();
+/// Tells the moment on another record's time line.
+type Moment = Box<dyn Fn() -> usize + Send>;
+
+struct Recorder {
+    effects: Vec<(usize, Effect)>,
+    moment: Option<Moment>,
+}
+
+/// Starts recording what LMDB writes in this process; for tests. Each effect is recorded with what `moment` says
+/// then, so that it can be put in order with effects that were recorded elsewhere.
+pub fn start_recording(moment: impl Fn() -> usize + Send + 'static) {
+    if let Ok(mut recorder) = RECORDER.lock() {
+        *recorder = Recorder { effects: Vec::new(), moment: Some(Box::new(moment)) };
     }
     RECORDING.store(true, Ordering::SeqCst);
 }
 
-/// Stops recording and hands over the effects.
-pub fn stop_recording() -> Vec<Effect> {
+/// Effects recorded so far.
+pub fn recorded() -> usize {
+    RECORDER.lock().map_or(0, |recorder| recorder.effects.len())
+}
+
+/// Stops recording and hands over the effects, each with its moment.
+pub fn stop_recording() -> Vec<(usize, Effect)> {
     RECORDING.store(false, Ordering::SeqCst);
-    RECORDER.lock().map(|mut effects| std::mem::take(&mut *effects)).unwrap_or_default()
+    RECORDER.lock().map(|mut recorder| std::mem::take(&mut recorder.effects)).unwrap_or_default()
 }
 
 /// Whether liblmdb was compiled against these hooks and has asked for the process id.
@@ -53,9 +67,10 @@ pub fn active() -> bool {
 
 fn record(effect: impl FnOnce() -> Effect) {
     if RECORDING.load(Ordering::Relaxed)
-        && let Ok(mut effects) = RECORDER.lock()
+        && let Ok(mut recorder) = RECORDER.lock()
     {
-        effects.push(effect());
+        let moment = recorder.moment.as_ref().map_or(0, |moment| moment());
+        recorder.effects.push((moment, effect()));
     }
 }
 
