@@ -92,6 +92,8 @@ pub struct Engine {
     pub clock: Arc<Clock>,
     /// Nothing is written.
     pub read_only: bool,
+    /// Readable names are links to objects; where there are no links they are copies, with identities of their own.
+    pub hard_links: bool,
     /// How the catalog is opened.
     pub env: EnvOptions,
     pub(crate) settings: RwLock<RootSettings>,
@@ -153,6 +155,13 @@ impl Engine {
     pub fn usage(&self) -> Totals {
         let word = |i: usize| self.usage[i].load(Ordering::Relaxed);
         Totals { entries: word(0), bytes: word(1), allocated: word(2) }
+    }
+
+    /// Looks at what other processes have added and removed.
+    pub(crate) fn refresh_usage(&self) -> Result<()> {
+        let catalog = self.catalog()?;
+        self.note_usage(catalog.all_totals(&catalog.env.read()?)?);
+        Ok(())
     }
 
     pub(crate) fn note_usage(&self, totals: Totals) {

@@ -79,6 +79,7 @@ impl Rounds {
         if has_dropped(engine)? {
             while drained(&writer.call(Op::Reclaim)?) && !last {}
         }
+        engine.refresh_usage()?;
         self.write_indexes(engine, last);
         engine.restore_reserve();
         Ok(())

@@ -168,16 +168,13 @@ impl Store {
             usage: Default::default(),
             dirty: Mutex::default(),
             storage: Arc::clone(&options.storage),
+            hard_links: probe.hard_link,
             catalog: RwLock::new(Some(Arc::new(catalog))),
             env: env_options,
             modes,
             root,
         };
-        {
-            let catalog = engine.catalog()?;
-            let txn = catalog.env.read()?;
-            engine.note_usage(catalog.all_totals(&txn)?);
-        }
+        engine.refresh_usage()?;
         let _ = write_lock.unlock(0, 1);
         let probe = FsProbe::of(engine.root.path());
         Self {
@@ -346,7 +343,7 @@ impl Store {
 
     /// Whether the file under an entry's readable name is still the one its facts were taken from.
     pub fn named_file(&self, namespace: &Namespace, record: &Record) -> adopt::NamedFile {
-        adopt::named_file(&self.engine, &self.probe, &namespace.name, record)
+        adopt::named_file(&self.engine, &namespace.name, record)
     }
 
     /// Takes over files of other programs: the changed or new file of one key, where there is one.
