@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use quiver_io::{FileFacts, FsProbe};
+use quiver_io::FileFacts;
 
 use crate::catalog::keys;
 use crate::catalog::lmdb::Read;
@@ -57,10 +57,9 @@ pub(crate) fn identity(facts: &FileFacts) -> FileIdentity {
 ///
 /// A file that did not change since the record was made is no news, whatever its identity: it is what the name
 /// held before, in the moment between a commit and the swap of the name, or for good if the writer died there.
-pub fn named_file(engine: &Engine, probe: &FsProbe, namespace: &str, record: &Record) -> NamedFile {
+pub fn named_file(engine: &Engine, namespace: &str, record: &Record) -> NamedFile {
     let (Some(name), Some(known)) = (&record.name, record.named_file) else { return NamedFile::Same };
-    if !probe.hard_link {
-        // The readable name is a copy with an identity of its own.
+    if !engine.hard_links {
         return NamedFile::Same;
     }
     match engine.storage.facts(&engine.root.namespace(namespace).join(name)) {
@@ -68,10 +67,18 @@ pub fn named_file(engine: &Engine, probe: &FsProbe, namespace: &str, record: &Re
         Ok(facts) if facts.mtime_ns.max(facts.ctime_ns) < i128::from(record.created) * 1_000_000 => {
             NamedFile::Same
         }
+        // In a copy of the cache every file has another identity, and the name is the object still.
+        Ok(facts) if is_object(engine, record, &facts) => NamedFile::Same,
         Ok(_) => NamedFile::Changed,
         Err(error) if error.kind() == quiver_io::ErrorKind::NotFound => NamedFile::Gone,
         Err(_) => NamedFile::Same,
     }
+}
+
+/// Whether a file is the object of a record under another name.
+fn is_object(engine: &Engine, record: &Record, file: &FileFacts) -> bool {
+    let object = engine.root.object(record.content, &record.extension);
+    engine.storage.facts(&object).is_ok_and(|object| (object.dev, object.ino) == (file.dev, file.ino))
 }
 
 /// Takes over the file of one key, if there is one: whether there was. Fails where the file is not what its writer's
@@ -206,7 +213,7 @@ fn file(
     let recorded = reader::lookup(engine, namespace, key, &mut Vec::new())?.map(|found| found.record);
     if let Some(record) = &recorded
         && record.name.as_deref() == Some(name)
-        && record.named_file == Some(identity(&before))
+        && named_file(engine, &namespace.name, record) == NamedFile::Same
     {
         return Ok(Taken::Known);
     }
@@ -261,15 +268,15 @@ fn file(
     Ok(Taken::Yes)
 }
 
-/// Whether there is a file for a key that the catalog does not have: `named`, or one of the key's own names.
+/// Whether there is a file for a key that the catalog does not have: `recorded`, or one of the key's own names.
 pub(crate) fn has_foreign_file(
     engine: &Engine,
     namespace: &str,
     key: &str,
-    named: Option<String>,
+    recorded: Option<String>,
 ) -> Result<bool> {
     let folder = engine.root.namespace(namespace);
-    let names = match named.filter(|name| Path::new(name).file_name() == Some(name.as_ref())) {
+    let names = match recorded.filter(|name| Path::new(name).file_name() == Some(name.as_ref())) {
         Some(name) => vec![name],
         None => names_of(key).collect(),
     };

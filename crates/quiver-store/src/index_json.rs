@@ -116,7 +116,6 @@ fn list(engine: &Engine, namespace: &str, mut old: Map<String, Value>) -> Result
     if !space.settings.index {
         return Ok(None);
     }
-    let folder = engine.root.namespace(namespace);
     let now = engine.now();
     let mut entries = Map::new();
     let mut others = Map::new();
@@ -131,7 +130,7 @@ fn list(engine: &Engine, namespace: &str, mut old: Map<String, Value>) -> Result
             let before = old.remove(&key);
             match before {
                 _ if record.is_expired(now) => {}
-                Some(theirs) if is_replaced(engine, &folder, &record, &theirs) => {
+                Some(theirs) if is_replaced(engine, namespace, &record, &theirs) => {
                     others.insert(key, theirs);
                 }
                 before => {
@@ -149,13 +148,11 @@ fn list(engine: &Engine, namespace: &str, mut old: Map<String, Value>) -> Result
 }
 
 /// Whether another program has put a file in place of the value and said so in the index.
-fn is_replaced(engine: &Engine, folder: &Path, record: &Record, before: &Value) -> bool {
+fn is_replaced(engine: &Engine, namespace: &str, record: &Record, before: &Value) -> bool {
     let noted = before.get("checksum").and_then(Value::as_str).and_then(parse_checksum);
-    let Some(name) = record.name.as_ref().filter(|_| noted.is_some() && noted != record.sha256) else {
-        return false;
-    };
-    let found = engine.storage.facts(&folder.join(name)).map(|facts| adopt::identity(&facts)).ok();
-    found.is_some() && found != record.named_file
+    noted.is_some()
+        && noted != record.sha256
+        && adopt::named_file(engine, namespace, record) == adopt::NamedFile::Changed
 }
 
 impl Listed {

@@ -152,6 +152,7 @@ impl Store {
         let catalog = open_catalog(&root.catalog(), env_options)?;
         let now = options.clock.now();
         let clock = Arc::clone(&options.clock);
+        let probe = FsProbe::of(root.path());
         let engine = Engine {
             stamps: Stamps::open(&root.stamps(), modes.file)?,
             heat: Heat::open(&root.heat(), (!options.read_only).then_some(modes.file), now)?,
@@ -176,7 +177,6 @@ impl Store {
         };
         engine.refresh_usage()?;
         let _ = write_lock.unlock(0, 1);
-        let probe = FsProbe::of(engine.root.path());
         Self {
             engine: Arc::new(engine),
             writer: None,
