@@ -166,6 +166,7 @@ describe.skipIf(python === undefined)("with pyfftw", () => {
       text.replaceAll("#x", "# x"),
       text.replaceAll("#x", "#x "),
       text.replaceAll("#x", "#x000"),
+      text.replaceAll(/#x([0-9a-f]{8})/g, "#x1$1"),
       text.replaceAll("#x0 ", "#x "),
       text.replaceAll(/#x[0-9a-f]+/g, (word) => `#x${word.slice(2).toUpperCase()}`),
       text.replace(" fftw_wisdom", "fftw_wisdom"),

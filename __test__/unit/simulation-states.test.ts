@@ -97,12 +97,22 @@ describe("state profiles", () => {
     const field = new Tensor(Float32Array.of(1.5, -0, Number.NaN, 3), [2, 2]);
     const counts = new Tensor(BigInt64Array.of(-1n, 2n ** 62n));
     const numbers = { time: 0.1, zero: -0, none: Number.NaN, far: -Infinity };
-    await saveProfile(profiles, "s", { field, counts, ...numbers });
+    const single = new Tensor(Float64Array.of(2.5));
+    await saveProfile(profiles, "s", { field, counts, single, ...numbers });
     const restored = await restore("s");
-    expect(Object.keys(restored).sort()).toEqual(["counts", "far", "field", "none", "time", "zero"]);
+    expect(Object.keys(restored).sort()).toEqual([
+      "counts",
+      "far",
+      "field",
+      "none",
+      "single",
+      "time",
+      "zero",
+    ]);
     const copy = restored["field"] as Tensor<Float32Array>;
     expect(copy.equals(field)).toBe(true);
     expect((restored["counts"] as Tensor).equals(counts)).toBe(true);
+    expect(single.equals(restored["single"] as Tensor)).toBe(true);
     expect(restored).toMatchObject(numbers);
     copy.data.fill(7);
     expect(field.equals((await restore("s"))["field"] as Tensor)).toBe(true);

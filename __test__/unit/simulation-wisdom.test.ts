@@ -33,6 +33,8 @@ test("wisdom is described by what it says", () => {
       },
     ],
   });
+  const longer = TEXT.replaceAll(/#x([0-9a-f]{8})/g, "#x1$1");
+  expect(describeWisdom(bytes(longer))).toEqual(describeWisdom(bytes(TEXT)));
   const precisions = ["fftwf_wisdom", "fftwl_wisdom", "fftwq_wisdom"].map(
     (preamble) => describeWisdom(bytes(TEXT.replace("fftw_wisdom", preamble))).precision,
   );
