@@ -1,5 +1,8 @@
 /** The ready-made configuration and the recipes that fill it. */
 
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Cache } from "../../src/cache/cache.ts";
 import {
@@ -88,6 +91,31 @@ describe("a simulation cache", () => {
     expect(await cache.namespace("echo_templates").has("chirp_1000_8000_1024")).toBe(true);
     expect(await cache.namespace("state_profiles").has("wave_32_step50")).toBe(true);
   });
+});
+
+test("on the disk every entry is a file named by its key; large arrays are mapped, small ones inflated", async () => {
+  const root = mkdtempSync(join(tmpdir(), "quiver-simulation-"));
+  try {
+    const writer = await simulationCache(root);
+    const written = writer.namespace<Tensor>("fractional_kernels");
+    await written.set("kernel_1.5_0.01_100", grunwaldLetnikov(1.5, 0.01, 100));
+    await written.set("kernel_1.5_0.01_10000", grunwaldLetnikov(1.5, 0.01, 10_000));
+    await writer.close();
+    for (const name of Object.keys(simulationCategories)) {
+      expect(existsSync(join(root, name, "index.json"))).toBe(true);
+    }
+    await using cache = await simulationCache(root);
+    const kernels = cache.namespace<Tensor>("fractional_kernels");
+    for (const count of [100, 10_000]) {
+      const key = `kernel_1.5_0.01_${count}`;
+      const kernel = await kernels.get(key);
+      expect(kernel?.equals(grunwaldLetnikov(1.5, 0.01, count))).toBe(true);
+      expect(kernel?.isView).toBe(count === 10_000);
+      expect(existsSync(join(root, "fractional_kernels", `${key}.npz`))).toBe(true);
+    }
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
 });
 
 test("the full recipes are the small ones on larger grids", () => {

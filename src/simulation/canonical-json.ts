@@ -1,5 +1,6 @@
 /** JSON with one spelling for each value, to be hashed. */
 
+import { isPlainObject } from "../codecs/values.ts";
 import { QuiverError } from "../shared/errors.ts";
 
 /**
@@ -19,7 +20,7 @@ function write(value: unknown, path: string, parents: readonly unknown[]): strin
     if (Array.isArray(value)) {
       return `[${Array.from(value, (item, index) => write(item, `${path}[${index}]`, inside)).join(",")}]`;
     }
-    if (Object.getPrototypeOf(value) === Object.prototype || Object.getPrototypeOf(value) === null) {
+    if (isPlainObject(value)) {
       const fields = Object.entries(value).sort(([left], [right]) => (left < right ? -1 : 1));
       const written = fields.map(
         ([name, item]) => `${JSON.stringify(name)}:${write(item, `${path}.${name}`, inside)}`,
