@@ -32,6 +32,8 @@ test("defaults stand where nothing is given", () => {
     verify: "touch",
     mode: "read-write",
     memoryLimit: 268_435_456,
+    maxMappings: 16_384,
+    maxCopies: 1_073_741_824,
     onError: "throw",
   });
   expect(options.eviction.name).toBe("lru");
@@ -73,6 +75,7 @@ test.each([
   [{ durability: "some" }, "durability"],
   [{ mode: "write-only" }, "mode"],
   [{ memoryLimit: null }, "memoryLimit"],
+  [{ maxMappings: -1 }, "maxMappings"],
   [{ enabled: "perhaps" }, "enabled"],
   [{ maxsize: 1 }, "maxsize"],
   [{ namespaces: { a: { ttl: "never" } } }, "namespaces.a.ttl"],

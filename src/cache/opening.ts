@@ -91,6 +91,8 @@ function openDisk(path: string, resolved: ReturnType<typeof resolveCacheOptions>
   return LocalStore.open(path, {
     mode: options.mode,
     reconfigure: options.reconfigure,
+    maxMappings: options.maxMappings,
+    maxCopies: options.maxCopies,
     ...(given("durability") && { durability: options.durability }),
     ...(given("maxSize") && { maxSize: options.maxSize }),
     ...(given("maxEntries") && { maxEntries: options.maxEntries }),

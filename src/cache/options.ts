@@ -35,6 +35,10 @@ export interface CacheOptions {
   readonly mode?: "read-write" | "read-only";
   /** Bytes of decoded values held in memory by this cache in this process; 0 = none. Default: 256 MB. */
   readonly memoryLimit?: Size;
+  /** Large values that this process has mapped at once, over all caches of the directory; what comes beyond is copied. The system allows some 65,000. Default: 16,384. */
+  readonly maxMappings?: number;
+  /** Bytes of such copies; what comes beyond is refused with ERR_QUIVER_TOO_MANY_MAPPINGS until values are let go. Default: "1GB". */
+  readonly maxCopies?: Size;
   /** false keeps nothing: every look-up is a miss. Default: true. */
   readonly enabled?: boolean;
   /** What get, set and their like do when the cache itself fails: throw, or act as if nothing were stored. Default: "throw". */
@@ -93,6 +97,8 @@ export interface ResolvedCacheOptions {
   readonly verify: "touch" | "full" | "never";
   readonly mode: "read-write" | "read-only";
   readonly memoryLimit: number;
+  readonly maxMappings: number;
+  readonly maxCopies: number;
   readonly enabled: boolean;
   readonly onError: "throw" | "miss";
   readonly reconfigure: boolean;
@@ -134,6 +140,8 @@ const CACHE_SETTINGS: { readonly [Name in keyof ResolvedCacheOptions]: Setting<R
     verify: { read: read.oneOf("touch", "full", "never"), fallback: "touch" },
     mode: { read: read.oneOf("read-write", "read-only"), fallback: "read-write" },
     memoryLimit: { read: read.size, fallback: 256 * 1024 * 1024 },
+    maxMappings: { read: read.count, fallback: 16_384 },
+    maxCopies: { read: read.size, fallback: 1024 ** 3 },
     enabled: { read: read.flag, fallback: true },
     onError: { read: read.oneOf("throw", "miss"), fallback: "throw" },
     reconfigure: { read: read.flag, fallback: false },
