@@ -1,5 +1,7 @@
 //! The add-on that Node loads: converts arguments, calls the crates below, converts results. No logic of its own.
 
+#![allow(clippy::needless_pass_by_value, reason = "napi hands over owned strings and vectors")]
+
 mod completions;
 mod errors;
 mod facts;

@@ -3,9 +3,6 @@
 //! Bytes cross as views and are used only during the call. What goes on to the thread pool is copied first, because
 //! JavaScript may resize or transfer a buffer at any time.
 
-// The binding hands over owned strings and vectors.
-#![allow(clippy::needless_pass_by_value)]
-
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::bindgen_prelude::{AsyncTask, Env, Task, Uint8Array, Uint8ArraySlice};

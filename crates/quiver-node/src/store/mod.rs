@@ -1,0 +1,327 @@
+//! The store as one isolate has it open.
+
+mod claims;
+mod read;
+mod upkeep;
+mod write;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use napi::Env;
+use napi::bindgen_prelude::{ArrayBuffer, AsyncTask, Function, Unknown};
+use napi_derive::napi;
+use quiver_store::catalog::Totals;
+use quiver_store::catalog::record::Record;
+use quiver_store::engine::Modes;
+use quiver_store::open_values::Limits;
+use quiver_store::reader::Namespace;
+use quiver_store::settings::{NamespaceSettings, RootSettings};
+use quiver_store::writer::{Op, Outcome};
+use quiver_store::{Code, Error, OpenOptions, Store, adopt};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::completions::{Completion, Completions};
+use crate::errors::{Result, bad_value, store_failure};
+use crate::task::Job;
+
+pub use upkeep::removed_json;
+
+/// Bytes of the buffer through which found values come back: facts first, then a packed value.
+const RESPONSE: usize = 64 + 256 + 64 * 1024;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Options {
+    settings: RootSettings,
+    reconfigure: bool,
+    read_only: bool,
+    modes: String,
+    mappings: usize,
+    copies: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            settings: RootSettings::default(),
+            reconfigure: false,
+            read_only: false,
+            modes: "readable".into(),
+            mappings: limits.mappings,
+            copies: limits.copies,
+        }
+    }
+}
+
+/// Opens or makes a cache; options and answers as JSON.
+#[napi(ts_return_type = "Promise<NativeStore>")]
+pub fn open_store(path: String, options: String) -> AsyncTask<Job<NativeStore>> {
+    Job::start(move || {
+        let options: Options = serde_json::from_str(&options)
+            .map_err(|error| Error::new(Code::BadOption, format!("options don't parse: {error}")))?;
+        let limits =
+            Limits { mappings: options.mappings, reserved: options.mappings / 16, copies: options.copies };
+        let open = OpenOptions {
+            settings: options.settings,
+            reconfigure: options.reconfigure,
+            read_only: options.read_only,
+            modes: match options.modes.as_str() {
+                "private" => Modes::PRIVATE,
+                "group" => Modes::GROUP,
+                _ => Modes::READABLE,
+            },
+            limits,
+            ..OpenOptions::default()
+        };
+        let store = Store::open(Path::new(&path), &open)?;
+        Ok(NativeStore {
+            store,
+            namespaces: Mutex::default(),
+            completions: Mutex::default(),
+            found: Mutex::default(),
+            released: AtomicBool::new(false),
+            response: Arc::new(Mutex::new(vec![0; RESPONSE].into_boxed_slice())),
+        })
+    })
+}
+
+/// A found file value that JavaScript has not taken yet.
+struct Found {
+    namespace: Arc<Namespace>,
+    key: Vec<u8>,
+    record: Record,
+}
+
+/// The store as one isolate has it open. Namespaces go by number.
+#[napi]
+pub struct NativeStore {
+    store: Arc<Store>,
+    namespaces: Mutex<Vec<Arc<Namespace>>>,
+    completions: Mutex<Option<Completions>>,
+    found: Mutex<Option<Found>>,
+    released: AtomicBool,
+    /// Written by `lookup`, read by JavaScript right after it, on the same thread.
+    response: Arc<Mutex<Box<[u8]>>>,
+}
+
+/// Memory that JavaScript reads or counts in directly.
+#[napi(object)]
+pub struct Tables<'env> {
+    /// One word an entry and one a namespace: only read by JavaScript.
+    pub stamps: ArrayBuffer<'env>,
+    /// One word an entry: accesses not merged yet.
+    pub heat: ArrayBuffer<'env>,
+    /// Where `lookup` puts what it found.
+    pub response: ArrayBuffer<'env>,
+}
+
+/// A file value.
+#[napi(object, object_from_js = false)]
+pub struct Taken<'env> {
+    /// All of its bytes.
+    pub buffer: ArrayBuffer<'env>,
+    /// They lie in a mapped file.
+    pub mapped: bool,
+}
+
+/// Sums.
+#[napi(object)]
+pub struct NativeUsage {
+    /// Entries.
+    pub entries: f64,
+    /// Bytes of values.
+    pub bytes: f64,
+    /// Bytes on disk.
+    pub allocated: f64,
+}
+
+impl From<Totals> for NativeUsage {
+    fn from(totals: Totals) -> Self {
+        Self {
+            entries: totals.entries as f64,
+            bytes: totals.bytes as f64,
+            allocated: totals.allocated as f64,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl NativeStore {
+    fn namespace(&self, handle: u32) -> Result<Arc<Namespace>> {
+        lock(&self.namespaces)
+            .get(handle as usize)
+            .cloned()
+            .ok_or_else(|| bad_value("there is no namespace of this number"))
+    }
+
+    fn completions(&self) -> Result<Completions> {
+        lock(&self.completions).clone().ok_or_else(|| bad_value("nobody listens for completions"))
+    }
+
+    fn submit(&self, id: u32, op: Op, json: impl FnOnce(Outcome) -> String + Send + 'static) -> Result<()> {
+        let completions = self.completions()?;
+        self.store.gather(op, Box::new(move |result| completions.answer(id, result, json)));
+        Ok(())
+    }
+}
+
+#[napi]
+impl NativeStore {
+    /// Answers of queued requests go to `callback`, which doesn't keep the process alive.
+    #[napi]
+    pub fn listen(
+        &self,
+        #[napi(ts_arg_type = "(completions: Completion[]) => void")] callback: Function<
+            '_,
+            Vec<Completion>,
+            Unknown<'static>,
+        >,
+    ) -> napi::Result<()> {
+        *lock(&self.completions) = Some(Completions::new(&callback)?);
+        Ok(())
+    }
+
+    /// Memory that JavaScript reads or counts in directly; each call makes new views of it, so ask once.
+    #[napi]
+    pub fn tables<'env>(&self, env: &'env Env) -> napi::Result<Tables<'env>> {
+        let (stamps, stamps_len) = self.store.engine.stamps.raw();
+        let (heat, heat_len) = self.store.engine.heat.raw();
+        let (response, response_len) = {
+            let response = lock(&self.response);
+            (response.as_ptr(), response.len())
+        };
+        let (for_stamps, for_heat) = (Arc::clone(&self.store), Arc::clone(&self.store));
+        let for_response = Arc::clone(&self.response);
+        // SAFETY: the tables live in the store and the response in its own allocation; each is held by the
+        // finalizer of its view. The store's tables are atomics natively; JavaScript reads single words.
+        #[allow(unsafe_code)]
+        unsafe {
+            Ok(Tables {
+                stamps: ArrayBuffer::from_external(
+                    env,
+                    stamps.cast_mut(),
+                    stamps_len,
+                    for_stamps,
+                    |_, held| {
+                        drop(held);
+                    },
+                )?,
+                heat: ArrayBuffer::from_external(env, heat.cast_mut(), heat_len, for_heat, |_, held| {
+                    drop(held);
+                })?,
+                response: ArrayBuffer::from_external(
+                    env,
+                    response.cast_mut(),
+                    response_len,
+                    for_response,
+                    |_, held| drop(held),
+                )?,
+            })
+        }
+    }
+
+    /// What is known of the cache, as JSON.
+    #[napi]
+    pub fn describe(&self) -> String {
+        let probe = &self.store.probe;
+        let open = self.store.values.open_now();
+        json!({
+            "path": self.store.engine.root.path().to_string_lossy(),
+            "uuid": self.store.format.uuid,
+            "layout": self.store.format.layout,
+            "settings": self.store.engine.settings(),
+            "notices": self.store.notices,
+            "openValues": {
+                "mappings": open.mappings, "mappedBytes": open.mapped_bytes, "copiedBytes": open.copied_bytes,
+            },
+            "fileSystem": {
+                "type": probe.fs_type, "network": probe.network, "readOnly": probe.read_only,
+                "flock": probe.flock, "rangeLocks": probe.ofd_lock, "hardLinks": probe.hard_link,
+                "reflinks": probe.reflink, "renameWithoutReplacing": probe.rename_noreplace,
+                "caseSensitive": probe.case_sensitive,
+            },
+        })
+        .to_string()
+    }
+
+    /// Stops the clock at a time in ms, or lets it go on; for tests.
+    #[napi]
+    pub fn stop_clock_at(&self, ms: Option<f64>) {
+        self.store.engine.clock.stop_at(ms.map(|ms| ms as u64));
+    }
+
+    /// Opens a namespace, made with `settings` where absent: its number, epoch slot and settings as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn open_namespace(
+        &self,
+        name: String,
+        settings: String,
+        reconfigure: bool,
+    ) -> AsyncTask<Job<String>> {
+        let store = Arc::clone(&self.store);
+        Job::start(move || {
+            let settings: NamespaceSettings = serde_json::from_str(&settings)
+                .map_err(|error| Error::new(Code::BadOption, format!("settings don't parse: {error}")))?;
+            let namespace = store.namespace(&name, &settings, reconfigure)?;
+            adopt::all(&store, &namespace)?;
+            let record = namespace.record();
+            Ok(json!({ "epochSlot": record.slot, "settings": record.settings }).to_string())
+        })
+    }
+
+    /// The number of an opened namespace.
+    #[napi]
+    pub fn handle(&self, name: String) -> Result<u32> {
+        let namespace =
+            self.store.namespace(&name, &NamespaceSettings::default(), false).map_err(store_failure)?;
+        let mut namespaces = lock(&self.namespaces);
+        if let Some(at) = namespaces.iter().position(|known| known.name == name) {
+            namespaces[at] = namespace;
+            return Ok(at as u32);
+        }
+        namespaces.push(namespace);
+        Ok(namespaces.len() as u32 - 1)
+    }
+
+    /// Names of all namespaces, sorted.
+    #[napi]
+    pub fn namespace_names(&self) -> Result<Vec<String>> {
+        let all = self.store.namespaces().map_err(store_failure)?;
+        Ok(all.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// Settings of an opened namespace as now recorded, as JSON.
+    #[napi]
+    pub fn settings(&self, handle: u32) -> Result<String> {
+        Ok(json!(self.namespace(handle)?.record().settings).to_string())
+    }
+
+    /// Finishes what is queued and leaves the cache, once every isolate of the process that has it open did so.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn close(&self) -> AsyncTask<Job<()>> {
+        let last = !self.released.swap(true, Ordering::AcqRel);
+        let store = Arc::clone(&self.store);
+        Job::start(move || {
+            if last {
+                store.release();
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Drop for NativeStore {
+    fn drop(&mut self) {
+        // An isolate that ended without closing.
+        if !self.released.swap(true, Ordering::AcqRel) {
+            self.store.release();
+        }
+    }
+}
