@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -26,7 +26,7 @@ const LARGE: u64 = 64 << 20;
 /// Bounds on open values.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Mappings in this process.
+    /// Mappings in this process, of all caches.
     pub mappings: usize,
     /// Of those, how many only values above 64 MiB may take.
     pub reserved: usize,
@@ -54,6 +54,9 @@ struct Gauge {
     mapped: AtomicU64,
     copied: AtomicU64,
 }
+
+/// Mappings of all caches of this process: the kernel's bound is the process's.
+static MAPPINGS: AtomicUsize = AtomicUsize::new(0);
 
 /// What is open now.
 #[derive(Debug, Clone, Copy, Default)]
@@ -126,6 +129,7 @@ impl Drop for ValueBytes {
         let bytes = self.len() as u64;
         match &self.bytes {
             Bytes::Mapped(_) => {
+                MAPPINGS.fetch_sub(1, Ordering::Relaxed);
                 self.gauge.mappings.fetch_sub(1, Ordering::Relaxed);
                 self.gauge.mapped.fetch_sub(bytes, Ordering::Relaxed);
             }
@@ -168,32 +172,42 @@ impl OpenValues {
             .at(path));
         }
         let checked = self.checked(root, record, path);
-        let copy = record.size <= COPY_BELOW || !self.reserve_mapping(record.size);
-        let bytes = if copy {
-            if record.size > COPY_BELOW {
-                self.admit_copy(record.size)?;
-            } else {
-                self.shared.copied.fetch_add(record.size, Ordering::Relaxed);
-            }
-            let mut bytes = vec![0; record.size as usize];
-            if let Err(error) = file.read_exact_at(&mut bytes, 0) {
-                self.shared.copied.fetch_sub(record.size, Ordering::Relaxed);
-                return Err(Error::os("reading a value", &checked.path, &error));
-            }
-            Bytes::Copied(bytes)
-        } else {
-            match Mapping::open(&file) {
-                Ok(mapping) => {
-                    self.shared.mapped.fetch_add(record.size, Ordering::Relaxed);
-                    Bytes::Mapped(mapping)
-                }
-                Err(error) => {
-                    self.shared.mappings.fetch_sub(1, Ordering::Relaxed);
-                    return Err(error.into());
-                }
-            }
+        let bytes = match self.map(&file, record.size) {
+            Some(mapping) => Bytes::Mapped(mapping),
+            None => Bytes::Copied(self.copy(&file, record.size, &checked.path)?),
         };
         Ok(Some(ValueBytes { bytes, gauge: Arc::clone(&self.shared), checked }))
+    }
+
+    /// A mapping of a large value, while there is room for one. The kernel refuses where others in this process have
+    /// taken what it allows.
+    fn map(&self, file: &File, size: u64) -> Option<Mapping> {
+        if size <= COPY_BELOW || !self.reserve_mapping(size) {
+            return None;
+        }
+        let mapping = Mapping::open(file);
+        if mapping.is_ok() {
+            self.shared.mappings.fetch_add(1, Ordering::Relaxed);
+            self.shared.mapped.fetch_add(size, Ordering::Relaxed);
+        } else {
+            MAPPINGS.fetch_sub(1, Ordering::Relaxed);
+        }
+        mapping.ok()
+    }
+
+    /// A copy; of a large value within the budget.
+    fn copy(&self, file: &File, size: u64, path: &Path) -> Result<Vec<u8>> {
+        if size > COPY_BELOW {
+            self.admit_copy(size)?;
+        } else {
+            self.shared.copied.fetch_add(size, Ordering::Relaxed);
+        }
+        let mut bytes = vec![0; size as usize];
+        file.read_exact_at(&mut bytes, 0).map_err(|error| {
+            self.shared.copied.fetch_sub(size, Ordering::Relaxed);
+            Error::os("reading a value", path, &error)
+        })?;
+        Ok(bytes)
     }
 
     fn reserve_mapping(&self, size: u64) -> bool {
@@ -202,8 +216,7 @@ impl OpenValues {
         } else {
             self.limits.mappings - self.limits.reserved.min(self.limits.mappings)
         };
-        self.shared
-            .mappings
+        MAPPINGS
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| (live < limit).then_some(live + 1))
             .is_ok()
     }
