@@ -303,7 +303,9 @@ pub(crate) fn is_cleared(engine: &Engine, namespace: &str, name: &str, file: &Fi
         let holder = txn.get(catalog.db.names, &keys::name_key(id, &names::folded(name)))?;
         let Some(entry) = holder else { continue };
         let record = txn.get(catalog.db.entries, entry)?.and_then(Record::decode);
-        if record.is_some_and(|record| record.named_file == Some(identity(file))) {
+        if record.is_some_and(|record| {
+            record.named_file == Some(identity(file)) || is_object(engine, &record, file)
+        }) {
             return Ok(true);
         }
     }

@@ -4,14 +4,15 @@
 //! over when it can be read and its value is there and whole; everything that follows from the entries (queues,
 //! indexes, sums, slots) is made anew. Named namespaces get the rest back by adoption when they are opened.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use crate::catalog::keys::{self, NamespaceId};
-use crate::catalog::lmdb::EnvOptions;
+use crate::catalog::lmdb::{EnvOptions, Read};
 use crate::catalog::record::{NEVER, Record};
 use crate::catalog::walk;
 use crate::catalog::{Catalog, NamespaceRecord, Totals, values};
@@ -52,7 +53,49 @@ pub fn rebuild(root: &Root, modes: Modes, options: EnvOptions, verify: bool) -> 
     let catalog = Catalog::open(&root.catalog(), &options)?;
     let mut rebuilt = Rebuilt::default();
     write_rows(root, &catalog, &stamps, stamp, rows, verify, &mut rebuilt)?;
+    if verify {
+        set_aside_unknown(root, modes, &catalog)?;
+    }
     Ok(rebuilt)
+}
+
+/// Takes readable names of values that were not synced and have no record any more out of the namespaces' folders:
+/// their bytes may be lost, and adoption, which has no digest to compare them with, would take them as they are.
+/// They are known by the permission bits that only values have.
+fn set_aside_unknown(root: &Root, modes: Modes, catalog: &Catalog) -> Result<()> {
+    let kept = kept_objects(root, catalog)?;
+    let folders =
+        std::fs::read_dir(root.path()).map_err(|error| Error::os("listing", root.path(), &error))?;
+    for folder in folders.flatten() {
+        let hidden = folder.file_name().to_string_lossy().starts_with('.');
+        if hidden || !folder.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let Ok(files) = std::fs::read_dir(folder.path()) else { continue };
+        for file in files.flatten() {
+            let Ok(facts) = file.metadata() else { continue };
+            if facts.is_file() && facts.mode() & 0o7777 == modes.object && !kept.contains(&facts.ino()) {
+                let to = root.trash().join(format!("unknown-{:016x}", quiver_io::random_u64()));
+                std::fs::rename(file.path(), to)
+                    .map_err(|error| Error::os("setting a value aside", &file.path(), &error))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Inodes of the objects that the catalog names.
+fn kept_objects(root: &Root, catalog: &Catalog) -> Result<HashSet<u64>> {
+    let txn = catalog.env.read()?;
+    let mut kept = HashSet::new();
+    let mut cursor = txn.cursor(catalog.db.entries)?;
+    while let Some((_, bytes)) = cursor.next()? {
+        let Some(record) = Record::decode(bytes).filter(|record| !record.is_inline()) else { continue };
+        if let Ok(facts) = std::fs::metadata(root.object(record.content, &record.extension)) {
+            kept.insert(facts.ino());
+        }
+    }
+    Ok(kept)
 }
 
 /// Moves the damaged files out of the way; kept in the trash until the next sweep, for whoever wants to look.

@@ -98,6 +98,16 @@ impl Format {
     }
 }
 
+/// Writes the boot id into a process's mark. Durable, as only a mark that a power cut leaves tells the next opener
+/// that there is something to put right.
+fn write_mark(path: &Path) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut file = std::fs::File::options().write(true).truncate(true).open(path)?;
+    file.write_all(quiver_io::boot_id().as_bytes())?;
+    file.sync_data()?;
+    path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+}
+
 /// Structures in lock.mdb depend on all of these.
 fn platform() -> String {
     let libc = if cfg!(target_env = "musl") { "musl" } else { "gnu" };
@@ -136,8 +146,7 @@ impl Session {
             )
             .at(root.path()));
         }
-        std::fs::write(&path, quiver_io::boot_id())
-            .map_err(|error| Error::os("marking the cache as open", &path, &error))?;
+        write_mark(&path).map_err(|error| Error::os("marking the cache as open", &path, &error))?;
         session.mark = Some((mark, path));
         Ok(session)
     }

@@ -5,11 +5,13 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::catalog::keys;
+use crate::catalog::Catalog;
+use crate::catalog::keys::{self, NamespaceId};
 use crate::catalog::lmdb::Read;
 use crate::catalog::record::{Flags, Record};
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::names;
 use crate::settings::{Files, Layout};
 use crate::writer::{Link, swap_link};
 
@@ -67,9 +69,44 @@ pub fn names(engine: &Engine) -> Result<u64> {
             }
         }
         mended += stray_links(engine, &folder);
+        mended += cleared_names(engine, &catalog, &txn, &namespace, space.id)?;
         engine.mark_dirty(std::iter::once(namespace).collect());
     }
     Ok(mended)
+}
+
+/// Names of what a clear removed, whose rows wait for deletion: after a power cut such a name may hold a value that
+/// the cleared one had replaced, which nothing would tell from another program's file.
+fn cleared_names(
+    engine: &Engine,
+    catalog: &Catalog,
+    txn: &impl Read,
+    namespace: &str,
+    present: NamespaceId,
+) -> Result<u64> {
+    let mut removed = 0;
+    let mut dropped = txn.cursor(catalog.db.dropped)?;
+    while let Some((id, name)) = dropped.next()? {
+        let Some(id) = keys::namespace_of(id).filter(|_| name == namespace.as_bytes()) else { continue };
+        let mut entries = txn.cursor(catalog.db.entries)?;
+        let mut pair = entries.seek(&id.to_be_bytes())?;
+        while let Some((entry, bytes)) = pair
+            && keys::namespace_of(entry) == Some(id)
+        {
+            pair = entries.next()?;
+            let Some(name) = Record::decode(bytes).and_then(|record| record.name) else { continue };
+            if txn.get(catalog.db.names, &keys::name_key(present, &names::folded(&name)))?.is_some() {
+                continue;
+            }
+            let path = engine.root.namespace(namespace).join(name);
+            let is_value = engine
+                .storage
+                .facts(&path)
+                .is_ok_and(|facts| facts.is_file && facts.mode == engine.modes.object);
+            removed += u64::from(is_value && engine.storage.unlink(&path).is_ok());
+        }
+    }
+    Ok(removed)
 }
 
 /// Half-made links and derived files have a name of ours that nothing else has.

@@ -9,7 +9,7 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quiver_io::{Disk, Faulty};
@@ -30,7 +30,7 @@ struct Change {
     sets: Vec<(Key, Value)>,
 }
 
-/// LMDB's recorder is one for the whole process.
+/// LMDB's recorder is one for the whole process, and hears every environment in it.
 static RECORDING: Mutex<()> = Mutex::new(());
 
 /// A program run on a recording cache, with everything that reached the disk.
@@ -104,7 +104,6 @@ impl Program<'_> {
 }
 
 fn record(root: &Path, durability: Durability) -> Recording {
-    let _alone = RECORDING.lock().unwrap_or_else(PoisonError::into_inner);
     let faulty = Faulty::new(Arc::new(Disk), root).unwrap();
     let moments = faulty.clone();
     lmdb_hooks::start_recording(move || moments.moment());
@@ -283,14 +282,36 @@ fn read_all(path: &Path, durability: Durability, keys: &[Key]) -> Result<BTreeMa
     values
 }
 
-/// Files of the program are seconds old at most; adoption leaves such files alone, as they may be in the making.
-fn age(path: &Path) {
-    let Ok(entries) = std::fs::read_dir(path.join("named")) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_type().unwrap().is_file()) {
-        let file = std::fs::File::open(entry.path()).unwrap();
-        let before = file.metadata().unwrap().modified().unwrap();
-        file.set_modified(before - std::time::Duration::from_secs(60)).unwrap();
+/// Gives readable files back the order of their times, which a copied tree has lost, and an age at which adoption
+/// takes them to be complete.
+fn restore_times(recording: &Recording, path: &Path) {
+    let written: Vec<&Vec<u8>> = recording
+        .changes
+        .iter()
+        .flat_map(|change| &change.sets)
+        .filter_map(|(_, value)| value.as_ref())
+        .collect();
+    let start = std::time::SystemTime::now() - std::time::Duration::from_secs(3_600);
+    for folder in [path.join("named"), path.join(".quiver/objects")] {
+        for file in files(&folder) {
+            let bytes = std::fs::read(&file).unwrap();
+            let number = written.iter().position(|value| **value == bytes).unwrap_or_default();
+            let at = start + std::time::Duration::from_secs(number as u64);
+            std::fs::File::open(&file).unwrap().set_modified(at).unwrap();
+        }
     }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries
+        .flatten()
+        .flat_map(
+            |entry| {
+                if entry.file_type().unwrap().is_dir() { files(&entry.path()) } else { vec![entry.path()] }
+            },
+        )
+        .collect()
 }
 
 fn summary(value: &Value) -> String {
@@ -301,13 +322,14 @@ fn summary(value: &Value) -> String {
 
 #[test]
 fn what_was_acknowledged_survives_and_nothing_else_appears() {
+    let _alone = RECORDING.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let root = std::fs::canonicalize(folder.path()).unwrap();
     let recording = record(&root, Durability::Full);
     for (seed, moment) in moments(&recording, rounds(150)).into_iter().enumerate() {
         let left = tempfile::tempdir().unwrap();
         recording.cut(moment, seed as u64, left.path());
-        age(left.path());
+        restore_times(&recording, left.path());
         let allowed = recording.allowed(moment);
         let keys: Vec<Key> = allowed.keys().cloned().collect();
         let values = read_all(left.path(), Durability::Full, &keys)
@@ -325,6 +347,7 @@ fn what_was_acknowledged_survives_and_nothing_else_appears() {
 
 #[test]
 fn a_cache_that_does_not_sync_returns_what_was_written_or_nothing() {
+    let _alone = RECORDING.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let root = std::fs::canonicalize(folder.path()).unwrap();
     let recording = record(&root, Durability::Process);
@@ -338,7 +361,7 @@ fn a_cache_that_does_not_sync_returns_what_was_written_or_nothing() {
     for (seed, moment) in moments(&recording, rounds(80)).into_iter().enumerate() {
         let left = tempfile::tempdir().unwrap();
         recording.cut(moment, seed as u64, left.path());
-        age(left.path());
+        restore_times(&recording, left.path());
         let values = read_all(left.path(), Durability::Process, &keys)
             .unwrap_or_else(|error| panic!("moment {moment}, seed {seed}: {error:?}"));
         for (key, value) in values {

@@ -249,6 +249,11 @@ fn a_name_that_was_not_swapped_yet_is_not_taken_for_a_foreign_file() {
     older.created += 60_000;
     assert_eq!(store.named_file(&namespace, &older), quiver_store::adopt::NamedFile::Same);
     older.created -= 120_000;
+    // Its own object under the name is no news either, as in a copied cache; another file is.
+    assert_eq!(store.named_file(&namespace, &older), quiver_store::adopt::NamedFile::Same);
+    std::fs::remove_file(&old).unwrap();
+    std::fs::write(&old, pattern(200)).unwrap();
+    std::fs::rename(&old, &path).unwrap();
     assert_eq!(store.named_file(&namespace, &older), quiver_store::adopt::NamedFile::Changed);
 }
 

@@ -4,7 +4,7 @@
 //! commit. Until the commit, or if the process dies first, word and record differ, which readers take as "look it
 //! up", never as "still valid".
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::after::After;
 use super::ops::{FactChanges, Op, Outcome, Reason, Removed, Victim};
@@ -421,23 +421,44 @@ impl<'g> Group<'g> {
             }
         }
         let mut removed = Removed { more: due.len() == EXPIRE_BATCH, ..Removed::default() };
+        let kept = self.after.unlink.len();
         for (row, entry) in due {
-            let record = self.entry(&entry).unwrap_or(None).filter(|record| record.is_expired(self.now));
-            let Some((record, id)) = record.zip(keys::namespace_of(&entry)) else {
-                self.txn.delete(self.catalog.db.expiry, &row)?;
-                continue;
-            };
-            let namespace = self.name_of(id)?;
-            self.remove(id, namespace.as_deref(), &entry, &record)?;
             self.txn.delete(self.catalog.db.expiry, &row)?;
-            // Rows of a cleared namespace were gone already, as far as anybody can tell.
-            removed.count += u64::from(namespace.is_some());
+            let record = self.entry(&entry).unwrap_or(None).filter(|record| record.is_expired(self.now));
+            let Some((record, id)) = record.zip(keys::namespace_of(&entry)) else { continue };
+            // Rows of a cleared namespace are gone already, as far as anybody can tell; their names are known as
+            // long as they are there, so reclaiming takes both.
+            let Some(namespace) = self.name_of(id)? else { continue };
+            self.remove(id, Some(&namespace), &entry, &record)?;
+            removed.count += 1;
             removed.bytes += record.size;
-            if let Some(namespace) = namespace.filter(|_| counted) {
+            if counted {
                 self.count(&namespace, |c| c.expired += 1);
             }
         }
+        self.unlink_first(kept)?;
         Ok(Outcome::Removed(removed))
+    }
+
+    /// Removes the names that were planned after the first `kept` before the commit that forgets them. A power cut
+    /// in between leaves a record without a name, which is a miss, instead of a name without a record, which
+    /// would be adopted as another program's file: for ever, as nobody would know when it ran out or was cleared.
+    fn unlink_first(&mut self, kept: usize) -> Result<()> {
+        let storage = self.engine.storage.as_ref();
+        let mut folders = BTreeSet::new();
+        for path in self.after.unlink.drain(kept..) {
+            if storage.unlink(&path).is_ok()
+                && let Some(folder) = path.parent()
+            {
+                folders.insert(folder.to_owned());
+            }
+        }
+        if self.engine.is_durable() {
+            for folder in folders {
+                storage.sync_dir(&folder)?;
+            }
+        }
+        Ok(())
     }
 
     /// Deletes rows of cleared namespaces.
@@ -463,6 +484,7 @@ impl<'g> Group<'g> {
         }
         let more = !rows.is_empty();
         let mut removed = Removed { more: true, ..Removed::default() };
+        let kept = self.after.unlink.len();
         for (entry, record) in rows {
             match record {
                 Some(record) => {
@@ -479,6 +501,7 @@ impl<'g> Group<'g> {
             }
             removed.count += 1;
         }
+        self.unlink_first(kept)?;
         if !more {
             self.txn.delete(self.catalog.db.dropped, &id.to_be_bytes())?;
             self.totals.remove(&id);
