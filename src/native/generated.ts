@@ -83,6 +83,11 @@ export declare class NativeStore {
   adopt(handle: number, key: string): Promise<boolean>
   /** Takes over every file of other programs in a namespace; how many. */
   adoptAll(handle: number): Promise<number>
+  /**
+   * Lets the queued requests be committed, together. To be called at the end of a turn in which some were
+   * made; they wait for it, or two milliseconds.
+   */
+  flush(): void
   /** Queues a small value; request `id` is answered with its facts. */
   put(id: number, handle: number, key: string, facts: string, value: Uint8Array): void
   /** Begins a value that goes to a file. */

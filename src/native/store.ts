@@ -67,15 +67,18 @@ interface Waiting {
 const NEVER = 0x7fff_ffff;
 
 /**
- * Requests that are under way. Their answers arrive in batches; as long as one is awaited, the process stays
- * alive.
+ * Requests that are under way. Those sent in one turn of the event loop are committed together, and their answers
+ * arrive in batches; as long as one is awaited, the process stays alive.
  */
 export class Requests {
+  readonly #store: NativeStore;
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
+  #flushScheduled = false;
   #alive: NodeJS.Timeout | undefined;
 
   constructor(store: NativeStore) {
+    this.#store = store;
     store.listen((completions) => this.#settle(completions));
   }
 
@@ -88,10 +91,21 @@ export class Requests {
       this.#alive ??= setInterval(() => undefined, NEVER);
       try {
         submit(id);
+        this.#scheduleFlush();
       } catch (error) {
         this.#take(id);
         reject(asStoreError(error));
       }
+    });
+  }
+
+  /** Has what is sent in this turn taken up at its end. */
+  #scheduleFlush(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    setImmediate(() => {
+      this.#flushScheduled = false;
+      this.#store.flush();
     });
   }
 

@@ -362,6 +362,21 @@ impl Store {
         Ok(ObjectWriter::begin(&self.engine, self.writer()?, &self.pool, namespace, key))
     }
 
+    /// Queues a request; the writer waits for those that follow it until `flush`, or two milliseconds.
+    pub fn gather(&self, op: Op, done: Completion) {
+        match self.writer() {
+            Ok(writer) => writer.gather(op, done),
+            Err(error) => done(Err(error)),
+        }
+    }
+
+    /// No more requests follow for now.
+    pub fn flush(&self) {
+        if let Some(writer) = &self.writer {
+            writer.flush();
+        }
+    }
+
     /// Queues a request.
     pub fn submit(&self, op: Op, done: Completion) {
         match self.writer() {

@@ -5,6 +5,7 @@ mod after;
 mod group;
 mod ops;
 mod put;
+mod queue;
 mod thread;
 
 pub use after::{After, Link};

@@ -1,8 +1,8 @@
-//! The writer's queue and thread.
+//! The writer's thread.
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,73 +11,56 @@ use quiver_io::{RangeLock, Storage};
 use super::after::{After, Link};
 use super::group::Group;
 use super::ops::{Completion, NewValue, Op, Outcome};
+use super::queue::{Queue, Request};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 
-/// Requests in one transaction.
-const GROUP: usize = 1_024;
-/// Bytes of packed values in one transaction.
-const GROUP_BYTES: usize = 8 << 20;
 /// How long the other processes' writers are waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-struct Request {
-    op: Op,
-    done: Completion,
-}
-
-#[derive(Default)]
-struct Queue {
-    requests: Vec<Request>,
-    closed: bool,
-}
-
-struct Shared {
-    queue: Mutex<Queue>,
-    arrived: Condvar,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The queue's end that requests are put into.
+/// The thread, and the end of its queue that requests are put into.
 pub struct Writer {
-    shared: Arc<Shared>,
+    queue: Arc<Queue>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Writer {{ queued: {} }}", self.shared.lock().requests.len())
+        write!(f, "Writer {{ queued: {} }}", self.queue.len())
     }
 }
 
 impl Writer {
     /// Starts the thread. `lock` keeps writers of other processes out.
     pub fn start(engine: Arc<Engine>, lock: RangeLock) -> Result<Self> {
-        let shared = Arc::new(Shared { queue: Mutex::default(), arrived: Condvar::new() });
-        let for_thread = Arc::clone(&shared);
+        let queue = Arc::new(Queue::default());
+        let for_thread = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("quiver-writer".into())
             .spawn(move || run(&for_thread, &engine, &lock))
             .map_err(|error| Error::new(Code::Io, format!("no thread for the writer: {error}")))?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
 
     /// Queues a request; `done` is called once, on the writer's thread.
     pub fn submit(&self, op: Op, done: Completion) {
-        let mut queue = self.shared.lock();
-        if queue.closed {
-            drop(queue);
-            done(Err(Error::new(Code::Closed, "the cache is closed")));
-            return;
+        self.push(op, done, false);
+    }
+
+    /// The same for one of several requests: it waits up to two milliseconds for the others, or until `flush`.
+    pub fn gather(&self, op: Op, done: Completion) {
+        self.push(op, done, true);
+    }
+
+    /// Lets the thread take up what was gathered.
+    pub fn flush(&self) {
+        self.queue.flush();
+    }
+
+    fn push(&self, op: Op, done: Completion, more_follow: bool) {
+        if let Err(refused) = self.queue.push(Request { op, done }, more_follow) {
+            (refused.done)(Err(Error::new(Code::Closed, "the cache is closed")));
         }
-        queue.requests.push(Request { op, done });
-        drop(queue);
-        self.shared.arrived.notify_one();
     }
 
     /// Queues a request and waits for it. Never on the writer's own thread.
@@ -91,49 +74,17 @@ impl Writer {
 
     /// Commits what is queued and joins the thread.
     pub fn close(&self) {
-        self.shared.lock().closed = true;
-        self.shared.arrived.notify_all();
+        self.queue.close();
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }
     }
 }
 
-fn run(shared: &Shared, engine: &Engine, lock: &RangeLock) {
-    loop {
-        let requests = {
-            let mut queue = shared.lock();
-            loop {
-                if !queue.requests.is_empty() {
-                    break next_group(&mut queue.requests);
-                }
-                if queue.closed {
-                    return;
-                }
-                queue = shared.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            }
-        };
+fn run(queue: &Queue, engine: &Engine, lock: &RangeLock) {
+    while let Some(requests) = queue.next_group() {
         serve(engine, lock, requests);
     }
-}
-
-fn next_group(queue: &mut Vec<Request>) -> Vec<Request> {
-    let mut bytes = 0;
-    let count = queue
-        .iter()
-        .take(GROUP)
-        .take_while(|request| {
-            let before = bytes;
-            if let Op::Put(put) = &request.op
-                && let NewValue::Inline(value) = &put.value
-            {
-                bytes += value.len();
-            }
-            before < GROUP_BYTES
-        })
-        .count();
-    let rest = queue.split_off(count);
-    std::mem::replace(queue, rest)
 }
 
 fn serve(engine: &Engine, lock: &RangeLock, mut requests: Vec<Request>) {
@@ -275,6 +226,13 @@ fn follow(engine: &Engine, after: After) {
     }
     for folder in &after.unlink_folders {
         let _ = storage.remove_dir_all(folder);
+    }
+    if engine.is_durable() {
+        // A name that came back after a power cut would be taken for another program's file, and adopted.
+        let folders: BTreeSet<&Path> = after.unlink.iter().filter_map(|path| path.parent()).collect();
+        for folder in folders {
+            let _ = storage.sync_dir(folder);
+        }
     }
     for object in &after.objects {
         let _ = storage.unlink(object);
