@@ -1,4 +1,4 @@
-//! File values as JavaScript holds them: an ArrayBuffer over memory of ours, and the means to verify parts of it.
+//! File values as JavaScript holds them: an array buffer over memory of ours, and the means to verify parts of it.
 
 use std::sync::Arc;
 
@@ -68,8 +68,8 @@ impl ValueCheck {
     }
 }
 
-/// An ArrayBuffer over a value's memory, which it holds until it is collected.
-pub fn array_buffer<'env>(env: &'env Env, bytes: Arc<ValueBytes>) -> napi::Result<ArrayBuffer<'env>> {
+/// An array buffer over a value's memory, which it holds until it is collected.
+pub fn array_buffer(env: &Env, bytes: Arc<ValueBytes>) -> napi::Result<ArrayBuffer<'_>> {
     let (start, length) = (bytes.as_ptr().cast_mut(), bytes.len());
     // SAFETY: the memory is writable and this process's own (copy-on-write), stays in place until `bytes` is
     // dropped by the finalizer, and no other ArrayBuffer lies over it: every open of a value maps it anew.

@@ -28,10 +28,10 @@ impl NativeStore {
             if store.adopt(&namespace, key.as_bytes())? {
                 return Ok(true);
             }
-            if let Some(found) = gone.filter(|found| found.key == key.as_bytes()) {
-                if store.named_file(&namespace, &found.record) == adopt::NamedFile::Gone {
-                    store.vanished(&namespace, key.as_bytes(), &found.record)?;
-                }
+            if let Some(found) = gone.filter(|found| found.key == key.as_bytes())
+                && store.named_file(&namespace, &found.record) == adopt::NamedFile::Gone
+            {
+                store.vanished(&namespace, key.as_bytes(), &found.record)?;
             }
             Ok(false)
         }))
