@@ -150,6 +150,10 @@ impl Store {
         }
         let env_options = env_options(options, durable);
         let catalog = open_catalog(&root.catalog(), env_options)?;
+        if durable && !options.read_only {
+            // LMDB syncs its file, never the name of it.
+            storage.sync_dir(&root.catalog())?;
+        }
         let now = options.clock.now();
         let clock = Arc::clone(&options.clock);
         let probe = FsProbe::of(root.path());
@@ -574,8 +578,10 @@ fn check_catalog(
     notices: &mut Vec<String>,
 ) -> Result<()> {
     let data = root.data();
+    let distrust = session.unclean_boot && !durable;
     let damage = match precheck::check(&data) {
-        Ok(Verdict::Absent) => return Ok(()),
+        Ok(Verdict::Absent) if !distrust => return Ok(()),
+        Ok(Verdict::Absent) => Some("there is none".into()),
         Ok(Verdict::Sound) if !session.unclean_boot => return Ok(()),
         Ok(Verdict::Sound | Verdict::Short) => {
             let report = walk::walk(&data, &mut |_, _, _| {})?;
@@ -583,7 +589,6 @@ fn check_catalog(
         }
         Err(error) => Some(error.message),
     };
-    let distrust = session.unclean_boot && !durable;
     if damage.is_none() && !distrust {
         return Ok(());
     }
