@@ -184,6 +184,39 @@ describe("statistics", () => {
   });
 });
 
+describe("compact and backup", () => {
+  test("compact makes the catalog smaller and keeps every value", async () => {
+    await fill();
+    {
+      await using cache = await Cache.open(root, { durability: "full" });
+      const notes = cache.namespace("notes");
+      const keys = Array.from({ length: 300 }, (_, index) => `n${index}`);
+      await notes.setMany(keys.map((key) => [key, "x".repeat(8_000)] as const));
+      await notes.deleteMany(keys);
+    }
+    expect(await json(["compact"])).toMatchObject({ saved: expect.any(Number) });
+    expect((await json(["compact"])) as { saved: number }).toEqual({ saved: 0 });
+    await using cache = await Cache.open(root);
+    expect(await cache.namespace("notes").get("hello")).toBe("grün");
+    await cache.namespace("notes").set("hello", "new");
+    expect(await cache.namespace("notes").get("hello")).toBe("new");
+  });
+
+  test("a backup made while the cache is in use opens as a cache of its own", async () => {
+    await fill();
+    await using cache = await Cache.open(root);
+    const copy = join(folder, "copy");
+    const large = new Uint8Array(300_000).fill(7);
+    await cache.namespace("notes").set("large", large);
+    expect((await run(["backup", copy])).status).toBe(0);
+    await cache.namespace("notes").clear();
+    await using opened = await Cache.open(copy);
+    expect(await opened.namespace("notes").get("hello")).toBe("grün");
+    expect(await opened.namespace("notes").get("large")).toEqual(large);
+    expect((await run(["backup", copy])).status).not.toBe(0);
+  });
+});
+
 describe("verify", () => {
   test("finds nothing wrong in a sound cache", async () => {
     await fill();

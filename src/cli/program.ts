@@ -3,7 +3,9 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { Cli } from "./cli.ts";
+import { backupCommand } from "./commands/backup.ts";
 import { clearCommand } from "./commands/clear.ts";
+import { compactCommand } from "./commands/compact.ts";
 import { configCommand } from "./commands/config.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { duCommand } from "./commands/du.ts";
@@ -30,6 +32,8 @@ const commands = [
   duCommand,
   verifyCommand,
   repairCommand,
+  compactCommand,
+  backupCommand,
   evictCommand,
   clearCommand,
   warmCommand,
