@@ -93,6 +93,16 @@ export class HotTier {
     this.#weight -= entry.weight;
   }
 
+  /** Lets go of values that are views on memory of a store, where that is scarce. */
+  dropViews(): void {
+    let entry = this.#oldest;
+    while (entry !== undefined) {
+      const { newer } = entry;
+      if (entry.buffers.length > 0) entry.home.drop(entry);
+      entry = newer;
+    }
+  }
+
   #evictOne(): void {
     let candidate = this.#hand ?? this.#oldest;
     while (candidate?.visited) {
@@ -172,6 +182,11 @@ export class HotNamespace {
     };
     this.#entries.set(key, entry);
     this.#tier.add(entry);
+  }
+
+  /** Lets go of all views that are held, those of other namespaces included. */
+  dropViews(): void {
+    this.#tier.dropViews();
   }
 
   drop(entry: HotEntry): void {

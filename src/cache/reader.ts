@@ -1,7 +1,8 @@
 /** Reading: from the hot tier where it can be, else from the store, decoded and made fit for sharing. */
 
 import type { Codec, DecodeContext } from "../codecs/codec.ts";
-import { QuiverError } from "../shared/errors.ts";
+import { collectGarbage } from "../shared/collect.ts";
+import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import type { StoredValue, StoreNamespace } from "../stores/store.ts";
 import type { CodecSet } from "./codec-set.ts";
 import type { HotNamespace } from "./hot.ts";
@@ -27,7 +28,7 @@ export class Reader {
   /** The value as the store has it, held from now on. */
   async load(store: StoreNamespace, hot: HotNamespace, key: string): Promise<Found | undefined> {
     const epoch = hot.epoch();
-    const stored = await store.get(key);
+    const stored = await unlessCrowded(hot, () => store.get(key));
     if (stored === undefined) return undefined;
     const codec = this.#codecs.named(stored.codec);
     const value = await this.#decode(codec, stored, key);
@@ -47,7 +48,7 @@ export class Reader {
       );
     }
     const epoch = hot.epoch();
-    const stored = store.getSync(key);
+    const stored = this.#getSync(store, hot, key);
     if (stored === undefined) return undefined;
     const codec = this.#codecs.named(stored.codec);
     if (this.#verify === "full") stored.verify?.(0, stored.bytes.byteLength);
@@ -61,6 +62,19 @@ export class Reader {
     if (stored === undefined) return undefined;
     const codec = this.#codecs.named(stored.codec);
     return { value: share(await this.#decode(codec, stored, key), codec, stored).value };
+  }
+
+  /** What is only held in memory or not used any more is gone by the next turn of the event loop, for who tries again. */
+  #getSync(store: StoreNamespace, hot: HotNamespace, key: string): StoredValue | undefined {
+    try {
+      return store.getSync?.(key);
+    } catch (error) {
+      if (isCrowded(error)) {
+        hot.dropViews();
+        void collectGarbage();
+      }
+      throw error;
+    }
   }
 
   #hold(
@@ -85,4 +99,19 @@ export class Reader {
     if (this.#verify !== "touch") return { key, mapped };
     return { key, mapped, ...(verify && { verify }), ...(ready && { ready }) };
   }
+}
+
+/** Calls again without the views that only memory holds, where those are in the way of one more. */
+async function unlessCrowded<T>(hot: HotNamespace, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!isCrowded(error)) throw error;
+    hot.dropViews();
+    return read();
+  }
+}
+
+function isCrowded(error: unknown): boolean {
+  return isQuiverError(error, "ERR_QUIVER_TOO_MANY_MAPPINGS");
 }

@@ -9,7 +9,8 @@ import {
   translatedAsync,
   writeChunk,
 } from "../../native/store.ts";
-import { QuiverError } from "../../shared/errors.ts";
+import { collectGarbage } from "../../shared/collect.ts";
+import { isQuiverError, QuiverError } from "../../shared/errors.ts";
 import { KeyQueue } from "../../shared/key-queue.ts";
 import { checkKey } from "../../shared/keys.ts";
 import type {
@@ -100,11 +101,22 @@ export class LocalNamespace implements StoreNamespace {
   async get(key: string, options: { version?: number } = {}): Promise<StoredValue | undefined> {
     checkKey(key);
     return this.#queue.read(key, async () => {
-      const status = this.#lookup(key, options.version);
-      if (status !== MAYBE_FOREIGN) return this.#found(key, status);
-      await translatedAsync(() => this.#native.adopt(this.#handle, key));
-      return this.#found(key, this.#lookup(key, undefined));
+      try {
+        return await this.#read(key, options.version);
+      } catch (error) {
+        if (!isQuiverError(error, "ERR_QUIVER_TOO_MANY_MAPPINGS")) throw error;
+        // Those that nobody uses any more are not in the way.
+        await collectGarbage();
+        return this.#read(key, options.version);
+      }
     });
+  }
+
+  async #read(key: string, version: number | undefined): Promise<StoredValue | undefined> {
+    const status = this.#lookup(key, version);
+    if (status !== MAYBE_FOREIGN) return this.#found(key, status);
+    await translatedAsync(() => this.#native.adopt(this.#handle, key));
+    return this.#found(key, this.#lookup(key, undefined));
   }
 
   /**

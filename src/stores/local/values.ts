@@ -18,7 +18,6 @@ export interface OpenValue {
 interface Held {
   readonly buffer: WeakRef<ArrayBuffer>;
   readonly mapped: boolean;
-  readonly check: ValueCheck | undefined;
 }
 
 /** Beyond this many the ones that were collected are forgotten. */
@@ -26,14 +25,17 @@ const SWEEP_AT = 4096;
 
 export class OpenValues {
   readonly #held = new Map<bigint, Held>();
+  /** A check holds the memory that it checks, so it must not outlive the buffer over it. */
+  readonly #checks = new WeakMap<ArrayBuffer, ValueCheck>();
   #sweepAt = SWEEP_AT;
 
   /** The value just found by a look-up, of this content id; undefined when its file is gone. */
   take(native: NativeStore, content: bigint): OpenValue | undefined {
     const held = this.#held.get(content);
     const buffer = held?.buffer.deref();
-    if (held !== undefined && buffer !== undefined && buffer.byteLength > 0 && !held.check?.poisoned) {
-      return { buffer, mapped: held.mapped, check: held.check };
+    if (held !== undefined && buffer !== undefined && buffer.byteLength > 0) {
+      const check = this.#checks.get(buffer);
+      if (!check?.poisoned) return { buffer, mapped: held.mapped, check };
     }
     const taken = translated(() => native.take());
     if (taken === null) return undefined;
@@ -41,7 +43,8 @@ export class OpenValues {
     if (check === null || check === undefined) return { buffer: fresh, mapped, check: undefined };
     // Transferred to a worker it would be a silent copy of everything, and empty here.
     markAsUntransferable(fresh);
-    this.#remember(content, { buffer: new WeakRef(fresh), mapped, check });
+    this.#checks.set(fresh, check);
+    this.#remember(content, { buffer: new WeakRef(fresh), mapped });
     return { buffer: fresh, mapped, check };
   }
 
