@@ -4,13 +4,19 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use quiver_io::RangeLock;
+use std::time::Duration;
+
+use quiver_io::RangeLock;
 
 use crate::catalog::Catalog;
 use crate::catalog::keys::{self, NamespaceId};
 use crate::catalog::lmdb::Read;
 use crate::catalog::record::{Flags, Record};
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::names;
 use crate::settings::{Files, Layout};
 use crate::writer::{Link, swap_link};
@@ -19,6 +25,12 @@ use crate::writer::{Link, swap_link};
 const LOCKED_AT_ONCE: usize = 256;
 /// Age beyond which a file that can't be locked by its writer is nobody's, nanoseconds.
 const ABANDONED_NS: i128 = 3_600_000_000_000;
+
+/// How long the writers are waited for.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the writers of other processes are waited for.
+const WRITERS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a sweep removed or put right.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,45 +46,101 @@ pub struct Swept {
 /// Points every readable name at the value its record names. A process killed after a commit may have left the
 /// name of an older value, or none.
 pub fn names(engine: &Engine) -> Result<u64> {
+    let namespaces = {
+        let catalog = engine.catalog()?;
+        let txn = catalog.env.read()?;
+        catalog.namespaces(&txn)?
+    };
+    let mut mended = 0;
+    for (name, space) in namespaces {
+        if space.settings.layout == Layout::Named || space.settings.files == Files::Always {
+            mended += names_of(engine, &name)?;
+            engine.mark_dirty(std::iter::once(name).collect());
+        }
+    }
+    Ok(mended)
+}
+
+/// The same in one namespace. Under the lock of the writers: a name that one of them is about to swap, and the
+/// half-made link beside it, look like those of a process that died.
+fn names_of(engine: &Engine, namespace: &str) -> Result<u64> {
+    let _lock = lock_writers(engine)?;
     let catalog = engine.catalog()?;
     let txn = catalog.env.read()?;
+    let Some(space) = catalog.namespace(&txn, namespace)? else { return Ok(0) };
+    let folder = engine.root.namespace(namespace);
     let mut mended = 0;
-    for (namespace, space) in catalog.namespaces(&txn)? {
-        if space.settings.layout != Layout::Named && space.settings.files != Files::Always {
+    let mut cursor = txn.cursor(catalog.db.entries)?;
+    let mut pair = cursor.seek(&space.id.to_be_bytes())?;
+    while let Some((entry, bytes)) = pair
+        && keys::namespace_of(entry) == Some(space.id)
+    {
+        pair = cursor.next()?;
+        let Some(record) = Record::decode(bytes) else { continue };
+        let Some(name) = record.name.as_ref().filter(|_| !record.flags.has(Flags::ADOPTED)) else {
             continue;
-        }
-        let folder = engine.root.namespace(&namespace);
-        let mut cursor = txn.cursor(catalog.db.entries)?;
-        let mut pair = cursor.seek(&space.id.to_be_bytes())?;
-        while let Some((entry, bytes)) = pair
-            && keys::namespace_of(entry) == Some(space.id)
-        {
-            pair = cursor.next()?;
-            let Some(record) = Record::decode(bytes) else { continue };
-            let Some(name) = record.name.as_ref().filter(|_| !record.flags.has(Flags::ADOPTED)) else {
-                continue;
-            };
-            let object = engine.root.object(record.content, &record.extension);
-            let path = folder.join(name);
-            let (Ok(theirs), Ok(ours)) = (engine.storage.facts(&path), engine.storage.facts(&object)) else {
-                if object.exists() && !path.exists() {
-                    swap_link(engine, engine.storage.as_ref(), &Link { object, name: path })?;
-                    mended += 1;
-                }
-                continue;
-            };
-            // A file that is newer than the value was put there by another program: adoption's business. An
-            // older one is what a killed process did not get to replace.
-            if theirs.ino != ours.ino && theirs.mtime_ns <= ours.mtime_ns {
+        };
+        let object = engine.root.object(record.content, &record.extension);
+        let path = folder.join(name);
+        let (Ok(theirs), Ok(ours)) = (engine.storage.facts(&path), engine.storage.facts(&object)) else {
+            if object.exists() && !path.exists() {
                 swap_link(engine, engine.storage.as_ref(), &Link { object, name: path })?;
                 mended += 1;
             }
+            continue;
+        };
+        // A file that is newer than the value was put there by another program: adoption's business. An
+        // older one is what a killed process did not get to replace.
+        if theirs.ino != ours.ino && theirs.mtime_ns <= ours.mtime_ns {
+            swap_link(engine, engine.storage.as_ref(), &Link { object, name: path })?;
+            mended += 1;
         }
-        mended += stray_links(engine, &folder);
-        mended += cleared_names(engine, &catalog, &txn, &namespace, space.id)?;
-        engine.mark_dirty(std::iter::once(namespace).collect());
     }
-    Ok(mended)
+    mended += stray_links(engine, &folder);
+    mended += cleared_names(engine, &catalog, &txn, &namespace, space.id)?;
+    engine.mark_dirty(std::iter::once(namespace).collect());
+    }
+    Ok(mended + orphaned_names(engine)?)
+}
+
+/// Names of values that no record names: a process was killed after the commit that removed or replaced the value.
+/// Nothing but the value itself tells them from another program's files, so they go before it does.
+fn orphaned_names(engine: &Engine) -> Result<u64> {
+    let mut found = Found::new();
+    for (folder, _) in content_folders(engine).into_iter().filter(|(_, is_object)| *is_object) {
+    found.extend(contents(engine, &folder)?);
+    }
+    let mut orphans = HashSet::new();
+    each_orphan(engine, found, &mut |_, object| {
+    orphans
+        .extend(engine.storage.facts(object).ok().filter(|facts| facts.nlink > 1).map(|facts| facts.ino));
+    })?;
+    if orphans.is_empty() {
+    return Ok(0);
+    }
+    // Names are swapped under this lock: one that holds an orphan now is not about to hold another value.
+    let path = engine.root.locks().join("write");
+    let lock = RangeLock::open(&path, engine.modes.file)?;
+    if !lock.lock_timeout(0, 1, true, LOCK_TIMEOUT)? {
+    return Err(Error::new(Code::LockTimeout, "another process holds the write lock").at(path));
+    }
+    let catalog = engine.catalog()?;
+    let namespaces = catalog.namespaces(&catalog.env.read()?)?;
+    Ok(namespaces.iter().map(|(name, _)| unlink_all(engine, &engine.root.namespace(name), &orphans)).sum())
+}
+
+/// Removes the names of these files in a folder and those inside it.
+fn unlink_all(engine: &Engine, folder: &Path, inodes: &HashSet<u64>) -> u64 {
+    let mut removed = 0;
+    for entry in engine.storage.list(folder).unwrap_or_default() {
+    let path = folder.join(entry.name);
+    if entry.is_dir {
+        removed += unlink_all(engine, &path, inodes);
+    } else if engine.storage.facts(&path).is_ok_and(|facts| inodes.contains(&facts.ino)) {
+        removed += u64::from(engine.storage.unlink(&path).is_ok());
+    }
+    }
+    removed
 }
 
 /// Names of what a clear removed, whose rows wait for deletion: after a power cut such a name may hold a value that
@@ -178,12 +246,21 @@ fn contents(engine: &Engine, folder: &Path) -> Result<Found> {
         .collect())
 }
 
-/// Removes values that no record names. What is being committed is locked until its record is there, so each is
-/// locked first, and a snapshot taken after that tells whether it has one.
+/// Removes values that no record names.
 fn sweep_objects(engine: &Engine, found: Found) -> Result<u64> {
+    let mut removed = 0;
+    each_orphan(engine, found, &mut |content, path| {
+        let _ = engine.storage.unlink(&engine.root.sums(content));
+        removed += u64::from(engine.storage.unlink(path).is_ok());
+    })?;
+    Ok(removed)
+}
+
+/// Tells of the values that no record names, nor ever will. What is being committed is locked until its record is
+/// there, so each is locked first, and a snapshot taken after that tells whether it has one.
+fn each_orphan(engine: &Engine, found: Found, tell: &mut dyn FnMut(u64, &Path)) -> Result<()> {
     let named = named_contents(engine, &found.iter().map(|(content, _)| *content).collect())?;
     let suspects: Found = found.into_iter().filter(|(content, _)| !named.contains(content)).collect();
-    let mut removed = 0;
     for batch in suspects.chunks(LOCKED_AT_ONCE) {
         let locked: Vec<(u64, &PathBuf, File)> = batch
             .iter()
@@ -191,11 +268,10 @@ fn sweep_objects(engine: &Engine, found: Found) -> Result<u64> {
             .collect();
         let named = named_contents(engine, &locked.iter().map(|(content, ..)| *content).collect())?;
         for (content, path, _file) in locked.iter().filter(|(content, ..)| !named.contains(content)) {
-            let _ = engine.storage.unlink(&engine.root.sums(*content));
-            removed += u64::from(engine.storage.unlink(path).is_ok());
+            tell(*content, path);
         }
     }
-    Ok(removed)
+    Ok(())
 }
 
 /// Removes chunk sums of values that are gone. They are written just before their value, unlocked, so only old

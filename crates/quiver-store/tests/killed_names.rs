@@ -1,0 +1,73 @@
+//! What a process leaves that is killed after a commit and before the name of the value before is gone.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+
+use quiver_store::publisher::Commit;
+use quiver_store::settings::NamespaceSettings;
+use quiver_store::writer::NewFacts;
+use quiver_store::{OpenOptions, Store, adopt};
+
+fn put(store: &Store, extension: &str, value: &[u8]) {
+    let writer = store.object_writer("n", b"k").unwrap();
+    writer.write(value.to_vec()).unwrap();
+    let (sender, receiver) = sync_channel(1);
+    writer.commit(Commit {
+        namespace: "n".into(),
+        key: b"k".to_vec(),
+        facts: NewFacts { codec: extension.into(), extension: extension.into(), ..NewFacts::default() },
+        fence: None,
+        adoption: None,
+        done: Box::new(move |result| sender.send(result).unwrap()),
+    });
+    receiver.recv().unwrap().unwrap();
+}
+
+fn only_object(root: &Path) -> PathBuf {
+    let folder = std::fs::read_dir(root.join(".quiver/objects")).unwrap().next().unwrap().unwrap().path();
+    std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path()
+}
+
+/// Stores a value, makes `change`, and puts back the names that the change had removed last. What the next opener
+/// finds under the key, as the length of its value.
+fn after_a_kill(change: impl FnOnce(&Store)) -> Option<u64> {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("cache");
+    let kept = folder.path().join("kept");
+    let settings = NamespaceSettings { index: false, ..support::named() };
+
+    let store = Store::open(&root, &OpenOptions::default()).unwrap();
+    store.namespace("n", &settings, false).unwrap();
+    put(&store, "npy", b"old");
+    let object = only_object(&root);
+    std::fs::hard_link(&object, &kept).unwrap();
+    change(&store);
+    store.close();
+    drop(store);
+    std::fs::create_dir_all(object.parent().unwrap()).unwrap();
+    std::fs::hard_link(&kept, &object).unwrap();
+    std::fs::hard_link(&kept, root.join("n/k.npy")).unwrap();
+    std::fs::write(root.join(".quiver/locks/p-1-1-1"), quiver_io::boot_id()).unwrap();
+
+    let store = Store::open(&root, &OpenOptions::default()).unwrap();
+    let clock = &store.engine.clock;
+    clock.stop_at(Some(clock.now() + 10_000));
+    let namespace = store.namespace("n", &settings, false).unwrap();
+    adopt::all(&store, &namespace).unwrap();
+    assert!(!root.join("n/k.npy").exists());
+    store.lookup(&namespace, b"k", &mut Vec::new()).unwrap().map(|found| found.record.size)
+}
+
+#[test]
+fn a_deleted_value_does_not_come_back() {
+    let found = after_a_kill(|store| drop(support::delete(store, "n", "k").recv().unwrap().unwrap()));
+    assert_eq!(found, None);
+}
+
+#[test]
+fn a_value_replaced_in_another_format_does_not_come_back() {
+    assert_eq!(after_a_kill(|store| put(store, "npz", b"newer")), Some(5));
+}
