@@ -88,6 +88,16 @@ extern "C" fn quiver_lmdb_getpid() -> libc::pid_t {
     })
 }
 
+/// A file takes less than it was given when the disk is about full; LMDB would call that EIO.
+fn is_short(written: libc::ssize_t, wanted: usize) -> bool {
+    usize::try_from(written).is_ok_and(|written| written < wanted)
+}
+
+fn no_space() -> libc::ssize_t {
+    nix::errno::Errno::ENOSPC.set();
+    -1
+}
+
 #[unsafe(no_mangle)]
 unsafe extern "C" fn quiver_lmdb_pwrite(
     fd: libc::c_int,
@@ -97,6 +107,9 @@ unsafe extern "C" fn quiver_lmdb_pwrite(
 ) -> libc::ssize_t {
     // SAFETY: the arguments are LMDB's own, passed on unchanged.
     let written = unsafe { libc::pwrite(fd, buffer, count, offset) };
+    if is_short(written, count) {
+        return no_space();
+    }
     if written > 0 {
         record(|| Effect::Write {
             offset: offset as u64,
@@ -117,6 +130,12 @@ unsafe extern "C" fn quiver_lmdb_pwritev(
 ) -> libc::ssize_t {
     // SAFETY: the arguments are LMDB's own, passed on unchanged.
     let written = unsafe { libc::pwritev(fd, pieces, count, offset) };
+    // SAFETY: LMDB passed `count` iovecs.
+    let wanted =
+        unsafe { std::slice::from_raw_parts(pieces, count as usize) }.iter().map(|piece| piece.iov_len);
+    if is_short(written, wanted.sum()) {
+        return no_space();
+    }
     if written > 0 {
         record(|| {
             // SAFETY: LMDB passed `count` iovecs, each naming readable bytes.

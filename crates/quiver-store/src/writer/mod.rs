@@ -7,6 +7,7 @@ mod ops;
 mod put;
 mod queue;
 mod thread;
+mod unnamed;
 
 pub use after::{After, Link};
 pub use group::versions_of;

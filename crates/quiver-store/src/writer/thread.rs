@@ -12,6 +12,7 @@ use super::after::{After, Link};
 use super::group::Group;
 use super::ops::{Completion, NewValue, Op, Outcome};
 use super::queue::{Queue, Request};
+use super::unnamed;
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 
@@ -203,7 +204,7 @@ fn merge(into: &mut After, more: After) {
 }
 
 /// Points readable names at the values that the commit named. The catalog is right already; what fails here is
-/// made good by the sweep, so it is not the request's failure.
+/// made good by a sweep, so it is not the request's failure.
 fn swap_names(engine: &Engine, after: &After) {
     let storage = engine.storage.as_ref();
     let linked: BTreeSet<&Path> = after.links.iter().map(|link| link.name.as_path()).collect();
@@ -212,8 +213,14 @@ fn swap_names(engine: &Engine, after: &After) {
             let _ = storage.unlink(path);
         }
     }
-    for link in &after.links {
-        let _ = swap_link(engine, storage, link);
+    let failed: Vec<&Path> = after
+        .links
+        .iter()
+        .filter(|link| swap_link(engine, storage, link).is_err())
+        .map(|link| link.name.as_path())
+        .collect();
+    if !failed.is_empty() {
+        let _ = unnamed::disown(engine, &failed);
     }
 }
 
