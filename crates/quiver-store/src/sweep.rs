@@ -7,9 +7,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use quiver_io::RangeLock;
-use std::time::Duration;
-
-use quiver_io::RangeLock;
 
 use crate::catalog::Catalog;
 use crate::catalog::keys::{self, NamespaceId};
@@ -28,9 +25,6 @@ const ABANDONED_NS: i128 = 3_600_000_000_000;
 
 /// How long the writers are waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long the writers of other processes are waited for.
-const WRITERS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a sweep removed or put right.
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,7 +52,7 @@ pub fn names(engine: &Engine) -> Result<u64> {
             engine.mark_dirty(std::iter::once(name).collect());
         }
     }
-    Ok(mended)
+    Ok(mended + orphaned_names(engine)?)
 }
 
 /// The same in one namespace. Under the lock of the writers: a name that one of them is about to swap, and the
@@ -97,10 +91,18 @@ fn names_of(engine: &Engine, namespace: &str) -> Result<u64> {
         }
     }
     mended += stray_links(engine, &folder);
-    mended += cleared_names(engine, &catalog, &txn, &namespace, space.id)?;
-    engine.mark_dirty(std::iter::once(namespace).collect());
+    mended += cleared_names(engine, &catalog, &txn, namespace, space.id)?;
+    Ok(mended)
+}
+
+/// Keeps all writers waiting until it is dropped.
+fn lock_writers(engine: &Engine) -> Result<RangeLock> {
+    let path = engine.root.locks().join("write");
+    let lock = RangeLock::open(&path, engine.modes.file)?;
+    if lock.lock_timeout(0, 1, true, LOCK_TIMEOUT)? {
+        return Ok(lock);
     }
-    Ok(mended + orphaned_names(engine)?)
+    Err(Error::new(Code::LockTimeout, "another process holds the write lock").at(path))
 }
 
 /// Names of values that no record names: a process was killed after the commit that removed or replaced the value.
@@ -108,22 +110,18 @@ fn names_of(engine: &Engine, namespace: &str) -> Result<u64> {
 fn orphaned_names(engine: &Engine) -> Result<u64> {
     let mut found = Found::new();
     for (folder, _) in content_folders(engine).into_iter().filter(|(_, is_object)| *is_object) {
-    found.extend(contents(engine, &folder)?);
+        found.extend(contents(engine, &folder)?);
     }
     let mut orphans = HashSet::new();
     each_orphan(engine, found, &mut |_, object| {
-    orphans
-        .extend(engine.storage.facts(object).ok().filter(|facts| facts.nlink > 1).map(|facts| facts.ino));
+        orphans
+            .extend(engine.storage.facts(object).ok().filter(|facts| facts.nlink > 1).map(|facts| facts.ino));
     })?;
     if orphans.is_empty() {
-    return Ok(0);
+        return Ok(0);
     }
     // Names are swapped under this lock: one that holds an orphan now is not about to hold another value.
-    let path = engine.root.locks().join("write");
-    let lock = RangeLock::open(&path, engine.modes.file)?;
-    if !lock.lock_timeout(0, 1, true, LOCK_TIMEOUT)? {
-    return Err(Error::new(Code::LockTimeout, "another process holds the write lock").at(path));
-    }
+    let _lock = lock_writers(engine)?;
     let catalog = engine.catalog()?;
     let namespaces = catalog.namespaces(&catalog.env.read()?)?;
     Ok(namespaces.iter().map(|(name, _)| unlink_all(engine, &engine.root.namespace(name), &orphans)).sum())
@@ -133,12 +131,12 @@ fn orphaned_names(engine: &Engine) -> Result<u64> {
 fn unlink_all(engine: &Engine, folder: &Path, inodes: &HashSet<u64>) -> u64 {
     let mut removed = 0;
     for entry in engine.storage.list(folder).unwrap_or_default() {
-    let path = folder.join(entry.name);
-    if entry.is_dir {
-        removed += unlink_all(engine, &path, inodes);
-    } else if engine.storage.facts(&path).is_ok_and(|facts| inodes.contains(&facts.ino)) {
-        removed += u64::from(engine.storage.unlink(&path).is_ok());
-    }
+        let path = folder.join(entry.name);
+        if entry.is_dir {
+            removed += unlink_all(engine, &path, inodes);
+        } else if engine.storage.facts(&path).is_ok_and(|facts| inodes.contains(&facts.ino)) {
+            removed += u64::from(engine.storage.unlink(&path).is_ok());
+        }
     }
     removed
 }

@@ -228,7 +228,10 @@ impl<'g> Group<'g> {
     pub(super) fn drop_name(&mut self, id: NamespaceId, namespace: &str, name: &str) -> Result<()> {
         self.txn.delete(self.catalog.db.names, &keys::name_key(id, &crate::names::folded(name)))?;
         let folder = self.engine.root.namespace(namespace);
-        self.after.unlink.push(folder.join(name));
+        let path = folder.join(name);
+        // What this group wrote under the name is gone again.
+        self.after.links.retain(|link| link.name != path);
+        self.after.unlink.push(path);
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         self.after.unlink.push(folder.join(format!("{stem}.meta.json")));
         Ok(())
