@@ -192,18 +192,22 @@ describe.skipIf(python === undefined)("a directory that Python wrote", () => {
         const { created_at, last_accessed, ...same } = entry;
         expect(after.entries[key]).toMatchObject(same);
         expect(Date.parse(String(after.entries[key]?.["created_at"]))).toBe(Date.parse(String(created_at)));
-        expect(Date.parse(String(after.entries[key]?.["last_accessed"]))).toBe(Date.parse(String(last_accessed)));
+        expect(Date.parse(String(after.entries[key]?.["last_accessed"]))).toBe(
+          Date.parse(String(last_accessed)),
+        );
       }
     }
     expect((await audit()).problems).toEqual([]);
   });
 
   test("a file that differs from its index is refused and nothing else, until its writer puts it right", async () => {
-    await run(`${WRITE}
+    await run(
+      `${WRITE}
 index = read_index("stencils")
 index["entries"]["laplacian"]["checksum"] = "sha256:" + "0" * 64
 write_index("stencils", list(index["entries"].values()))
-`.replace(/^print.*$/m, "print('null')"));
+`.replace(/^print.*$/m, "print('null')"),
+    );
     await using cache = await simulationCache(root);
     const stencils = cache.namespace("stencils");
     for (let i = 0; i < 2; i++) {
@@ -241,12 +245,17 @@ print("null")`);
 
 describe.skipIf(python === undefined)("a directory that Quiver wrote", () => {
   test("is what plain Python expects: fields, checksums and values", async () => {
-    const grid = new Tensor(Float32Array.from({ length: 60_000 }, (_, i) => i / 3), [200, 300]);
+    const grid = new Tensor(
+      Float32Array.from({ length: 60_000 }, (_, i) => i / 3),
+      [200, 300],
+    );
     const counts = new Tensor(Int32Array.of(1, -2, 3));
     {
       await using cache = await simulationCache(root);
       await cache.namespace("source_maps").set("radial", grid);
-      await cache.namespace("echo_templates").set("chirp", { grid, counts }, { metadata: { f0: 5 }, pinned: true });
+      await cache
+        .namespace("echo_templates")
+        .set("chirp", { grid, counts }, { metadata: { f0: 5 }, pinned: true });
       await cache.namespace("mission_graph").set("plan", { nodes: ["a"], cost: 1.5 });
       await cache.namespace("fftw_wisdom").set("plans", new Uint8Array([0, 255, 10]));
       await cache.namespace("state_profiles").set("old", grid, { codec: "npy" });
@@ -265,7 +274,9 @@ describe.skipIf(python === undefined)("a directory that Quiver wrote", () => {
       "state_profiles/old": { t: 1 },
       "stencils/plain": factsOf(counts),
     });
-    expect(JSON.parse(readFileSync(join(root, "echo_templates", "chirp.meta.json"), "utf8"))).toEqual({ f0: 5 });
+    expect(JSON.parse(readFileSync(join(root, "echo_templates", "chirp.meta.json"), "utf8"))).toEqual({
+      f0: 5,
+    });
     expect(statSync(join(root, "stencils", "plain.npy")).mode & 0o222).toBe(0);
   });
 
@@ -296,7 +307,8 @@ print("null")`,
   test("files that Python adds, replaces and deletes are noticed", async () => {
     await using cache = await Cache.open(root, namedOnly);
     const stencils = cache.namespace("stencils");
-    const shapeOf = async (key: string): Promise<unknown> => ((await stencils.get(key)) as Tensor | undefined)?.shape;
+    const shapeOf = async (key: string): Promise<unknown> =>
+      ((await stencils.get(key)) as Tensor | undefined)?.shape;
     expect(await shapeOf("added")).toBeUndefined();
     await save("added", "np.arange(20000.0)");
     expect(await stencils.has("added")).toBe(true);
@@ -393,9 +405,15 @@ describe("the root of a new cache", () => {
     execFileSync("git", ["init", "-q", root]);
     execFileSync("git", ["-C", root, "add", "-A"]);
     const kept = execFileSync("git", ["-C", root, "ls-files"], { encoding: "utf8" }).trim().split("\n");
-    expect(kept.filter((path) => !path.endsWith("/index.json"))).toEqual([".gitignore", "CACHEDIR.TAG", "README.md"]);
+    expect(kept.filter((path) => !path.endsWith("/index.json"))).toEqual([
+      ".gitignore",
+      "CACHEDIR.TAG",
+      "README.md",
+    ]);
     expect(kept).toContain("stencils/index.json");
-    expect(readFileSync(join(root, "CACHEDIR.TAG"), "latin1")).toMatch(/^Signature: 8a477f597d28d172789f06886806bc55\n/);
+    expect(readFileSync(join(root, "CACHEDIR.TAG"), "latin1")).toMatch(
+      /^Signature: 8a477f597d28d172789f06886806bc55\n/,
+    );
   });
 
   test("keeps files of the user's own", async () => {
