@@ -9,6 +9,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use quiver_io::{Disk, Storage as _};
 use sha2::{Digest, Sha256};
 
 use crate::catalog::keys::{self, NamespaceId};
@@ -40,23 +41,47 @@ struct Rows {
 }
 
 /// Rebuilds the catalog. Only with nobody else in the cache. `verify`: whole files are compared with their digest.
+///
+/// The damaged file stays where it is until the new one is complete: whoever is killed in between leaves a catalog
+/// that the next opener finds damaged and rebuilds, never an empty one that makes every value an orphan.
 pub fn rebuild(root: &Root, modes: Modes, options: EnvOptions, verify: bool) -> Result<Rebuilt> {
     let mut rows = Rows::default();
     if root.data().exists() {
         // Nothing readable at all is an empty catalog.
         let _ = walk::walk(&root.data(), &mut |database, key, value| rows.take(database, key, value));
     }
-    set_aside(root)?;
     let stamps = Stamps::open(&root.stamps(), modes.file)?;
     let stamp = stamps.greatest().wrapping_add(1);
     stamps.retire(stamp);
-    let catalog = Catalog::open(&root.catalog(), &options)?;
+    let folder = root.engine().join("catalog-rebuild");
+    Disk.remove_dir_all(&folder)?;
+    Disk.create_dir(&folder, modes.folder)?;
+    let catalog = Catalog::open(&folder, &options)?;
     let mut rebuilt = Rebuilt::default();
     write_rows(root, &catalog, &stamps, stamp, rows, verify, &mut rebuilt)?;
     if verify {
         set_aside_unknown(root, modes, &catalog)?;
     }
+    catalog.env.sync()?;
+    drop(catalog);
+    replace(root, &folder)?;
     Ok(rebuilt)
+}
+
+/// Puts the new catalog in the place of the damaged one, which is kept in the trash until the next sweep, for
+/// whoever wants to look.
+fn replace(root: &Root, new: &Path) -> Result<()> {
+    let mark = quiver_io::random_u64();
+    let aside = |name: &str| root.trash().join(format!("{name}.damaged-{mark:016x}"));
+    // Where there are no hard links the damaged file is not kept.
+    let _ = Disk.link(&root.data(), &aside("data.mdb"));
+    let lock = root.catalog().join("lock.mdb");
+    if lock.exists() {
+        Disk.rename(&lock, &aside("lock.mdb"))?;
+    }
+    Disk.rename(&new.join("data.mdb"), &root.data())?;
+    Disk.sync_dir(&root.catalog())?;
+    Ok(Disk.remove_dir_all(new)?)
 }
 
 /// Takes readable names of values that were not synced and have no record any more out of the namespaces' folders:
@@ -96,19 +121,6 @@ fn kept_objects(root: &Root, catalog: &Catalog) -> Result<HashSet<u64>> {
         }
     }
     Ok(kept)
-}
-
-/// Moves the damaged files out of the way; kept in the trash until the next sweep, for whoever wants to look.
-fn set_aside(root: &Root) -> Result<()> {
-    for name in ["data.mdb", "lock.mdb"] {
-        let from = root.catalog().join(name);
-        let to = root.trash().join(format!("{name}.damaged-{:016x}", quiver_io::random_u64()));
-        if from.exists() {
-            std::fs::rename(&from, &to)
-                .map_err(|error| Error::os("setting the catalog aside", &from, &error))?;
-        }
-    }
-    Ok(())
 }
 
 impl Rows {

@@ -177,23 +177,22 @@ fn a_stamp_moves_with_every_write_and_a_slot_is_not_valid_for_its_next_owner() {
     assert_ne!(store.engine.stamps.load(touched.record.slot), Some(touched.record.stamp));
 }
 
-#[test]
-fn a_damaged_catalog_is_rebuilt_from_what_can_be_read() {
-    let folder = tempfile::tempdir().unwrap();
-    {
-        let store = open(folder.path());
-        store.namespace("n", &NamespaceSettings::default(), false).unwrap();
-        for i in 0..200 {
-            put_small(&store, "n", &format!("k{i:03}"), &pattern(3_000), facts("bin")).unwrap();
-        }
-        put_large(&store, "n", "large", &pattern(100_000), facts("bin")).unwrap();
-        store.close();
+/// A cache of 200 values whose catalog was cut short.
+fn cut_catalog(folder: &Path) {
+    let store = open(folder);
+    store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+    for i in 0..200 {
+        put_small(&store, "n", &format!("k{i:03}"), &pattern(3_000), facts("bin")).unwrap();
     }
-    // A cut file is noticed before LMDB sees it.
-    let data = folder.path().join(".quiver/catalog/data.mdb");
+    put_large(&store, "n", "large", &pattern(100_000), facts("bin")).unwrap();
+    store.close();
+    let data = folder.join(".quiver/catalog/data.mdb");
     let length = std::fs::metadata(&data).unwrap().len();
     std::fs::File::options().write(true).open(&data).unwrap().set_len(length - 40_960).unwrap();
-    let store = open(folder.path());
+}
+
+fn assert_rebuilt(folder: &Path) {
+    let store = open(folder);
     assert!(store.notices.iter().any(|notice| notice.contains("rebuilt")), "{:?}", store.notices);
     let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
     let kept = (0..200).filter(|i| {
@@ -204,6 +203,29 @@ fn a_damaged_catalog_is_rebuilt_from_what_can_be_read() {
     });
     assert!(kept.count() > 100);
     store.close();
+}
+
+#[test]
+fn a_damaged_catalog_is_rebuilt_from_what_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    cut_catalog(folder.path());
+    assert_rebuilt(folder.path());
+    let trash = std::fs::read_dir(folder.path().join(".quiver/trash")).unwrap();
+    let kept =
+        trash.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("data.mdb.damaged-"));
+    assert!(kept, "the damaged file is kept for whoever wants to look");
+}
+
+#[test]
+fn a_rebuild_that_did_not_end_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    cut_catalog(folder.path());
+    let stamps = folder.path().join(".quiver/stamps");
+    std::fs::remove_file(&stamps).unwrap();
+    std::fs::create_dir(&stamps).unwrap();
+    Store::open(folder.path(), &OpenOptions::default()).unwrap_err();
+    std::fs::remove_dir(&stamps).unwrap();
+    assert_rebuilt(folder.path());
 }
 
 #[test]
