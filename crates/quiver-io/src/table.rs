@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -89,6 +90,12 @@ impl SharedTable {
         unsafe {
             &*self.map.as_mut_ptr().cast::<AtomicU32>().add(index)
         }
+    }
+
+    /// Writes a word into the file, past this process's pages: for a table that is poisoned here and in use
+    /// elsewhere. Others see it at once.
+    pub fn write_through(&self, index: usize, word: u32) -> Result<()> {
+        self.file.write_all_at(&word.to_ne_bytes(), index as u64 * 4).during("writing", &self.path)
     }
 
     /// Where the table is.

@@ -96,16 +96,7 @@ pub fn hash(namespace: &str, key: &[u8]) -> u64 {
 impl Flights {
     /// Opens the lock files in `folder`.
     pub fn open(folder: &Path, mode: u32, now: impl Fn() -> u64 + Send + Sync + 'static) -> Result<Self> {
-        use std::os::unix::fs::OpenOptionsExt;
-        let path = folder.join("leases");
-        let leases = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(mode)
-            .open(&path)
-            .map_err(|error| Error::os("opening the leases", &path, &error))?;
+        let leases = quiver_io::open_or_create(&folder.join("leases"), mode)?;
         let shared = Arc::new(Shared {
             lock: RangeLock::open(&folder.join("flights"), mode)?,
             leases,

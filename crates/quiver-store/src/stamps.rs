@@ -46,16 +46,30 @@ impl Stamps {
         Ok(true)
     }
 
-    /// The word of a slot; `None` beyond the table.
+    /// The word of a slot; `None` beyond the table, and when the table's pages were lost under this process.
     pub fn load(&self, slot: u32) -> Option<u32> {
-        (u64::from(slot) * 4 < self.table.allocated() && slot < MAX_SLOTS)
-            .then(|| self.table.word(slot as usize).load(Ordering::Acquire))
+        if u64::from(slot) * 4 >= self.table.allocated() || slot >= MAX_SLOTS {
+            return None;
+        }
+        let word = self.table.word(slot as usize).load(Ordering::Acquire);
+        (!self.table.is_poisoned()).then_some(word)
     }
 
     /// Sets the word of a slot. Only inside a write transaction, before its commit.
+    ///
+    /// Another program that truncates the file takes pages away from the processes that touch them afterwards:
+    /// those see zeros of their own there, which no stamp equals, so nothing they hold in memory is valid. It
+    /// must stay so, because they don't see what others write: the word goes to the file alone.
     pub fn store(&self, slot: u32, stamp: u32) -> Result<()> {
         if self.ensure(slot)? {
-            self.table.word(slot as usize).store(stamp, Ordering::Release);
+            let word = self.table.word(slot as usize);
+            if !self.table.is_poisoned() {
+                word.store(stamp, Ordering::Release);
+            }
+            if self.table.is_poisoned() {
+                word.store(0, Ordering::Release);
+                self.table.write_through(slot as usize, stamp)?;
+            }
         }
         Ok(())
     }
@@ -79,5 +93,30 @@ impl Stamps {
     /// Address and bytes of the reserved table, for views that only read it.
     pub fn raw(&self) -> (*const u8, usize) {
         (self.table.as_ptr().cast(), (u64::from(MAX_SLOTS) * 4) as usize)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_truncated_table_is_valid_for_nobody_and_still_invalidates_what_others_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stamps");
+        let one = Stamps::open(&path, 0o600).unwrap();
+        one.store(5, 70).unwrap();
+        assert_eq!(one.load(5), Some(70));
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        let other = Stamps::open(&path, 0o600).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        // The first touch of a lost page is a write.
+        one.store(5, 71).unwrap();
+        assert_eq!(one.load(5), None);
+        assert_eq!(one.table.word(5).load(Ordering::Acquire), 0, "what JavaScript sees equals no stamp");
+        assert_eq!(other.load(5), Some(71));
+        one.store(5, 72).unwrap();
+        assert_eq!(other.load(5), Some(72));
     }
 }
