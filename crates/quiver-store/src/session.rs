@@ -146,7 +146,11 @@ impl Session {
             )
             .at(root.path()));
         }
-        write_mark(&path).map_err(|error| Error::os("marking the cache as open", &path, &error))?;
+        match write_mark(&path).map_err(|error| Error::os("marking the cache as open", &path, &error)) {
+            // A full disk must not keep those out who come to delete. An empty mark reads as another boot's.
+            Err(error) if error.code == Code::DiskFull => {}
+            written => written?,
+        }
         session.mark = Some((mark, path));
         Ok(session)
     }
