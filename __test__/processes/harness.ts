@@ -40,7 +40,9 @@ export class Programs {
     const program = join(this.#folder, "__test__/processes/programs", `${name}.js`);
     const child = spawn(command, [...before, program, JSON.stringify(input)], {
       stdio: ["ignore", "ignore", "pipe", "ipc"],
-      env: Object.fromEntries(Object.entries(process.env).filter(([variable]) => !variable.startsWith("QUIVER_"))),
+      env: Object.fromEntries(
+        Object.entries(process.env).filter(([variable]) => !variable.startsWith("QUIVER_")),
+      ),
     });
     return new Process(name, child);
   }

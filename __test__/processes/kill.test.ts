@@ -41,14 +41,15 @@ describe.each(["full", "process"] as const)("with durability %s", (durability) =
 
   beforeAll(async () => (await Cache.open(root, { durability })).close());
 
-  test.each(
-    Array.from({ length: ROUNDS }, (_, index) => index % 2 === 0),
-  )(`after round %# of seed ${SEED} nothing is wrong or lost (all killed: %s)`, async (all) => {
-    round++;
-    const journals = await work(all);
-    for (const journal of journals) expectation.follow(journal);
-    await check();
-  });
+  test.each(Array.from({ length: ROUNDS }, (_, index) => index % 2 === 0))(
+    `after round %# of seed ${SEED} nothing is wrong or lost (all killed: %s)`,
+    async (all) => {
+      round++;
+      const journals = await work(all);
+      for (const journal of journals) expectation.follow(journal);
+      await check();
+    },
+  );
 
   /** Lets all processes work, and kills all of them, or one of them some time before the others end well. */
   async function work(all: boolean): Promise<readonly string[]> {

@@ -7,7 +7,7 @@ const HEAD = 256;
 export function makeValue(key: string, sequence: number, length: number): Uint8Array {
   const bytes = new Uint8Array(Math.max(length, HEAD));
   const head = JSON.stringify({ key, sequence, length: bytes.byteLength });
-  new TextEncoder().encodeInto(head.padEnd(HEAD - 1) + "\n", bytes);
+  new TextEncoder().encodeInto(`${head.padEnd(HEAD - 1)}\n`, bytes);
   fillPattern(bytes, sequence + bytes.byteLength);
   return bytes;
 }
@@ -22,7 +22,9 @@ export function checkValue(key: string, bytes: Uint8Array): number {
   try {
     head = JSON.parse(text);
   } catch {
-    throw new Error(`the value of ${key} (${bytes.byteLength} bytes) begins with ${JSON.stringify(text.slice(0, 60))}`);
+    throw new Error(
+      `the value of ${key} (${bytes.byteLength} bytes) begins with ${JSON.stringify(text.slice(0, 60))}`,
+    );
   }
   if (head.key !== key) throw new Error(`under ${key} lies a value of ${head.key}`);
   if (head.length !== bytes.byteLength) {
