@@ -50,8 +50,8 @@ test(`of ${ENTRIES} entries a tenth is evicted without holding up the event loop
 
   await using limited = await Cache.open(root, {
     eviction: policy,
-    maxEntries: ENTRIES * 0.95,
-    evictionThreshold: 1,
+    maxEntries: ENTRIES,
+    evictionThreshold: 0.95,
     reconfigure: true,
     memoryLimit: 0,
   });

@@ -149,6 +149,10 @@ impl Flights {
         if state.held.get(&flight.hash).is_some_and(|held| held.fence == flight.fence)
             && let Some(held) = state.held.remove(&flight.hash)
         {
+            if held.range >= OVERTAKERS {
+                // The hung holder still has the lock: the next one need not wait for this lease to run out too.
+                let _ = self.shared.write_renewed(flight.hash, 0);
+            }
             // The kernel drops the lock with the process if it can't be dropped here.
             let _ = self.shared.lock.unlock(held.range, 1);
         }
@@ -209,6 +213,23 @@ impl Shared {
             .map_err(|error| Error::os("writing a lease", Path::new("leases"), &error))
     }
 
+    /// Only the time: the number may have become an overtaker's meanwhile, and must not go back.
+    fn write_renewed(&self, hash: u64, renewed: u64) -> Result<()> {
+        self.leases
+            .write_all_at(&renewed.to_le_bytes(), hash % RECORDS * RECORD + 16)
+            .map_err(|error| Error::os("renewing a lease", Path::new("leases"), &error))
+    }
+
+    /// Says that the holder with this number is alive, unless somebody has overtaken it.
+    fn renew(&self, hash: u64, fence: u64) -> Result<()> {
+        match self.lease(hash) {
+            Some(lease) if lease.fence == fence => self.write_renewed(hash, (self.now)()),
+            Some(_) => Ok(()),
+            // Another key had the record in between.
+            None => self.write_lease(hash, fence),
+        }
+    }
+
     /// Tries once; `Ok(None)` = somebody has it.
     fn attempt(&self, hash: u64, state: &mut State) -> Result<Option<Flight>> {
         if state.held.contains_key(&hash) {
@@ -249,7 +270,7 @@ impl Shared {
                 if held.renewed.elapsed() >= RENEW_EVERY {
                     held.renewed = Instant::now();
                     // A lease that can't be renewed only lets a waiter compute too.
-                    let _ = self.write_lease(*hash, held.fence);
+                    let _ = self.renew(*hash, held.fence);
                 }
             }
             let waiting = !state.waiters.is_empty();
@@ -325,6 +346,24 @@ mod tests {
         let second = ask(&other, 7, 5_000).recv().unwrap().unwrap().unwrap();
         assert!(hung.is_overtaken(7, first.fence));
         assert!(!hung.is_overtaken(7, second.fence));
+        // Going on again, the hung one must not pass for the rightful holder.
+        hung.shared.renew(7, first.fence).unwrap();
+        assert!(hung.is_overtaken(7, first.fence));
+        hung.close();
+        other.close();
+    }
+
+    #[test]
+    fn who_waits_behind_a_hung_holder_waits_for_one_lease_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(AtomicU64::new(1_000));
+        let (hung, other) = (flights(folder.path(), &clock), flights(folder.path(), &clock));
+        ask(&hung, 7, 1_000).recv().unwrap().unwrap().unwrap();
+        clock.fetch_add(LEASE_MS + 1, Ordering::SeqCst);
+        let second = ask(&other, 7, 5_000).recv().unwrap().unwrap().unwrap();
+        other.release(second);
+        let third = ask(&other, 7, 1_000).recv().unwrap().unwrap().unwrap();
+        assert!(third.fence > second.fence);
         hung.close();
         other.close();
     }
