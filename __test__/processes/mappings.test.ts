@@ -25,6 +25,7 @@ beforeAll(async () => {
   programs = new Programs();
   await using cache = await Cache.open(root, { durability: "process", memoryLimit: 0 });
   const values = cache.namespace("values", { codec: "npy" });
+  await values.set("small", new Tensor(new Float32Array(1000).fill(4)));
   for (let start = 0; start < count; start += 200) {
     const numbers = Array.from({ length: Math.min(200, count - start) }, (_, i) => start + i);
     await values.setMany(

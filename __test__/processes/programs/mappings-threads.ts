@@ -2,7 +2,7 @@
 
 import { Worker } from "node:worker_threads";
 import type { MappingsInput } from "./mappings.ts";
-import { collected, mappedValues } from "./memory.ts";
+import { leftMapped } from "./memory.ts";
 import { inputOf, leave, tell } from "./program.ts";
 
 const THREADS = 3;
@@ -19,6 +19,5 @@ const reports = await Promise.all(
       }),
   ),
 );
-await collected();
-tell({ kind: "report", reports, left: mappedValues() });
+tell({ kind: "report", reports, left: await leftMapped() });
 leave();

@@ -5,7 +5,7 @@
 
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import { Cache, isQuiverError, type Tensor } from "../../../src/index.ts";
-import { collected, mappedValues } from "./memory.ts";
+import { collected, leftMapped, mappedValues } from "./memory.ts";
 import { inputOf, leave, tell } from "./program.ts";
 
 export interface MappingsInput {
@@ -57,8 +57,7 @@ async function run(input: MappingsInput): Promise<Record<string, MappingsReport 
   await collected();
   const again = await readAll(cache, count, () => undefined);
   await cache.close();
-  await collected();
-  return { dropped, refused, again, left: mappedValues() };
+  return { dropped, refused, again, left: isMainThread ? await leftMapped() : 0 };
 }
 
 if (isMainThread) {

@@ -20,6 +20,15 @@ export async function collected(): Promise<void> {
   }
 }
 
+/** Mappings of values that stay when nobody uses any; finalisers of other threads may take their time. */
+export async function leftMapped(): Promise<number> {
+  for (let tries = 0; tries < 100 && mappedValues() > 0; tries++) {
+    await collected();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return mappedValues();
+}
+
 /** In bytes. */
 export interface Memory {
   readonly resident: number;
