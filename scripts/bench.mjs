@@ -1,28 +1,31 @@
-/** `npm run bench`: set-up, then the benchmarks of the crates and of the package. Nothing is judged, only printed. */
+/**
+ * `npm run bench`: set-up, then the benchmarks of the crates and of the package. Nothing is judged, only printed.
+ * `--record` writes the table into bench/README.md, `--long` takes more and longer rounds.
+ */
 
-import { existsSync, readdirSync, rmSync } from "node:fs";
 import { inRoot, tools } from "./lib/paths.mjs";
 import { run, runNode } from "./lib/process.mjs";
 import { main, SetupError, step } from "./lib/report.mjs";
 import { setup } from "./setup.mjs";
 
-const outDir = inRoot("bench/out/node");
+/** Criterion's own are 3 s of warm-up and 5 s for each figure. */
+const SHORT = ["--warm-up-time", "0.3", "--measurement-time", "1"];
 
-async function nodeBenches() {
-  rmSync(outDir, { recursive: true, force: true });
-  const compiled = await runNode([...tools.tsc, "-p", "bench/node/tsconfig.json", "--outDir", outDir], {
-    show: true,
-  });
-  if (!compiled.ok) throw new SetupError("The benchmarks don't compile; the errors are above.");
-  for (const name of readdirSync(outDir).filter((file) => file.endsWith(".bench.js"))) {
-    const { ok } = await step(name, () => runNode([`${outDir}/${name}`], { show: true }));
-    if (!ok) throw new SetupError(`${name} failed.`);
-  }
+const long = process.argv.includes("--long");
+
+async function succeeds(title, action) {
+  const { ok } = await step(title, action);
+  if (!ok) throw new SetupError(`${title} failed; the messages are above.`);
 }
 
 await main(async () => {
   await setup();
-  const { ok } = await step("crates", () => run("cargo", ["bench", "--workspace"], { show: true }));
-  if (!ok) throw new SetupError("`cargo bench` failed; its messages are above.");
-  if (existsSync(inRoot("bench/node"))) await nodeBenches();
+  const criterion = ["bench", "--workspace", "--benches", "--quiet", "--", ...(long ? [] : SHORT)];
+  await succeeds("crates", () => run("cargo", criterion, { show: true }));
+  await succeeds("compiling the races", () =>
+    runNode([...tools.tsc, "-p", "bench/node/tsconfig.json"], { show: true }),
+  );
+  await succeeds("races", () =>
+    runNode([inRoot("bench/out/node/main.js"), ...process.argv.slice(2)], { show: true }),
+  );
 });
