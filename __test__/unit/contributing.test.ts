@@ -1,6 +1,6 @@
 /** Does what the documents say: the code on the pages is written to a folder, compiled and run from there. */
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import ts from "typescript";
@@ -80,4 +80,14 @@ test("the first example of README.md compiles and runs", async () => {
   expect(file.subarray(1, 6).toString()).toBe("NUMPY");
   expect(file.readDoubleLE(file.byteLength - 8_000_000)).toBe(1);
   expect(file.readDoubleLE(file.byteLength - 7_999_992)).toBe(-1.5);
+});
+
+test("links between the pages lead somewhere", () => {
+  const pages = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/format.md"];
+  const dead = pages.flatMap((page) => {
+    const links = readFileSync(join(root, page), "utf8").matchAll(/\]\((?!https?:)([^)#]+)/g);
+    const targets = [...links].map(([, link = ""]) => join(root, dirname(page), link));
+    return targets.filter((target) => !existsSync(target)).map((target) => `${page}: ${target}`);
+  });
+  expect(dead).toEqual([]);
 });
