@@ -127,24 +127,30 @@ describe("symbolic links", () => {
     expect(readFileSync(secret, "utf8")).toBe('"secret"');
   });
 
-  test.for(["format.json", "stamps", "heat", "reserve", "locks/leases", "locks/flights", "locks/write", "locks/open"])(
-    "in place of .quiver/%s are not written through",
-    async (name) => {
-      const outer = newFolder();
-      const target = join(outer, "target");
-      const root = join(outer, "cache");
-      mkdirSync(join(root, ".quiver/locks"), { recursive: true });
-      symlinkSync(target, join(root, ".quiver", name));
-      const code = await codeOf(
-        (async () => {
-          await using cache = await Cache.open(root);
-          await cache.namespace("n").set("k", new Uint8Array(100_000));
-        })(),
-      );
-      expect([undefined, "ERR_QUIVER_IO", "ERR_QUIVER_PERMISSION"]).toContain(code);
-      expect(readdirSync(outer)).toEqual(["cache"]);
-    },
-  );
+  test.for([
+    "format.json",
+    "stamps",
+    "heat",
+    "reserve",
+    "locks/leases",
+    "locks/flights",
+    "locks/write",
+    "locks/open",
+  ])("in place of .quiver/%s are not written through", async (name) => {
+    const outer = newFolder();
+    const target = join(outer, "target");
+    const root = join(outer, "cache");
+    mkdirSync(join(root, ".quiver/locks"), { recursive: true });
+    symlinkSync(target, join(root, ".quiver", name));
+    const code = await codeOf(
+      (async () => {
+        await using cache = await Cache.open(root);
+        await cache.namespace("n").set("k", new Uint8Array(100_000));
+      })(),
+    );
+    expect([undefined, "ERR_QUIVER_IO", "ERR_QUIVER_PERMISSION"]).toContain(code);
+    expect(readdirSync(outer)).toEqual(["cache"]);
+  });
 
   test("in .quiver/tmp and .quiver/trash are removed, not followed", async () => {
     const outer = newFolder();
@@ -174,16 +180,26 @@ describe("symbolic links", () => {
     const path = join(root, ".quiver/objects", object as string);
     rmSync(path);
     symlinkSync(secret, path);
-    const value = await cache.namespace("n").get("k").catch((error) => error.code);
-    expect([undefined, "ERR_QUIVER_IO", "ERR_QUIVER_CHECKSUM_MISMATCH", "ERR_QUIVER_CORRUPT"]).toContain(value);
+    const value = await cache
+      .namespace("n")
+      .get("k")
+      .catch((error) => error.code);
+    expect([undefined, "ERR_QUIVER_IO", "ERR_QUIVER_CHECKSUM_MISMATCH", "ERR_QUIVER_CORRUPT"]).toContain(
+      value,
+    );
   });
 });
 
 test("a header that claims a shape of 2^53 elements is refused without allocating for it", async () => {
   const folder = newFolder();
-  for (const shape of ["(9007199254740992,)", "(4294967296, 4294967296)", "(18446744073709551615,)", "(9007199254740991, 0, 3)"]) {
+  for (const shape of [
+    "(9007199254740992,)",
+    "(4294967296, 4294967296)",
+    "(18446744073709551615,)",
+    "(9007199254740991, 0, 3)",
+  ]) {
     const text = `{'descr': '<f8', 'fortran_order': False, 'shape': ${shape}, }`;
-    const header = text.padEnd(128 - 10 - 1, " ") + "\n";
+    const header = `${text.padEnd(128 - 10 - 1, " ")}\n`;
     const bytes = Buffer.concat([
       Buffer.from("\x93NUMPY\x01\x00", "latin1"),
       Buffer.from([header.length & 255, header.length >> 8]),
