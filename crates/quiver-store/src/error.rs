@@ -135,6 +135,8 @@ fn code_of(source: &std::io::Error) -> Code {
         Some(libc::ENOSPC | libc::EDQUOT) => Code::DiskFull,
         Some(libc::EACCES | libc::EPERM) => Code::Permission,
         Some(libc::EROFS) => Code::ReadOnly,
+        // Somebody cut a file short between the look at its size and the reading.
+        None if source.kind() == std::io::ErrorKind::UnexpectedEof => Code::Corrupt,
         _ => Code::Io,
     }
 }
