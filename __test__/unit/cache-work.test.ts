@@ -126,7 +126,7 @@ describe("eviction", () => {
     counting = false;
     await counter;
     await evictor.stop();
-    expect(report.evicted).toBe(140_000 - 85);
+    expect(report.evicted).toBe(40_000 - 85);
     expect(turns).toHaveLength(3);
     expect(new Set(turns).size).toBe(3);
   });
