@@ -237,8 +237,16 @@ impl ObjectWriter {
     }
 
     fn create(&self) -> Result<TempObject> {
-        let storage = Arc::clone(&self.engine.storage);
-        Ok(TempObject::create(storage, &self.engine.root.tmp(), self.engine.modes.object)?)
+        let (storage, folder) = (&self.engine.storage, self.engine.root.tmp());
+        let create = || TempObject::create(Arc::clone(storage), &folder, self.engine.modes.object);
+        match create() {
+            // Somebody removed the folder; what was in it was unfinished.
+            Err(error) if error.kind() == quiver_io::ErrorKind::NotFound => {
+                storage.create_dir(&folder, self.engine.modes.folder)?;
+                Ok(create()?)
+            }
+            created => Ok(created?),
+        }
     }
 
     fn complete(&self, object: Option<TempObject>, commit: Commit, ticket: u64) {
