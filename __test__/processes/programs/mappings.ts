@@ -28,6 +28,7 @@ export interface MappingsReport {
 /** Reads all values one after another; `keep` gets each. */
 async function readAll(cache: Cache, count: number, keep: (value: Tensor) => void): Promise<MappingsReport> {
   const space = cache.namespace<Tensor>("values");
+  const looks = Math.max(97, Math.ceil(count / 50));
   let mappings = 0;
   let read = 0;
   try {
@@ -36,7 +37,7 @@ async function readAll(cache: Cache, count: number, keep: (value: Tensor) => voi
       const last = value.shape[0] as number;
       if (value.at(0) !== read || value.at(last - 1) !== read) throw new Error(`v${read} is wrong`);
       keep(value);
-      if (read % 97 === 0) mappings = Math.max(mappings, mappedValues());
+      if (read % looks === 0) mappings = Math.max(mappings, mappedValues());
     }
     return { mappings: Math.max(mappings, mappedValues()), read, code: null };
   } catch (error) {
