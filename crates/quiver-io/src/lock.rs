@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::disk::open_or_create;
-use crate::error::{Context, Result};
+use crate::error::{Context, ErrorKind, Result};
 
 /// An open lock file; each is an owner of its own.
 #[derive(Debug)]
@@ -18,9 +18,15 @@ pub struct RangeLock {
 }
 
 impl RangeLock {
-    /// Opens or makes the lock file.
+    /// Opens or makes the lock file. One that may not be written is opened as by [`RangeLock::open_shared`].
     pub fn open(path: &Path, mode: u32) -> Result<Self> {
-        Ok(Self { file: open_or_create(path, mode)?, path: path.to_path_buf() })
+        match open_or_create(path, mode) {
+            Ok(file) => Ok(Self { file, path: path.to_path_buf() }),
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnly) => {
+                Self::open_shared(path)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Opens a lock file that is there, where nothing may be written: only shared locks can be had.

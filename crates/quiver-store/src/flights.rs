@@ -96,7 +96,10 @@ pub fn hash(namespace: &str, key: &[u8]) -> u64 {
 impl Flights {
     /// Opens the lock files in `folder`.
     pub fn open(folder: &Path, mode: u32, now: impl Fn() -> u64 + Send + Sync + 'static) -> Result<Self> {
-        let leases = quiver_io::open_or_create(&folder.join("leases"), mode)?;
+        let path = folder.join("leases");
+        // On media that nobody can write nobody computes anything either.
+        let leases =
+            quiver_io::open_or_create(&path, mode).or_else(|error| File::open(&path).map_err(|_| error))?;
         let shared = Arc::new(Shared {
             lock: RangeLock::open(&folder.join("flights"), mode)?,
             leases,
