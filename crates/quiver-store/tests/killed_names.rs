@@ -4,12 +4,15 @@
 mod support;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
+use quiver_io::RangeLock;
 use quiver_store::publisher::Commit;
 use quiver_store::settings::NamespaceSettings;
 use quiver_store::writer::NewFacts;
-use quiver_store::{OpenOptions, Store, adopt};
+use quiver_store::{OpenOptions, Store, adopt, sweep};
 
 fn put(store: &Store, extension: &str, value: &[u8]) {
     let writer = store.object_writer("n", b"k").unwrap();
@@ -70,4 +73,22 @@ fn a_deleted_value_does_not_come_back() {
 #[test]
 fn a_value_replaced_in_another_format_does_not_come_back() {
     assert_eq!(after_a_kill(|store| put(store, "npz", b"newer")), Some(5));
+}
+
+#[test]
+fn mending_leaves_a_link_alone_that_a_live_writer_is_about_to_rename() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), &OpenOptions::default()).unwrap();
+    store.namespace("n", &support::named(), false).unwrap();
+    let writers = RangeLock::open(&folder.path().join(".quiver/locks/write"), 0o600).unwrap();
+    assert!(writers.lock_timeout(0, 1, true, Duration::from_secs(10)).unwrap());
+    let half_made = folder.path().join("n/.quiver-0123456789abcdef");
+    std::fs::write(&half_made, b"value").unwrap();
+    let engine = Arc::clone(&store.engine);
+    let mending = std::thread::spawn(move || sweep::names(&engine).unwrap());
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(half_made.exists());
+    drop(writers);
+    assert_eq!(mending.join().unwrap(), 1);
+    assert!(!half_made.exists());
 }
