@@ -83,9 +83,10 @@ export class Reader {
     read: { value: unknown; codec: Codec; stored: StoredValue; epoch: number },
   ): Found {
     const { stored, epoch } = read;
-    const shareable = share(read.value, read.codec, stored);
-    hot.hold(key, { ...shareable, stored, epoch });
-    return shareable;
+    const { value, buffers, weight } = share(read.value, read.codec, stored);
+    const candidate = { value, buffers, weight, stored, epoch };
+    hot.hold(key, candidate);
+    return candidate;
   }
 
   async #decode(codec: Codec, stored: StoredValue, key: string): Promise<unknown> {
@@ -96,8 +97,8 @@ export class Reader {
 
   /** Values that were verified whole, or never are to be, come without the means to. */
   #contextOf({ mapped, verify, ready }: StoredValue, key: string): DecodeContext {
-    if (this.#verify !== "touch") return { key, mapped };
-    return { key, mapped, ...(verify && { verify }), ...(ready && { ready }) };
+    if (this.#verify !== "touch" || verify === undefined) return { key, mapped };
+    return { key, mapped, verify, ...(ready && { ready }) };
   }
 }
 

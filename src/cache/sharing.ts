@@ -29,7 +29,7 @@ export function share(value: unknown, codec: Codec, stored: StoredValue): Sharea
     const weight = codec.weight?.(value) ?? stored.bytes.byteLength * HEAP_PER_ENCODED_BYTE;
     return { value: deepFreeze(value), buffers: [], weight };
   }
-  const buffers = [...buffersOf(value, stored)];
+  const buffers = buffersOf(value, stored);
   for (const buffer of buffers) markAsUntransferable(buffer as ArrayBuffer);
   const viewed = stored.mapped ? MAPPING_WEIGHT : stored.bytes.byteLength;
   return { value, buffers, weight: viewed + (codec.weight?.(value) ?? 0) };
@@ -48,7 +48,8 @@ export function deepFreeze<T>(value: T): T {
   return value;
 }
 
-function buffersOf(value: unknown, stored: StoredValue): Set<ArrayBufferLike> {
+function buffersOf(value: unknown, stored: StoredValue): readonly ArrayBufferLike[] {
+  if (value === stored.bytes) return [stored.bytes.buffer];
   const buffers = new Set<ArrayBufferLike>([stored.bytes.buffer]);
   const members = isPlainObject(value) ? Object.values(value) : [value];
   for (const member of members) {
@@ -56,5 +57,5 @@ function buffersOf(value: unknown, stored: StoredValue): Set<ArrayBufferLike> {
     // The memory of a mapped tensor is that of the stored bytes, and asking for it would check all of it.
     if (member instanceof Tensor && !member.isView) buffers.add(member.memory.buffer);
   }
-  return buffers;
+  return [...buffers];
 }

@@ -68,6 +68,7 @@ export class LocalNamespace implements StoreNamespace {
   readonly #words: Uint32Array;
   readonly #numbers: Float64Array;
   readonly #contents: BigUint64Array;
+  readonly #response: ArrayBuffer;
   readonly #bytes: Buffer;
   readonly #values = new OpenValues();
   readonly #queue = new KeyQueue();
@@ -86,6 +87,7 @@ export class LocalNamespace implements StoreNamespace {
     this.#words = new Uint32Array(parts.response, 0, 4);
     this.#numbers = new Float64Array(parts.response, 16, 3);
     this.#contents = new BigUint64Array(parts.response, 40, 1);
+    this.#response = parts.response;
     this.#bytes = Buffer.from(parts.response);
   }
 
@@ -340,20 +342,19 @@ export class LocalNamespace implements StoreNamespace {
   /** What the look-up just made has put into the response; nothing else may run in between. */
   #found(key: string, status: number): StoredValue | undefined {
     if (status !== PACKED && status !== FILE) return undefined;
-    const [stamp = 0, slot = 0, , codecLength = 0] = this.#words;
-    const [createdAt = 0, expires = 0, size = 0] = this.#numbers;
+    // Objects are written out and arrays indexed on this path: spreading and destructuring take as long as the
+    // look-up itself.
+    const stamp = this.#words[0] as number;
+    const slot = this.#words[1] as number;
+    const codecLength = this.#words[3] as number;
+    const createdAt = this.#numbers[0] as number;
+    const expires = this.#numbers[1] as number;
+    const size = this.#numbers[2] as number;
     const codec = this.#bytes.toString("latin1", CODEC_AT, CODEC_AT + codecLength);
-    const facts = {
-      codec,
-      createdAt,
-      expiresAt: expires === Number.POSITIVE_INFINITY ? null : expires,
-      slot,
-      stamp,
-    };
+    const expiresAt = expires === Number.POSITIVE_INFINITY ? null : expires;
     if (status === PACKED) {
-      const bytes = new Uint8Array(size);
-      bytes.set(this.#bytes.subarray(VALUE_AT, VALUE_AT + size));
-      return { ...facts, bytes, mapped: false };
+      const bytes = new Uint8Array(this.#response.slice(VALUE_AT, VALUE_AT + size));
+      return { codec, createdAt, expiresAt, slot, stamp, bytes, mapped: false };
     }
     const value = this.#values.take(this.#native, this.#contents[0] as bigint);
     if (value === undefined) return undefined;
@@ -361,7 +362,11 @@ export class LocalNamespace implements StoreNamespace {
       throw new QuiverError("ERR_QUIVER_CORRUPT", "the value's file has another length", { key });
     }
     return {
-      ...facts,
+      codec,
+      createdAt,
+      expiresAt,
+      slot,
+      stamp,
       bytes: new Uint8Array(value.buffer),
       mapped: value.mapped,
       ...(value.check && verifier(value.check)),
