@@ -50,72 +50,6 @@ export declare class NativeScan {
 
 /** The store as one isolate has it open. Namespaces go by number. */
 export declare class NativeStore {
-  /** Answers of queued requests go to `callback`, which doesn't keep the process alive. */
-  listen(callback: (completions: Completion[]) => void): void
-  /** Memory that JavaScript reads or counts in directly; each call makes new views of it, so ask once. */
-  tables(): Tables
-  /** What is known of the cache, as JSON. */
-  describe(): string
-  /** Stops the clock at a time in ms, or lets it go on; for tests. */
-  stopClockAt(ms?: number | undefined | null): void
-  /** Opens a namespace, made with `settings` where absent: its number, epoch slot and settings as JSON. */
-  openNamespace(name: string, settings: string, reconfigure: boolean): Promise<string>
-  /** The number of an opened namespace. */
-  handle(name: string): number
-  /** Names of all namespaces, sorted. */
-  namespaceNames(): Array<string>
-  /** Settings of an opened namespace as now recorded, as JSON. */
-  settings(handle: number): string
-  /**
-   * Looks an entry up: 0 = absent; 1 = a packed value, in the response; 2 = a file value, to be had by `take`;
-   * 3 = absent here, but a file of another program may be there: `adopt`, then look again.
-   *
-   * Response: u32 stamp, slot, epoch, length of the codec's name | f64 created, expires (Infinity = never),
-   * size | u64 content id | from byte 64 the codec's name | from byte 320 a packed value.
-   */
-  lookup(handle: number, key: string, version?: number | undefined | null): number
-  /**
-   * Opens the file value just found; null when its file is gone. `check` is null when it is small and was
-   * verified at once.
-   */
-  take(): [Taken, ValueCheck | undefined | null] | null
-  /** Takes over the file that another program put, changed or removed under the key; whether there is one. */
-  adopt(handle: number, key: string): Promise<boolean>
-  /** Takes over every file of other programs in a namespace; how many. */
-  adoptAll(handle: number): Promise<number>
-  /**
-   * Lets the queued requests be committed, together. To be called at the end of a turn in which some were
-   * made; they wait for it, or two milliseconds.
-   */
-  flush(): void
-  /** Queues a small value; request `id` is answered with its facts. */
-  put(id: number, handle: number, key: string, facts: string, value: Uint8Array): void
-  /** Begins a value that goes to a file. */
-  writer(handle: number, key: string): NativeWriter
-  /** Queues a deletion; request `id` is answered with how many entries there were. */
-  delete(id: number, handle: number, key: string): void
-  /** Queues changes of facts; request `id` is answered with the facts, or nothing. */
-  touch(id: number, handle: number, key: string, changes: string): void
-  /** Queues the emptying of a namespace. */
-  clear(id: number, handle: number): void
-  /** Queues the deletion of what carries a tag, up to two thousand entries; `more` in the answer. */
-  deleteTagged(id: number, handle: number, tag: string): void
-  /** Queues the removal of what has run out, up to a thousand entries of any namespace; `more` in the answer. */
-  expire(id: number): void
-  /** An entry's facts as JSON, with a digest made now where there is none; null when absent. */
-  info(handle: number, key: string): Promise<string | null>
-  /** Whether there is an entry. */
-  has(handle: number, key: string): boolean
-  /** One page of facts: `{ entries, next? }` as JSON. */
-  list(handle: number, prefix: string, after: string | undefined | null, limit: number): Promise<string>
-  /** Kept older values, newest first, as JSON. */
-  versions(handle: number, key: string): string
-  /** Sums over a namespace, or over all. */
-  usage(handle?: number | undefined | null): NativeUsage
-  /** Counters of a namespace over all processes and time, as JSON. */
-  counters(namespace: string): string
-  /** Adds to the counters of a namespace; counts as JSON. */
-  count(namespace: string, counts: string): void
   /** Holds a value's file: its path, verified where asked, and the content id to release; null when absent. */
   hold(handle: number, key: string, verify: boolean): Promise<[string, string] | null>
   /** Ends a hold. */
@@ -129,6 +63,42 @@ export declare class NativeStore {
   cancelFlight(number: number): void
   /** Ends a flight. */
   releaseFlight(hash: string, fence: number): void
+  /**
+   * Looks an entry up: 0 = absent; 1 = a packed value, in the response; 2 = a file value, to be had by `take`;
+   * 3 = absent here, but a file of another program may be there: `adopt`, then look again.
+   *
+   * Response: u32 stamp, slot, epoch, length of the codec's name | f64 created, expires (Infinity = never),
+   * size | u64 content id | from byte 64 the codec's name | from byte 320 a packed value.
+   */
+  lookup(handle: number, key: string, version?: number | undefined | null): number
+  /**
+   * Opens the file value just found; null when its file is gone. `check` is null when it is small and was
+   * verified at once.
+   */
+  take(): [Taken, ValueCheck | undefined | null] | null
+  /** An entry's facts as JSON, with a digest made now where there is none; null when absent. */
+  info(handle: number, key: string): Promise<string | null>
+  /** Whether there is an entry. */
+  has(handle: number, key: string): boolean
+  /** One page of facts: `{ entries, next? }` as JSON. */
+  list(handle: number, prefix: string, after: string | undefined | null, limit: number): Promise<string>
+  /** Kept older values, newest first, as JSON. */
+  versions(handle: number, key: string): string
+  /** Sums over a namespace, or over all. */
+  usage(handle?: number | undefined | null): NativeUsage
+  /** Counters of a namespace over all processes and time, as JSON. */
+  counters(namespace: string): string
+  /** Takes over the file that another program put, changed or removed under the key; whether there is one. */
+  adopt(handle: number, key: string): Promise<boolean>
+  /** Takes over every file of other programs in a namespace; how many. */
+  adoptAll(handle: number): Promise<number>
+  /**
+   * Lets the queued requests be committed, together. To be called at the end of a turn in which some were
+   * made; they wait for it, or two milliseconds.
+   */
+  flush(): void
+  /** Adds to the counters of a namespace; counts as JSON. */
+  count(namespace: string, counts: string): void
   /** Begins a pass over eviction candidates. */
   scan(namespaces: Array<string> | undefined | null, allocated: number, entries: number): NativeScan
   /** What writes evicted to make room since this was last asked, as JSON. */
@@ -145,6 +115,36 @@ export declare class NativeStore {
   backup(to: string): Promise<number>
   /** What the cache takes on disk, as JSON. */
   diskUsage(): Promise<string>
+  /** Queues a small value; request `id` is answered with its facts. */
+  put(id: number, handle: number, key: string, facts: string, value: Uint8Array): void
+  /** Begins a value that goes to a file. */
+  writer(handle: number, key: string): NativeWriter
+  /** Queues a deletion; request `id` is answered with how many entries there were. */
+  delete(id: number, handle: number, key: string): void
+  /** Queues changes of facts; request `id` is answered with the facts, or nothing. */
+  touch(id: number, handle: number, key: string, changes: string): void
+  /** Queues the emptying of a namespace. */
+  clear(id: number, handle: number): void
+  /** Queues the deletion of what carries a tag, up to two thousand entries; `more` in the answer. */
+  deleteTagged(id: number, handle: number, tag: string): void
+  /** Queues the removal of what has run out, up to a thousand entries of any namespace; `more` in the answer. */
+  expire(id: number): void
+  /** Answers of queued requests go to `callback`, which doesn't keep the process alive. */
+  listen(callback: (completions: Completion[]) => void): void
+  /** Memory that JavaScript reads or counts in directly; each call makes new views of it, so ask once. */
+  tables(): Tables
+  /** What is known of the cache, as JSON. */
+  describe(): string
+  /** Stops the clock at a time in ms, or lets it go on; for tests. */
+  stopClockAt(ms?: number | undefined | null): void
+  /** Opens a namespace, made with `settings` where absent: its number, epoch slot and settings as JSON. */
+  openNamespace(name: string, settings: string, reconfigure: boolean): Promise<string>
+  /** The number of an opened namespace. */
+  handle(name: string): number
+  /** Names of all namespaces, sorted. */
+  namespaceNames(): Array<string>
+  /** Settings of an opened namespace as now recorded, as JSON. */
+  settings(handle: number): string
   /** Finishes what is queued and leaves the cache, once every isolate of the process that has it open did so. */
   close(): Promise<void>
 }
