@@ -41,7 +41,8 @@ export async function codeOf(outcome: Promise<unknown>): Promise<string | undefi
     return undefined;
   } catch (error) {
     if (!isQuiverError(error)) throw error;
-    if (error.hint === "" || error.fix === "") throw new Error(`${error.code} advises nothing`, { cause: error });
+    if (error.hint === "" || error.fix === "")
+      throw new Error(`${error.code} advises nothing`, { cause: error });
     return error.code;
   }
 }

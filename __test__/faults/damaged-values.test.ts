@@ -14,6 +14,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { describe, expect, test } from "vitest";
 import { Cache, Tensor } from "../../src/index.ts";
 import { findPython, runPython } from "../interop/python.ts";
@@ -56,7 +57,10 @@ async function outcome(cache: Cache, expected: unknown): Promise<string | undefi
       throw error;
     });
   if ("code" in got) return got.code;
-  if (got.value !== undefined) expect(plain(got.value)).toEqual(plain(expected));
+  // A comparison that shows no difference: of such values it would take minutes to print.
+  if (got.value !== undefined && !isDeepStrictEqual(plain(got.value), plain(expected))) {
+    throw new Error("a wrong value was returned");
+  }
   return got.value === undefined ? undefined : "right";
 }
 
@@ -185,7 +189,7 @@ test("folders deleted under .quiver while values are written and read end nothin
       else if (got !== undefined) expect((got as Uint8Array).every((byte) => byte === i + 1)).toBe(true);
     });
     for (const folder of [".quiver/objects", ".quiver/tmp", "n", ".quiver/sums", ".quiver/trash"]) {
-      if (round % 2 === 0) rmSync(join(root, folder), { recursive: true, force: true });
+      if (round % 2 === 0) rmSync(join(root, folder), { recursive: true, force: true, maxRetries: 20 });
       await new Promise((resolve) => setImmediate(resolve));
     }
     await Promise.all(work);

@@ -85,7 +85,8 @@ export class Reader {
     const { stored, epoch } = read;
     const { value, buffers, weight } = share(read.value, read.codec, stored);
     const candidate = { value, buffers, weight, stored, epoch };
-    hot.hold(key, candidate);
+    // Bytes in a mapped file can't tell that the file was cut short, as a tensor does: the store looks each time.
+    if (!(stored.mapped && value instanceof Uint8Array)) hot.hold(key, candidate);
     return candidate;
   }
 

@@ -35,6 +35,7 @@ export class OpenValues {
     const buffer = held?.buffer.deref();
     if (held !== undefined && buffer !== undefined && buffer.byteLength > 0) {
       const check = this.#checks.get(buffer);
+      touchEnd(buffer);
       if (!check?.poisoned) return { buffer, mapped: held.mapped, check };
     }
     const taken = translated(() => native.take());
@@ -55,6 +56,14 @@ export class OpenValues {
     }
     this.#held.set(content, held);
   }
+}
+
+/**
+ * Reads the last byte. Of a file that another program has cut short this poisons the mapping; until then nothing
+ * would tell the zeros that are read in place of what is gone.
+ */
+function touchEnd(buffer: ArrayBuffer): number | undefined {
+  return new Uint8Array(buffer, buffer.byteLength - 1)[0];
 }
 
 /** Verification of a value through what the add-on knows of it. */
