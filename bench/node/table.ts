@@ -16,14 +16,14 @@ export function table(results: readonly Result[]): string {
     .join("\n");
 }
 
-/** When and on what the figures were taken. */
-export function record(rounds: number): string {
+/** When and on what the figures were taken; `load` is the load average before. */
+export function record(rounds: number, load: number): string {
   const model = /^model name\s*:\s*(.+)$/m.exec(readText("/proc/cpuinfo"))?.[1] ?? arch();
   const cores = readText("/proc/cpuinfo").match(/^processor/gm)?.length ?? "?";
   const kernel = /^\d+\.\d+/.exec(release())?.[0] ?? "";
   return [
     `${new Date().toISOString().slice(0, 10)}, medians of ${rounds} rounds with lowest and highest in brackets`,
-    `Node ${process.versions.node}, ${platform()} ${kernel}, ${cores} cores of ${model}`,
+    `Node ${process.versions.node}, ${platform()} ${kernel}, ${cores} cores of ${model}, load average ${load.toFixed(1)} before`,
     `quiver-cache ${versionOf("../../../package.json")}, lmdb ${versionOf("../../../node_modules/lmdb/package.json")}`,
   ].join("; ");
 }
