@@ -188,7 +188,7 @@ impl Recording {
 fn catalog_image<'e>(effects: impl Iterator<Item = &'e Effect>, seed: u64) -> Option<Vec<u8>> {
     const SECTOR: usize = 512;
     const PAGE: usize = 4_096;
-    let mut seen = Vec::new();
+    let mut visible = Vec::new();
     let mut durable = Vec::new();
     let mut dirty: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
     let mut any = false;
@@ -196,22 +196,22 @@ fn catalog_image<'e>(effects: impl Iterator<Item = &'e Effect>, seed: u64) -> Op
         any = true;
         match effect {
             Effect::Sync => {
-                durable.clone_from(&seen);
+                durable.clone_from(&visible);
                 dirty.clear();
             }
             Effect::Write { offset, bytes, durable: synchronous } => {
                 let (start, end) = (*offset as usize, *offset as usize + bytes.len());
-                grow(&mut seen, end);
-                seen[start..end].copy_from_slice(bytes);
+                grow(&mut visible, end);
+                visible[start..end].copy_from_slice(bytes);
                 for sector in start / SECTOR..end.div_ceil(SECTOR) {
-                    let range = sector * SECTOR..((sector + 1) * SECTOR).min(seen.len());
-                    dirty.entry(sector).or_default().push(seen[range].to_vec());
+                    let range = sector * SECTOR..((sector + 1) * SECTOR).min(visible.len());
+                    dirty.entry(sector).or_default().push(visible[range].to_vec());
                 }
                 if *synchronous {
                     // The pages it lies in reach the disk with it.
-                    let range = start / PAGE * PAGE..(end.div_ceil(PAGE) * PAGE).min(seen.len());
+                    let range = start / PAGE * PAGE..(end.div_ceil(PAGE) * PAGE).min(visible.len());
                     grow(&mut durable, range.end);
-                    durable[range.clone()].copy_from_slice(&seen[range.clone()]);
+                    durable[range.clone()].copy_from_slice(&visible[range.clone()]);
                     dirty.retain(|sector, _| !range.contains(&(sector * SECTOR)));
                 }
             }
@@ -224,7 +224,7 @@ fn catalog_image<'e>(effects: impl Iterator<Item = &'e Effect>, seed: u64) -> Op
     };
     let mut left = durable.clone();
     if !dirty.is_empty() && below(2) == 0 {
-        grow(&mut left, seen.len());
+        grow(&mut left, visible.len());
     }
     // Nothing, everything, or a part: each is likely.
     let mode = below(4);
@@ -291,7 +291,7 @@ fn restore_times(recording: &Recording, path: &Path) {
         .flat_map(|change| &change.sets)
         .filter_map(|(_, value)| value.as_ref())
         .collect();
-    let start = std::time::SystemTime::now() - std::time::Duration::from_secs(3_600);
+    let start = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
     for folder in [path.join("named"), path.join(".quiver/objects")] {
         for file in files(&folder) {
             let bytes = std::fs::read(&file).unwrap();
