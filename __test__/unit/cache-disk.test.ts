@@ -1,8 +1,9 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Cache, Tensor } from "../../src/index.ts";
+import { collectGarbage } from "../../src/shared/collect.ts";
 
 let root: string;
 
@@ -13,6 +14,23 @@ beforeEach(async () => {
 afterEach(() => rm(root, { recursive: true, force: true }));
 
 describe("a cache on the disk", () => {
+  test("gives its files and memory back when it is closed and forgotten", async () => {
+    const round = async (): Promise<void> => {
+      const cache = await Cache.open(root, { durability: "process" });
+      await cache.namespace("n").set("k", "v");
+      await cache.close();
+    };
+    const openFiles = async (): Promise<number> => {
+      await collectGarbage();
+      return (await readdir("/proc/self/fd")).length;
+    };
+    await round();
+    const before = await openFiles();
+    for (let i = 0; i < 10; i++) await round();
+    // One cache may still be held by the last turn.
+    expect(await openFiles()).toBeLessThan(before + 10);
+  });
+
   test("keeps values of every codec over a close, and tensors come back mapped", async () => {
     const tensor = new Tensor(
       new Float64Array(100_000).map((_, i) => Math.sqrt(i)),

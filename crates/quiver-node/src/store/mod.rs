@@ -81,7 +81,7 @@ pub fn open_store(path: String, options: String) -> AsyncTask<Job<NativeStore>> 
         Ok(NativeStore {
             store,
             namespaces: Mutex::default(),
-            completions: Mutex::default(),
+            completions: Arc::default(),
             found: Mutex::default(),
             released: AtomicBool::new(false),
             response: Arc::new(Mutex::new(vec![0; RESPONSE].into_boxed_slice())),
@@ -101,7 +101,7 @@ struct Found {
 pub struct NativeStore {
     store: Arc<Store>,
     namespaces: Mutex<Vec<Arc<Namespace>>>,
-    completions: Mutex<Option<Completions>>,
+    completions: Arc<Mutex<Option<Completions>>>,
     found: Mutex<Option<Found>>,
     released: AtomicBool,
     /// Written by `lookup`, read by JavaScript right after it, on the same thread.
@@ -307,11 +307,13 @@ impl NativeStore {
     #[napi(ts_return_type = "Promise<void>")]
     pub fn close(&self) -> AsyncTask<Job<()>> {
         let last = !self.released.swap(true, Ordering::AcqRel);
-        let store = Arc::clone(&self.store);
+        let (store, completions) = (Arc::clone(&self.store), Arc::clone(&self.completions));
         Job::start(move || {
             if last {
                 store.release();
             }
+            // The callback holds what holds this store: let go, or neither is ever collected.
+            *lock(&completions) = None;
             Ok(())
         })
     }

@@ -42,10 +42,10 @@ impl Queue {
 
     /// Adds a request. With `more_follow` it waits for them until `flush`, or two milliseconds. After `close` the
     /// request comes back.
-    pub fn push(&self, request: Request, more_follow: bool) -> Result<(), Request> {
+    pub fn push(&self, request: Request, more_follow: bool) -> Result<(), Box<Request>> {
         let mut state = self.lock();
         if state.closed {
-            return Err(request);
+            return Err(Box::new(request));
         }
         if more_follow {
             state.gathering_since.get_or_insert_with(Instant::now);
