@@ -73,7 +73,8 @@ impl Ord for Candidate {
 pub struct Scan {
     namespaces: Option<Vec<NamespaceId>>,
     goal: Goal,
-    usage: Vec<Usage>,
+    /// By slot; taken with the first candidates, since it takes milliseconds where there are many.
+    usage: Option<Vec<Usage>>,
     at: Option<Vec<u8>>,
     ended: bool,
     order: u64,
@@ -91,7 +92,7 @@ impl std::fmt::Debug for Scan {
 }
 
 impl Scan {
-    /// Begins a pass over some namespaces, or all.
+    /// Begins a pass over some namespaces, or all. Quick enough for JavaScript's thread.
     pub fn begin(engine: &Engine, names: Option<&[String]>, goal: Goal) -> Result<Self> {
         let catalog = engine.catalog()?;
         let txn = catalog.env.read()?;
@@ -108,11 +109,10 @@ impl Scan {
         };
         drop(txn);
         drop(catalog);
-        let usage = engine.heat.snapshot(slots_in_use(engine)?, engine.now())?;
         Ok(Self {
             namespaces,
             goal,
-            usage,
+            usage: None,
             at: None,
             ended: false,
             order: 0,
@@ -128,6 +128,9 @@ impl Scan {
         self.offered.clear();
         if self.ended {
             return Ok(None);
+        }
+        if self.usage.is_none() {
+            self.usage = Some(engine.heat.snapshot(slots_in_use(engine)?, engine.now())?);
         }
         let catalog = engine.catalog()?;
         let txn = catalog.env.read()?;
@@ -163,7 +166,12 @@ impl Scan {
     }
 
     fn add(&mut self, columns: &mut Columns, entry: &[u8], record: &Record, now: u64) {
-        let mut usage = self.usage.get(record.slot as usize).copied().unwrap_or_default();
+        let mut usage = self
+            .usage
+            .as_ref()
+            .and_then(|usage| usage.get(record.slot as usize))
+            .copied()
+            .unwrap_or_default();
         if usage.last_access < record.created {
             // The slot's former entry was used, not this one.
             usage = Usage::default();
