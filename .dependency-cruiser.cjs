@@ -7,7 +7,7 @@ const rows = [
   ["cli"],
   ["simulation", "vectors", "bundles", "pipeline", "service", "adapters"],
   ["cache"],
-  ["policy", "routing"],
+  ["policy", "routing", "hashing"],
   ["stores", "codecs"],
   ["tensor"],
   ["native"],

@@ -245,6 +245,9 @@ export declare function npyParse(bytes: Uint8Array): NpyHeader
 /** Opens or makes a cache; options and answers as JSON. */
 export declare function openStore(path: string, options: string): Promise<NativeStore>
 
+/** xxh3-128 in lower-case hexadecimal, most significant byte first; some 10 GB/s, on the calling thread. */
+export declare function sum128(bytes: Uint8Array): string
+
 /** Summarises dense elements, at some GB/s. */
 export declare function summarise(bytes: Uint8Array, dtype: string): Summary
 

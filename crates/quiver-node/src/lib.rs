@@ -3,6 +3,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "napi hands over owned strings and vectors")]
 
 mod completions;
+mod digest;
 mod errors;
 mod facts;
 mod object_writer;
