@@ -9,7 +9,7 @@ export type { Selection } from "./cache/invalidate.ts";
 export type { ListOptions } from "./cache/listing.ts";
 export type { EntryInfo, GetOptions, Namespace, TouchOptions } from "./cache/namespace.ts";
 export type { CacheOptions, NamespaceOptions, Origin } from "./cache/options.ts";
-export type { CacheStatistics, CounterKeeper, Counters, Statistics } from "./cache/statistics.ts";
+export type { CacheStatistics, Statistics } from "./cache/statistics.ts";
 export type { ByteRange, ByteStream } from "./cache/streams.ts";
 export type { VerifyOptions, VerifyReport } from "./cache/verify.ts";
 export type { Recipe, RecipeParameters, WarmOptions, WarmProgress, WarmReport } from "./cache/warm.ts";
@@ -29,6 +29,7 @@ export {
 } from "./shared/errors.ts";
 export type { Logger } from "./shared/logger.ts";
 export type { Duration, Size } from "./shared/units.ts";
+export type { CounterKeeper, Counters } from "./stores/counters.ts";
 export { MemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
 export { NullStore } from "./stores/null.ts";
 export type {

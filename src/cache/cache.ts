@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import { resolvePolicy } from "../policy/resolve.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import { checkNamespace } from "../shared/keys.ts";
+import type { CounterKeeper } from "../stores/counters.ts";
 import type { Maintenance } from "../stores/local/maintenance.ts";
 import { type LocalDescription, LocalStore } from "../stores/local.ts";
 import type { NamespaceSettings, StoreCapabilities, StoreNamespace, Usage } from "../stores/store.ts";
@@ -30,7 +31,6 @@ import { PendingWork } from "./pending-work.ts";
 import {
   addCounters,
   type CacheStatistics,
-  type CounterKeeper,
   ProcessCounters,
   type Statistics,
   sumStatistics,

@@ -1,7 +1,8 @@
 /** Walking over all entries of a namespace, page by page. */
 
+import type { Counters } from "../stores/counters.ts";
 import type { EntryFacts, Page, StoreNamespace } from "../stores/store.ts";
-import { type Counters, hitRate, type Statistics } from "./statistics.ts";
+import { hitRate, type Statistics } from "./statistics.ts";
 
 /** Entries fetched at a time. */
 const PAGE = 1000;

@@ -6,6 +6,7 @@ import { now } from "../shared/clock.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { checkKey } from "../shared/keys.ts";
 import { type Duration, parseDuration } from "../shared/units.ts";
+import type { Counters } from "../stores/counters.ts";
 import type { EntryFacts, NamespaceSettings, PathLease, StoreNamespace } from "../stores/store.ts";
 import { mapBounded } from "./bounded.ts";
 import { type ComputeOptions, Computing } from "./computing.ts";
@@ -16,7 +17,7 @@ import type { NamespaceLink } from "./namespace-link.ts";
 import { count, integer } from "./option-readers.ts";
 import type { ResolvedNamespaceOptions } from "./options.ts";
 import { type Found, Reader } from "./reader.ts";
-import type { Counters, Statistics } from "./statistics.ts";
+import type { Statistics } from "./statistics.ts";
 import { type ByteRange, type ByteStream, isByteStream, readStream } from "./streams.ts";
 import { plainMetadata, plainTags, type SetOptions, Writer } from "./writer.ts";
 

@@ -1,29 +1,7 @@
-/** What is counted, and where counts are kept between processes. */
+/** Counting in this process, and what is told of it. */
 
+import type { CounterKeeper, Counters } from "../stores/counters.ts";
 import type { EvictionResult } from "../stores/store.ts";
-
-/** What happened, in numbers that only grow. */
-export interface Counters {
-  hits: number;
-  misses: number;
-  sets: number;
-  deletes: number;
-  evictions: number;
-  expired: number;
-  /** Failures that counted as misses. */
-  errors: number;
-}
-
-/**
- * Keeps counters for all processes and over restarts. A store offers one as its property `statistics`; without
- * it counters are those of this process since it opened the cache.
- */
-export interface CounterKeeper {
-  /** The sums of all processes so far. */
-  read(namespace: string): Readonly<Counters>;
-  /** Adds what this process counted since it last did. Losing a call in a crash costs only counts. */
-  add(namespace: string, counts: Readonly<Counters>): void;
-}
 
 /** The numbers of a namespace, or the sums over all of them. Times are wall-clock milliseconds. */
 export interface Statistics extends Readonly<Counters> {

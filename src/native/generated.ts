@@ -143,8 +143,6 @@ export declare class NativeStore {
   handle(name: string): number
   /** Names of all namespaces, sorted. */
   namespaceNames(): Array<string>
-  /** Settings of an opened namespace as now recorded, as JSON. */
-  settings(handle: number): string
   /** Finishes what is queued and leaves the cache, once every isolate of the process that has it open did so. */
   close(): Promise<void>
 }

@@ -25,7 +25,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use faulty::{Faulty, Op};
 pub use identity::{boot_id, process_identity, random_u64};
 pub use lock::RangeLock;
-pub use map::{Advice, Mapping, live_mappings};
+pub use map::{Advice, Mapping};
 pub use probe::{FsProbe, free_bytes};
 pub use publish::{Published, Sealed, TempObject};
 pub use storage::{DirEntry, FileFacts, Storage, StorageFile};

@@ -5,20 +5,11 @@
 
 use std::fs::File;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use memmap2::{MmapMut, MmapOptions};
 
 use crate::error::{Context, Result};
 use crate::sigbus::{self, Guard};
-
-static MAPPINGS: AtomicUsize = AtomicUsize::new(0);
-static MAPPED: AtomicU64 = AtomicU64::new(0);
-
-/// Mappings of this process that are live, and their bytes.
-pub fn live_mappings() -> (usize, u64) {
-    (MAPPINGS.load(Ordering::Relaxed), MAPPED.load(Ordering::Relaxed))
-}
 
 /// How a range is going to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +25,7 @@ pub enum Advice {
 /// A mapped file. Unmapped when dropped.
 #[derive(Debug)]
 pub struct Mapping {
-    // Dropped before the memory it guards.
+    // Fields are dropped in order: the guard before the memory it guards.
     guard: Option<Guard>,
     map: Option<MmapMut>,
 }
@@ -55,8 +46,6 @@ impl Mapping {
         // its lost pages by zeros and says so.
         let map = unsafe { MmapOptions::new().len(length).no_reserve_swap().map_copy(file) }
             .during("mapping", here)?;
-        MAPPINGS.fetch_add(1, Ordering::Relaxed);
-        MAPPED.fetch_add(length as u64, Ordering::Relaxed);
         Ok(Self { guard: Some(sigbus::guard(map.as_ptr() as usize, length)), map: Some(map) })
     }
 
@@ -101,16 +90,6 @@ impl Mapping {
         }
         map.advise_range(advice, range.start, end - range.start)
             .during("advising on", std::path::Path::new("(mapping)"))
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        self.guard = None;
-        if let Some(map) = &self.map {
-            MAPPINGS.fetch_sub(1, Ordering::Relaxed);
-            MAPPED.fetch_sub(map.len() as u64, Ordering::Relaxed);
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::catalog::record::Record;
 use crate::catalog::{keys, values, walk};
 use crate::error::{Code, Error, Result};
 use crate::reader::Namespace;
-use crate::store::Store;
+use crate::store::{Format, Store};
 use crate::writer::{Op, Reason, Victim};
 
 /// One thing that `verify` found.
@@ -235,7 +235,7 @@ pub fn backup(store: &Store, to: &Path) -> Result<u64> {
     let facts = engine.storage.facts(to)?;
     let mut format = store.format.clone();
     format.place = [facts.dev, facts.ino];
-    format.uuid = crate::session::Format::new(format.place, format.settings.clone()).uuid;
+    format.uuid = Format::new(format.place, format.settings.clone()).uuid;
     format.write(engine.storage.as_ref(), &target, engine.modes)?;
     Ok(copied)
 }

@@ -62,9 +62,9 @@ impl Bench {
 
 fn put(store: &Store, namespace: &str, key: &str, value: &[u8]) -> Result<()> {
     let pending = if key == "small" {
-        support::put_packed(store, namespace, key, value.to_vec())
+        support::put_packed(store, namespace, key, value.to_vec(), support::facts())
     } else {
-        support::put_file(store, namespace, key, value)
+        support::put_file(store, namespace, key, value, support::facts())
     };
     pending.recv().unwrap().map(drop)
 }

@@ -1,20 +1,18 @@
 //! Files of other programs in a named namespace, and files of ours that must not be taken for such.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod support;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 
-use quiver_store::publisher::Commit;
 use quiver_store::reader::Namespace;
-use quiver_store::settings::{Layout, NamespaceSettings};
-use quiver_store::writer::{NewFacts, Op};
-use quiver_store::{Code, OpenOptions, Store, adopt};
+use quiver_store::writer::Op;
+use quiver_store::{Code, Store, adopt};
 
 fn open(path: &Path) -> (Arc<Store>, Arc<Namespace>) {
-    let store = Store::open(path, &OpenOptions::default()).unwrap();
-    let settings = NamespaceSettings { layout: Layout::Named, index: true, ..NamespaceSettings::default() };
-    let namespace = store.namespace("n", &settings, false).unwrap();
+    let store = support::open(path);
+    let namespace = store.namespace("n", &support::named(), false).unwrap();
     (store, namespace)
 }
 
@@ -33,18 +31,7 @@ fn replace(path: &Path, value: &[u8]) {
 }
 
 fn put(store: &Store, key: &str, value: &[u8]) {
-    let writer = store.object_writer("n", key.as_bytes()).unwrap();
-    writer.write(value.to_vec()).unwrap();
-    let (sender, receiver) = sync_channel(1);
-    writer.commit(Commit {
-        namespace: "n".into(),
-        key: key.as_bytes().to_vec(),
-        facts: NewFacts { codec: "npy".into(), extension: "npy".into(), ..NewFacts::default() },
-        fence: None,
-        adoption: None,
-        done: Box::new(move |result| sender.send(result).unwrap()),
-    });
-    receiver.recv().unwrap().unwrap();
+    support::done(support::put_file(store, "n", key, value, support::facts_of("npy")));
 }
 
 fn size(store: &Store, namespace: &Namespace, key: &str) -> Option<u64> {

@@ -2,54 +2,22 @@
 //! them: what fails is a change of the format, which the page and the format's version have to follow.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::sync_channel;
 
 use quiver_store::catalog::walk;
-use quiver_store::publisher::Commit;
 use quiver_store::settings::{Layout, NamespaceSettings};
-use quiver_store::writer::{NewFacts, NewValue, Op, Put};
-use quiver_store::{OpenOptions, Store};
+use quiver_store::writer::NewFacts;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use support::{done, facts, open, put_file, put_packed};
 
 const EXPIRES: u64 = 4_000_000_000_000;
 
-fn facts() -> NewFacts {
-    NewFacts { codec: "bin".into(), extension: "dat".into(), ..NewFacts::default() }
-}
-
-fn put_packed(store: &Store, key: &str, value: &[u8], facts: NewFacts) {
-    let put = Put {
-        namespace: "small".into(),
-        key: key.as_bytes().to_vec(),
-        facts,
-        value: NewValue::Inline(value.to_vec()),
-        ticket: store.engine.order.draw(),
-        fence: None,
-        adoption: None,
-    };
-    store.writer().unwrap().call(Op::Put(Box::new(put))).unwrap();
-}
-
-fn put_file(store: &Store, namespace: &str, key: &str, value: &[u8], facts: NewFacts) {
-    let writer = store.object_writer(namespace, key.as_bytes()).unwrap();
-    writer.write(value.to_vec()).unwrap();
-    let (sender, receiver) = sync_channel(1);
-    writer.commit(Commit {
-        namespace: namespace.into(),
-        key: key.as_bytes().to_vec(),
-        facts,
-        fence: None,
-        adoption: None,
-        done: Box::new(move |result| sender.send(result).unwrap()),
-    });
-    receiver.recv().unwrap().unwrap();
-}
-
 fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i * 7 % 251) as u8).collect()
+    support::pattern(1, len)
 }
 
 type Database = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -127,7 +95,7 @@ impl RawRecord {
 }
 
 fn written(folder: &Path) -> OnDisk {
-    let store = Store::open(folder, &OpenOptions::default()).unwrap();
+    let store = open(folder);
     store.namespace("small", &NamespaceSettings::default(), false).unwrap();
     let named =
         NamespaceSettings { layout: Layout::Named, index: true, versions: 2, ..NamespaceSettings::default() };
@@ -141,10 +109,10 @@ fn written(folder: &Path) -> OnDisk {
         tensor: Some("{\"dtype\":\"uint8\",\"shape\":[5000]}".into()),
         ..facts()
     };
-    put_packed(&store, "full", &pattern(5_000), full);
-    put_packed(&store, &"k".repeat(401), b"long", facts());
-    put_file(&store, "named", "Ab", &pattern(100), facts());
-    put_file(&store, "named", "Ab", &pattern(6 << 20), facts());
+    done(put_packed(&store, "small", "full", pattern(5_000), full));
+    done(put_packed(&store, "small", &"k".repeat(401), b"long".to_vec(), facts()));
+    done(put_file(&store, "named", "Ab", &pattern(100), facts()));
+    done(put_file(&store, "named", "Ab", &pattern(6 << 20), facts()));
     store.close();
     OnDisk::read(folder)
 }

@@ -5,28 +5,14 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use quiver_io::RangeLock;
-use quiver_store::publisher::Commit;
 use quiver_store::settings::NamespaceSettings;
-use quiver_store::writer::NewFacts;
 use quiver_store::{OpenOptions, Store, adopt, sweep};
 
 fn put(store: &Store, extension: &str, value: &[u8]) {
-    let writer = store.object_writer("n", b"k").unwrap();
-    writer.write(value.to_vec()).unwrap();
-    let (sender, receiver) = sync_channel(1);
-    writer.commit(Commit {
-        namespace: "n".into(),
-        key: b"k".to_vec(),
-        facts: NewFacts { codec: extension.into(), extension: extension.into(), ..NewFacts::default() },
-        fence: None,
-        adoption: None,
-        done: Box::new(move |result| sender.send(result).unwrap()),
-    });
-    receiver.recv().unwrap().unwrap();
+    support::done(support::put_file(store, "n", "k", value, support::facts_of(extension)));
 }
 
 fn only_object(root: &Path) -> PathBuf {
@@ -42,7 +28,7 @@ fn after_a_kill(change: impl FnOnce(&Store)) -> Option<u64> {
     let kept = folder.path().join("kept");
     let settings = NamespaceSettings { index: false, ..support::named() };
 
-    let store = Store::open(&root, &OpenOptions::default()).unwrap();
+    let store = support::open(&root);
     store.namespace("n", &settings, false).unwrap();
     put(&store, "npy", b"old");
     let object = only_object(&root);
@@ -55,7 +41,7 @@ fn after_a_kill(change: impl FnOnce(&Store)) -> Option<u64> {
     std::fs::hard_link(&kept, root.join("n/k.npy")).unwrap();
     std::fs::write(root.join(".quiver/locks/p-1-1-1"), quiver_io::boot_id()).unwrap();
 
-    let store = Store::open(&root, &OpenOptions::default()).unwrap();
+    let store = support::open(&root);
     let clock = &store.engine.clock;
     clock.stop_at(Some(clock.now() + 10_000));
     let namespace = store.namespace("n", &settings, false).unwrap();

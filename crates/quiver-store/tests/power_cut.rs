@@ -62,9 +62,9 @@ impl Program<'_> {
     fn put(&mut self, namespace: &'static str, key: &str, len: usize) -> (Pending, (Key, Value)) {
         let value = self.value(len);
         let pending = if namespace == "packed" && len <= 16_384 {
-            support::put_packed(self.store, namespace, key, value.clone())
+            support::put_packed(self.store, namespace, key, value.clone(), support::facts())
         } else {
-            support::put_file(self.store, namespace, key, &value)
+            support::put_file(self.store, namespace, key, &value, support::facts())
         };
         self.keys.insert((namespace, key.into()));
         (pending, ((namespace, key.into()), Some(value)))
@@ -276,8 +276,8 @@ fn read_all(path: &Path, durability: Durability, keys: &[Key]) -> Result<BTreeMa
     };
     let values = keys.iter().map(read).collect();
     // The cache is of use again.
-    support::put_packed(&store, "packed", "after", vec![1; 100]).recv().unwrap()?;
-    support::put_file(&store, "named", "after", &[2; 100]).recv().unwrap()?;
+    support::put_packed(&store, "packed", "after", vec![1; 100], support::facts()).recv().unwrap()?;
+    support::put_file(&store, "named", "after", &[2; 100], support::facts()).recv().unwrap()?;
     store.close();
     values
 }

@@ -1,77 +1,17 @@
 //! The store through its own face: what is written is read back, by this process and the next.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod support;
+
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 
-use quiver_store::open_values::ValueBytes;
-use quiver_store::publisher::Commit;
-use quiver_store::reader::Namespace;
-use quiver_store::settings::{Layout, NamespaceSettings};
-use quiver_store::writer::{FactChanges, NewFacts, NewValue, Op, Outcome, Put};
-use quiver_store::{OpenOptions, Result, Store};
-
-fn open(path: &Path) -> Arc<Store> {
-    Store::open(path, &OpenOptions::default()).unwrap()
-}
-
-fn named() -> NamespaceSettings {
-    NamespaceSettings { layout: Layout::Named, index: true, ..NamespaceSettings::default() }
-}
-
-fn facts(codec: &str) -> NewFacts {
-    NewFacts { codec: codec.into(), extension: codec.into(), ..NewFacts::default() }
-}
-
-fn put_small(store: &Store, namespace: &str, key: &str, value: &[u8], facts: NewFacts) -> Result<Outcome> {
-    store.writer()?.call(Op::Put(Box::new(Put {
-        namespace: namespace.into(),
-        key: key.as_bytes().to_vec(),
-        facts,
-        value: NewValue::Inline(value.to_vec()),
-        ticket: store.engine.order.draw(),
-        fence: None,
-        adoption: None,
-    })))
-}
-
-fn put_large(store: &Store, namespace: &str, key: &str, value: &[u8], facts: NewFacts) -> Result<Outcome> {
-    let writer = store.object_writer(namespace, key.as_bytes())?;
-    for piece in value.chunks(1 << 20) {
-        writer.write(piece.to_vec())?;
-    }
-    let (sender, receiver) = sync_channel(1);
-    writer.commit(Commit {
-        namespace: namespace.into(),
-        key: key.as_bytes().to_vec(),
-        facts,
-        fence: None,
-        adoption: None,
-        done: Box::new(move |result| sender.send(result).unwrap()),
-    });
-    receiver.recv().unwrap()
-}
-
-fn get(store: &Store, namespace: &Namespace, key: &str) -> Option<Vec<u8>> {
-    let mut value = Vec::new();
-    let found = store.lookup(namespace, key.as_bytes(), &mut value).unwrap()?;
-    if found.record.is_inline() {
-        return Some(value);
-    }
-    let opened = store.open_value(namespace, key.as_bytes(), &found.record).unwrap()?;
-    Some(bytes(&opened))
-}
-
-#[allow(unsafe_code)]
-fn bytes(value: &ValueBytes) -> Vec<u8> {
-    value.checked.verify(0, value.len() as u64, &[]).unwrap();
-    // SAFETY: the bytes live as long as `value`.
-    unsafe { std::slice::from_raw_parts(value.as_ptr(), value.len()) }.to_vec()
-}
+use quiver_store::settings::NamespaceSettings;
+use quiver_store::writer::{FactChanges, Op, Outcome};
+use quiver_store::{OpenOptions, Store};
+use support::{delete, done, facts_of, get, named, open, put_file, put_packed};
 
 fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i * 7 % 251) as u8).collect()
+    support::pattern(len as u64, len)
 }
 
 #[test]
@@ -82,16 +22,20 @@ fn values_of_all_sizes_survive_a_reopen() {
         let store = open(folder.path());
         let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
         for size in sizes {
-            let put = if size <= 16_384 { put_small } else { put_large };
-            put(&store, "n", &format!("k{size}"), &pattern(size), facts("bin")).unwrap();
-            assert_eq!(get(&store, &namespace, &format!("k{size}")).unwrap(), pattern(size));
+            let (key, facts) = (format!("k{size}"), facts_of("bin"));
+            done(if size <= 16_384 {
+                put_packed(&store, "n", &key, pattern(size), facts)
+            } else {
+                put_file(&store, "n", &key, &pattern(size), facts)
+            });
+            assert_eq!(get(&store, &namespace, &format!("k{size}")).unwrap().unwrap(), pattern(size));
         }
         store.close();
     }
     let store = open(folder.path());
     let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
     for size in sizes {
-        assert_eq!(get(&store, &namespace, &format!("k{size}")).unwrap(), pattern(size), "{size}");
+        assert_eq!(get(&store, &namespace, &format!("k{size}")).unwrap().unwrap(), pattern(size), "{size}");
     }
     let totals = quiver_store::reader::totals(&store.engine, &namespace).unwrap();
     assert_eq!(totals.entries, sizes.len() as u64);
@@ -104,12 +48,12 @@ fn a_named_value_is_a_file_of_its_key_and_its_index_agrees() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let namespace = store.namespace("kernels", &named(), false).unwrap();
-    put_large(&store, "kernels", "kernel_1.5", &pattern(500), facts("npy")).unwrap();
-    put_large(&store, "kernels", "kernel_1.5", &pattern(700), facts("npz")).unwrap();
-    put_large(&store, "kernels", "Other", &pattern(10), facts("npy")).unwrap();
-    put_large(&store, "kernels", "other", &pattern(11), facts("npy")).unwrap();
-    assert_eq!(get(&store, &namespace, "other").unwrap(), pattern(11));
-    assert_eq!(get(&store, &namespace, "Other").unwrap(), pattern(10));
+    done(put_file(&store, "kernels", "kernel_1.5", &pattern(500), facts_of("npy")));
+    done(put_file(&store, "kernels", "kernel_1.5", &pattern(700), facts_of("npz")));
+    done(put_file(&store, "kernels", "Other", &pattern(10), facts_of("npy")));
+    done(put_file(&store, "kernels", "other", &pattern(11), facts_of("npy")));
+    assert_eq!(get(&store, &namespace, "other").unwrap().unwrap(), pattern(11));
+    assert_eq!(get(&store, &namespace, "Other").unwrap().unwrap(), pattern(10));
     let path = folder.path().join("kernels");
     assert!(!path.join("kernel_1.5.npy").exists(), "the old format's file is gone");
     assert_eq!(std::fs::read(path.join("kernel_1.5.npz")).unwrap(), pattern(700));
@@ -132,7 +76,7 @@ fn clearing_empties_at_once_and_old_rows_go_later() {
     let store = open(folder.path());
     let namespace = store.namespace("n", &named(), false).unwrap();
     for i in 0..50 {
-        put_large(&store, "n", &format!("k{i}"), &pattern(100 + i), facts("bin")).unwrap();
+        done(put_file(&store, "n", &format!("k{i}"), &pattern(100 + i), facts_of("bin")));
     }
     let Outcome::Removed(removed) =
         store.writer().unwrap().call(Op::Clear { namespace: "n".into() }).unwrap()
@@ -140,12 +84,12 @@ fn clearing_empties_at_once_and_old_rows_go_later() {
         panic!()
     };
     assert_eq!(removed.count, 50);
-    assert!(get(&store, &namespace, "k3").is_none());
-    put_large(&store, "n", "k3", &pattern(5), facts("bin")).unwrap();
+    assert!(get(&store, &namespace, "k3").unwrap().is_none());
+    done(put_file(&store, "n", "k3", &pattern(5), facts_of("bin")));
     for _ in 0..5 {
         store.writer().unwrap().call(Op::Reclaim).unwrap();
     }
-    assert_eq!(get(&store, &namespace, "k3").unwrap(), pattern(5));
+    assert_eq!(get(&store, &namespace, "k3").unwrap().unwrap(), pattern(5));
     assert!(folder.path().join("n/k3.bin").exists());
     assert!(!folder.path().join("n/k4.bin").exists());
     assert_eq!(store.engine.usage().entries, 1);
@@ -157,7 +101,7 @@ fn a_stamp_moves_with_every_write_and_a_slot_is_not_valid_for_its_next_owner() {
     let store = open(folder.path());
     let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
     let mut value = Vec::new();
-    put_small(&store, "n", "a", b"1", facts("bin")).unwrap();
+    done(put_packed(&store, "n", "a", b"1".to_vec(), facts_of("bin")));
     let first = store.lookup(&namespace, b"a", &mut value).unwrap().unwrap();
     assert!(first.coherent);
     let changes = FactChanges { pinned: Some(true), ..FactChanges::default() };
@@ -166,12 +110,8 @@ fn a_stamp_moves_with_every_write_and_a_slot_is_not_valid_for_its_next_owner() {
     store.writer().unwrap().call(op).unwrap();
     let touched = store.lookup(&namespace, b"a", &mut value).unwrap().unwrap();
     assert_ne!(first.record.stamp, touched.record.stamp);
-    store
-        .writer()
-        .unwrap()
-        .call(Op::Delete { namespace: "n".into(), key: b"a".to_vec(), ticket: store.engine.order.draw() })
-        .unwrap();
-    put_small(&store, "n", "b", b"2", facts("bin")).unwrap();
+    done(delete(&store, "n", "a"));
+    done(put_packed(&store, "n", "b", b"2".to_vec(), facts_of("bin")));
     let next = store.lookup(&namespace, b"b", &mut value).unwrap().unwrap();
     assert_eq!(next.record.slot, touched.record.slot, "the slot is used again");
     assert_ne!(store.engine.stamps.load(touched.record.slot), Some(touched.record.stamp));
@@ -182,9 +122,9 @@ fn cut_catalog(folder: &Path) {
     let store = open(folder);
     store.namespace("n", &NamespaceSettings::default(), false).unwrap();
     for i in 0..200 {
-        put_small(&store, "n", &format!("k{i:03}"), &pattern(3_000), facts("bin")).unwrap();
+        done(put_packed(&store, "n", &format!("k{i:03}"), pattern(3_000), facts_of("bin")));
     }
-    put_large(&store, "n", "large", &pattern(100_000), facts("bin")).unwrap();
+    done(put_file(&store, "n", "large", &pattern(100_000), facts_of("bin")));
     store.close();
     let data = folder.join(".quiver/catalog/data.mdb");
     let length = std::fs::metadata(&data).unwrap().len();
@@ -196,7 +136,7 @@ fn assert_rebuilt(folder: &Path) {
     assert!(store.notices.iter().any(|notice| notice.contains("rebuilt")), "{:?}", store.notices);
     let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
     let kept = (0..200).filter(|i| {
-        get(&store, &namespace, &format!("k{i:03}")).is_some_and(|value| {
+        get(&store, &namespace, &format!("k{i:03}")).unwrap().is_some_and(|value| {
             assert_eq!(value, pattern(3_000));
             true
         })
@@ -233,7 +173,7 @@ fn a_flipped_bit_in_a_value_is_a_checksum_mismatch() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let namespace = store.namespace("n", &named(), false).unwrap();
-    put_large(&store, "n", "k", &pattern(300_000), facts("bin")).unwrap();
+    done(put_file(&store, "n", "k", &pattern(300_000), facts_of("bin")));
     let path = folder.path().join("n/k.bin");
     #[allow(clippy::permissions_set_readonly_false)]
     {
@@ -256,12 +196,12 @@ fn a_name_that_was_not_swapped_yet_is_not_taken_for_a_foreign_file() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let namespace = store.namespace("n", &named(), false).unwrap();
-    put_large(&store, "n", "k", &pattern(100), facts("bin")).unwrap();
+    done(put_file(&store, "n", "k", &pattern(100), facts_of("bin")));
     let path = folder.path().join("n/k.bin");
     let old = folder.path().join("old");
     std::fs::hard_link(&path, &old).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(2_100));
-    put_large(&store, "n", "k", &pattern(200), facts("bin")).unwrap();
+    done(put_file(&store, "n", "k", &pattern(200), facts_of("bin")));
     // As a writer leaves it that is killed between its commit and the swap; the rename keeps the old times but
     // for ctime, which the system sets: so only what `named_file` sees of an untouched link can be shown here.
     let mut value = Vec::new();
@@ -284,14 +224,14 @@ fn an_entry_whose_file_came_back_before_the_transaction_stays() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let namespace = store.namespace("n", &named(), false).unwrap();
-    put_large(&store, "n", "k", &pattern(100), facts("bin")).unwrap();
+    done(put_file(&store, "n", "k", &pattern(100), facts_of("bin")));
     let mut value = Vec::new();
     let found = store.lookup(&namespace, b"k", &mut value).unwrap().unwrap();
     store.vanished(&namespace, b"k", &found.record).unwrap();
-    assert_eq!(get(&store, &namespace, "k").unwrap(), pattern(100));
+    assert_eq!(get(&store, &namespace, "k").unwrap().unwrap(), pattern(100));
     std::fs::remove_file(folder.path().join("n/k.bin")).unwrap();
     store.vanished(&namespace, b"k", &found.record).unwrap();
-    assert!(get(&store, &namespace, "k").is_none());
+    assert!(get(&store, &namespace, "k").unwrap().is_none());
 }
 
 #[test]
@@ -299,7 +239,7 @@ fn the_sweep_takes_what_nobody_names_and_leaves_what_is_being_written() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     store.namespace("n", &NamespaceSettings::default(), false).unwrap();
-    put_large(&store, "n", "k", &pattern(100_000), facts("bin")).unwrap();
+    done(put_file(&store, "n", "k", &pattern(100_000), facts_of("bin")));
     let orphans = folder.path().join(".quiver/objects/000001");
     std::fs::create_dir(&orphans).unwrap();
     std::fs::write(orphans.join("0000010000000001.bin"), b"orphan").unwrap();
@@ -314,5 +254,5 @@ fn the_sweep_takes_what_nobody_names_and_leaves_what_is_being_written() {
     drop(lock);
     assert_eq!(quiver_store::sweep::files(&store.engine).unwrap().orphans, 1);
     let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
-    assert_eq!(get(&store, &namespace, "k").unwrap(), pattern(100_000));
+    assert_eq!(get(&store, &namespace, "k").unwrap().unwrap(), pattern(100_000));
 }

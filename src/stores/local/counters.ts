@@ -1,20 +1,9 @@
 /** Counters that survive restarts and add up over all processes, kept in the catalog. */
 
 import { type NativeStore, translated } from "../../native/store.ts";
+import type { CounterKeeper, Counters } from "../counters.ts";
 
-/** What happened in a namespace, in numbers that only grow. */
-export interface CounterSums {
-  readonly hits: number;
-  readonly misses: number;
-  readonly sets: number;
-  readonly deletes: number;
-  readonly evictions: number;
-  readonly expired: number;
-  /** Failures that counted as misses. */
-  readonly errors: number;
-}
-
-export class LocalCounters {
+export class LocalCounters implements CounterKeeper {
   readonly #native: NativeStore;
 
   constructor(native: NativeStore) {
@@ -22,12 +11,12 @@ export class LocalCounters {
   }
 
   /** Sums of all processes so far; those of the others are up to five seconds old. */
-  read(namespace: string): CounterSums {
+  read(namespace: string): Readonly<Counters> {
     return JSON.parse(translated(() => this.#native.counters(namespace)));
   }
 
   /** Adds counts; they reach the disk within five seconds, and at close. */
-  add(namespace: string, counts: CounterSums): void {
+  add(namespace: string, counts: Readonly<Counters>): void {
     translated(() => this.#native.count(namespace, JSON.stringify(counts)));
   }
 }

@@ -297,12 +297,6 @@ impl NativeStore {
         Ok(all.into_iter().map(|(name, _)| name).collect())
     }
 
-    /// Settings of an opened namespace as now recorded, as JSON.
-    #[napi]
-    pub fn settings(&self, handle: u32) -> Result<String> {
-        Ok(json!(self.namespace(handle)?.record().settings).to_string())
-    }
-
     /// Finishes what is queued and leaves the cache, once every isolate of the process that has it open did so.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn close(&self) -> AsyncTask<Job<()>> {

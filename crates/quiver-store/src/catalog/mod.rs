@@ -1,20 +1,6 @@
 //! The catalog: facts, small values, queues and totals in one LMDB environment, shared by all processes.
-//!
-//! | database | key | value |
-//! |---|---|---|
-//! | meta | name | counters of the catalog itself |
-//! | namespaces | name | `NamespaceRecord` as JSON |
-//! | entries | namespace id, key | `Record` |
-//! | values | content id, part | up to 4,080 bytes of an inline value |
-//! | expiry | expires, content id | entry key |
-//! | tags | hash of tag, namespace id, content id | entry key |
-//! | versions | entry key, number | `Record` of a replaced value |
-//! | names | namespace id, hash of the folded file name | entry key |
-//! | totals | namespace id | `Totals` |
-//! | counters | namespace name | `Counters` |
-//! | slots | slot number | empty: free for reuse |
-//! | dropped | namespace id | empty: rows wait for deletion |
 
+mod databases;
 pub mod keys;
 pub mod lmdb;
 pub mod lmdb_hooks;
@@ -27,94 +13,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::settings::NamespaceSettings;
+pub use databases::Databases;
 use keys::NamespaceId;
-use lmdb::{Database, Env, EnvOptions, Read, WriteTxn};
-
-/// Handles of the databases.
-#[derive(Debug, Clone, Copy)]
-#[allow(missing_docs, reason = "the table above describes each")]
-pub struct Databases {
-    pub meta: Database,
-    pub namespaces: Database,
-    pub entries: Database,
-    pub values: Database,
-    pub expiry: Database,
-    pub tags: Database,
-    pub versions: Database,
-    pub names: Database,
-    pub totals: Database,
-    pub counters: Database,
-    pub slots: Database,
-    pub dropped: Database,
-}
-
-const NAMES: [&std::ffi::CStr; 12] = [
-    c"meta",
-    c"namespaces",
-    c"entries",
-    c"values",
-    c"expiry",
-    c"tags",
-    c"versions",
-    c"names",
-    c"totals",
-    c"counters",
-    c"slots",
-    c"dropped",
-];
-
-impl Databases {
-    fn from_handles(h: [Database; 12]) -> Self {
-        let [
-            meta,
-            namespaces,
-            entries,
-            values,
-            expiry,
-            tags,
-            versions,
-            names,
-            totals,
-            counters,
-            slots,
-            dropped,
-        ] = h;
-        Self {
-            meta,
-            namespaces,
-            entries,
-            values,
-            expiry,
-            tags,
-            versions,
-            names,
-            totals,
-            counters,
-            slots,
-            dropped,
-        }
-    }
-
-    /// All of them, for page counts.
-    pub fn all(&self) -> [Database; 12] {
-        [
-            self.meta,
-            self.namespaces,
-            self.entries,
-            self.values,
-            self.expiry,
-            self.tags,
-            self.versions,
-            self.names,
-            self.totals,
-            self.counters,
-            self.slots,
-            self.dropped,
-        ]
-    }
-}
+use lmdb::{Env, EnvOptions, Read, WriteTxn};
 
 /// A namespace as recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -254,38 +157,28 @@ impl Catalog {
     /// have to be made.
     pub fn open(folder: &Path, options: &EnvOptions) -> Result<Self> {
         let env = Env::open(folder, options)?;
-        let mut handles = Vec::with_capacity(NAMES.len());
-        if options.read_only {
+        let db = if options.read_only {
             let txn = env.read()?;
-            for name in NAMES {
-                let handle = txn.open(name)?.ok_or_else(|| {
-                    crate::error::Error::new(crate::error::Code::Corrupt, "the catalog lacks a database")
-                        .at(folder)
-                })?;
-                handles.push(handle);
-            }
+            let db = Databases::open(|name| {
+                txn.open(name)?
+                    .ok_or_else(|| Error::new(Code::Corrupt, "the catalog lacks a database").at(folder))
+            })?;
             txn.commit()?;
+            db
         } else {
             let mut txn = env.write()?;
-            for name in NAMES {
-                handles.push(txn.create(name)?);
-            }
+            let db = Databases::open(|name| txn.create(name))?;
             txn.commit()?;
-        }
-        let handles: [Database; 12] = handles.try_into().map_err(|_| {
-            crate::error::Error::new(crate::error::Code::Internal, "a database handle is missing")
-        })?;
-        Ok(Self { env, db: Databases::from_handles(handles) })
+            db
+        };
+        Ok(Self { env, db })
     }
 
     /// A namespace as recorded.
     pub fn namespace(&self, txn: &impl Read, name: &str) -> Result<Option<NamespaceRecord>> {
         let Some(bytes) = txn.get(self.db.namespaces, name.as_bytes())? else { return Ok(None) };
         serde_json::from_slice(bytes).map(Some).map_err(|error| {
-            crate::error::Error::new(
-                crate::error::Code::Corrupt,
-                format!("the record of namespace {name:?} is unreadable: {error}"),
-            )
+            Error::new(Code::Corrupt, format!("the record of namespace {name:?} is unreadable: {error}"))
         })
     }
 
@@ -304,9 +197,8 @@ impl Catalog {
 
     /// Records a namespace.
     pub fn put_namespace(&self, txn: &mut WriteTxn<'_>, name: &str, record: &NamespaceRecord) -> Result<()> {
-        let bytes = serde_json::to_vec(record).map_err(|error| {
-            crate::error::Error::new(crate::error::Code::Internal, format!("settings don't encode: {error}"))
-        })?;
+        let bytes = serde_json::to_vec(record)
+            .map_err(|error| Error::new(Code::Internal, format!("settings don't encode: {error}")))?;
         Ok(txn.put(self.db.namespaces, name.as_bytes(), &bytes)?)
     }
 

@@ -6,6 +6,8 @@ mod group;
 mod ops;
 mod put;
 mod queue;
+mod removal;
+mod spaces;
 mod thread;
 mod unnamed;
 

@@ -1,6 +1,9 @@
-//! What the tests of faults share: writing and reading through the store's own face.
-#![allow(clippy::unwrap_used, missing_docs, dead_code, reason = "each test file uses a part of it")]
+//! What the tests share: writing and reading through the store's own face.
+#![allow(clippy::unwrap_used, clippy::needless_pass_by_value, missing_docs)]
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use quiver_store::adopt::NamedFile;
@@ -9,10 +12,14 @@ use quiver_store::publisher::Commit;
 use quiver_store::reader::Namespace;
 use quiver_store::settings::{Files, Layout, NamespaceSettings};
 use quiver_store::writer::{NewFacts, NewValue, Op, Outcome, Put};
-use quiver_store::{Result, Store};
+use quiver_store::{OpenOptions, Result, Store};
 
 /// The answer to a request that is under way.
 pub type Pending = Receiver<Result<Outcome>>;
+
+pub fn open(path: &Path) -> Arc<Store> {
+    Store::open(path, &OpenOptions::default()).unwrap()
+}
 
 pub fn packed() -> NamespaceSettings {
     NamespaceSettings::default()
@@ -45,6 +52,16 @@ pub fn facts() -> NewFacts {
     NewFacts { codec: "bin".into(), extension: "dat".into(), ..NewFacts::default() }
 }
 
+/// Of a value whose codec and extension are one word.
+pub fn facts_of(codec: &str) -> NewFacts {
+    NewFacts { codec: codec.into(), extension: codec.into(), ..NewFacts::default() }
+}
+
+/// Waits for the answer to a request that has to succeed.
+pub fn done(pending: Pending) -> Outcome {
+    pending.recv().unwrap().unwrap()
+}
+
 pub fn submit(store: &Store, op: Op) -> Pending {
     let (sender, receiver) = sync_channel(1);
     store.submit(op, Box::new(move |result| drop(sender.send(result))));
@@ -52,11 +69,11 @@ pub fn submit(store: &Store, op: Op) -> Pending {
 }
 
 /// Starts a write into the catalog itself.
-pub fn put_packed(store: &Store, namespace: &str, key: &str, value: Vec<u8>) -> Pending {
+pub fn put_packed(store: &Store, namespace: &str, key: &str, value: Vec<u8>, facts: NewFacts) -> Pending {
     let put = Put {
         namespace: namespace.into(),
         key: key.as_bytes().to_vec(),
-        facts: facts(),
+        facts,
         value: NewValue::Inline(value),
         ticket: store.engine.order.draw(),
         fence: None,
@@ -66,7 +83,7 @@ pub fn put_packed(store: &Store, namespace: &str, key: &str, value: Vec<u8>) -> 
 }
 
 /// Starts a write into a file.
-pub fn put_file(store: &Store, namespace: &str, key: &str, value: &[u8]) -> Pending {
+pub fn put_file(store: &Store, namespace: &str, key: &str, value: &[u8], facts: NewFacts) -> Pending {
     let (sender, receiver) = sync_channel(1);
     let done: quiver_store::writer::Completion = Box::new(move |result| drop(sender.send(result)));
     match store.object_writer(namespace, key.as_bytes()) {
@@ -79,7 +96,7 @@ pub fn put_file(store: &Store, namespace: &str, key: &str, value: &[u8]) -> Pend
             writer.commit(Commit {
                 namespace: namespace.into(),
                 key: key.as_bytes().to_vec(),
-                facts: facts(),
+                facts,
                 fence: None,
                 adoption: None,
                 done,
