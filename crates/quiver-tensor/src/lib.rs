@@ -1,9 +1,10 @@
-//! Tensor files as bytes: element types, layouts, npy and npz; encode, check, gather, summarise.
+//! Tensor files as bytes: element types, layouts, Arrow, npy and npz; encode, check, gather, summarise.
 //!
 //! Everything works on byte slices and nothing opens a file. Whatever a header claims is untrusted: offsets, counts
 //! and products are checked against the real length before anything is allocated or believed, and no input panics.
 #![deny(unsafe_code)]
 
+pub mod arrow;
 mod compact;
 mod dtype;
 mod error;
