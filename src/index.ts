@@ -42,3 +42,10 @@ export type {
 } from "./stores/store.ts";
 export type { DType } from "./tensor/dtype.ts";
 export { Tensor, type TensorOptions } from "./tensor/tensor.ts";
+export { fromAiSdk } from "./vectors/vectorizers/ai-sdk.ts";
+export { fromFunction } from "./vectors/vectorizers/function.ts";
+export { type HashingOptions, hashingVectorizer } from "./vectors/vectorizers/hashing.ts";
+export { fromLangChain } from "./vectors/vectorizers/langchain.ts";
+export { type LimitOptions, withLimits } from "./vectors/vectorizers/limits.ts";
+export { fromTransformers } from "./vectors/vectorizers/transformers.ts";
+export type { EmbedOptions, Vectorizer, Vectors } from "./vectors/vectorizers/vectorizer.ts";

@@ -23,6 +23,14 @@ export declare class Deflater {
   get crc(): number
 }
 
+/** Turns texts into vectors of hashed n-grams on the thread pool. */
+export declare class Hasher {
+  /** `words` and `characters` are the shortest and the longest n-gram of the kind. */
+  constructor(dimension: number, words?: [number, number] | undefined | null, characters?: [number, number] | undefined | null)
+  /** Resolves to one vector a text, one after the other. The texts are copied before this returns. */
+  embed(texts: readonly string[]): Promise<Float32Array>
+}
+
 /**
  * Inflates a stream of chunks, on the thread pool or at once, one call at a time. Nothing beyond the declared size
  * is kept.

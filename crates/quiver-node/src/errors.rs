@@ -34,6 +34,13 @@ pub fn tensor_failure(error: TensorError) -> napi::Error<Code> {
     napi::Error::new(Code(code), error.to_string())
 }
 
+/// The JavaScript error for a failure on vectors; they know no other than arguments that don't fit.
+// By value, so that it can be passed to map_err as it is.
+#[allow(clippy::needless_pass_by_value)]
+pub fn vector_failure(error: quiver_vectors::Error) -> napi::Error<Code> {
+    bad_value(&error.to_string())
+}
+
 /// The same for the end of a task on the thread pool, whose own error type has no room for our codes: it carries
 /// the finished JavaScript error.
 pub fn rejection(env: Env, error: napi::Error<Code>) -> napi::Error {

@@ -12,3 +12,4 @@ mod store;
 mod task;
 mod tensor;
 mod value;
+mod vectors;
