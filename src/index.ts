@@ -16,6 +16,11 @@ export type { Recipe, RecipeParameters, WarmOptions, WarmProgress, WarmReport } 
 export type { SetOptions } from "./cache/writer.ts";
 export type { Codec, Compression, DecodeContext, EncodedValue, EncodeOptions } from "./codecs/codec.ts";
 export { loadFile, saveFile } from "./codecs/files.ts";
+export {
+  type StateDict,
+  safetensorsMetadata,
+  withSafetensorsMetadata,
+} from "./codecs/safetensors.ts";
 export { type CacheKeyOptions, cacheKey, type Normalize } from "./hashing/cache-key.ts";
 export type { ArrayHash } from "./hashing/canonical.ts";
 export type { CandidateColumns, EvictionPolicy } from "./policy/eviction.ts";

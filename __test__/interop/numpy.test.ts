@@ -5,23 +5,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isNumPyType } from "../../src/codecs/array.ts";
 import { loadFile, saveFile } from "../../src/codecs/files.ts";
-import { type DType, dtypeFacts, dtypes } from "../../src/tensor/dtype.ts";
-import { bytesOf, Tensor } from "../../src/tensor/tensor.ts";
+import { dtypes } from "../../src/tensor/dtype.ts";
+import { Tensor } from "../../src/tensor/tensor.ts";
 import { findPython, runPython } from "./python.ts";
+import { type Facts, factsOf, patterned } from "./tensors.ts";
 
 const python = findPython("numpy");
 if (python === undefined) console.warn("numpy.test.ts: no Python with numpy, all its tests are skipped");
 
-/** Everything NumPy has; bfloat16 it has not. */
-const shared = dtypes.filter((dtype) => dtype !== "bfloat16");
-
-/** What one side says about an array: shape and the elements' bytes in C order. */
-interface Facts {
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly hex: string;
-}
+/** Everything NumPy has. */
+const shared = dtypes.filter(isNumPyType);
 
 const READ = `
 import json, sys
@@ -41,21 +36,6 @@ for path in json.loads(sys.argv[1]):
         out.append(facts(value))
 print(json.dumps(out))
 `;
-
-function factsOf(tensor: Tensor): Facts {
-  return { dtype: tensor.dtype, shape: tensor.shape, hex: Buffer.from(bytesOf(tensor.data)).toString("hex") };
-}
-
-/** A tensor of that many bytes of a repeatable pattern; bools are 0 and 1. */
-function patterned(dtype: DType, shape: readonly number[], order: "C" | "F", seed = 1): Tensor {
-  const { array, itemSize } = dtypeFacts(dtype);
-  const count = shape.reduce((product, size) => product * size, 1);
-  const bytes = Uint8Array.from({ length: count * itemSize }, (_, i) => {
-    const byte = Math.imul(i + seed, 2654435761) >>> 24;
-    return dtype === "bool" ? byte & 1 : byte;
-  });
-  return new Tensor(new array(bytes.buffer), shape, { dtype, order });
-}
 
 describe.skipIf(python === undefined)("with NumPy", () => {
   let folder: string;
@@ -126,6 +106,27 @@ print("null")
       expect(readFileSync(copy).equals(readFileSync(path))).toBe(true);
     }
   });
+
+  test.skipIf(findPython("numpy", "ml_dtypes") === undefined)(
+    "every pattern of the small floats has the value that ml_dtypes gives it",
+    async () => {
+      const small = dtypes.filter((dtype) => dtype.startsWith("float8"));
+      const script = `
+import json, sys
+import ml_dtypes, numpy as np
+values = {name: np.arange(256, dtype="u1").view(getattr(ml_dtypes, name)).astype("f8") for name in json.loads(sys.argv[1])}
+print(json.dumps({name: [str(float(x)) for x in v] for name, v in values.items()}))
+`;
+      const expected = await runPython<Record<string, string[]>>(python as string, script, small);
+      const numbers = (texts: readonly string[] = []): number[] =>
+        texts.map((text) => Number(text.replace("inf", "Infinity")));
+      const patterns = Uint8Array.from({ length: 256 }, (_, i) => i);
+      expect(small).toHaveLength(5);
+      for (const dtype of small) {
+        expect(new Tensor(patterns, [256], { dtype }).toArray()).toEqual(numbers(expected[dtype]));
+      }
+    },
+  );
 
   test("we read what numpy writes: dtypes, byte orders, orders, random shapes", async () => {
     const script = `

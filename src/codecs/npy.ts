@@ -1,16 +1,17 @@
 /** One tensor as an npy file: `numpy.load`, also with `mmap_mode="r"`. */
 
 import { Tensor } from "../tensor/tensor.ts";
-import { decodeArray, encodeArray, weightOf } from "./array.ts";
+import { decodeArray, encodeArray, isNumPyType } from "./array.ts";
 import type { Codec, EncodedValue } from "./codec.ts";
 import { located, refuseCompression, throwIfAborted } from "./context.ts";
+import { weightOf } from "./views.ts";
 
-/** Holds every dtype but bfloat16. The data starts at a multiple of 64 bytes and is written without being copied. */
+/** Holds every dtype but bfloat16 and 8-bit floats. The data starts at a multiple of 64 bytes and is written without being copied. */
 export const npy: Codec<Tensor> = {
   name: "npy",
   extension: "npy",
   sharing: "shared",
-  accepts: (value) => value instanceof Tensor,
+  accepts: (value) => value instanceof Tensor && isNumPyType(value.dtype),
   encode(tensor, options) {
     refuseCompression("npy", options);
     throwIfAborted(options.signal);

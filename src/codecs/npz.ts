@@ -3,12 +3,12 @@
 import { asQuiverError, Inflater, type ZipMember, zipMembers } from "../native/tensor.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import { decodeArray, startsLikeNpy, weightOf } from "./array.ts";
+import { decodeArray, isNumPyType, startsLikeNpy } from "./array.ts";
 import type { Codec, DecodeContext } from "./codec.ts";
 import { located, locatedAsync, PLAIN } from "./context.ts";
 import { encodeArchive } from "./npz-write.ts";
 import { crcOf, crcOfLarge, slices } from "./slices.ts";
-import { isPlainObject } from "./values.ts";
+import { isTensors, weightOf } from "./views.ts";
 
 /** Members by name without `.npy`. Foreign archives may hold members that are no arrays; they come as bytes. */
 export type NamedTensors = Readonly<Record<string, Tensor | Uint8Array>>;
@@ -25,7 +25,10 @@ export const npz: Codec<Tensor | NamedTensors> = {
   name: "npz",
   extension: "npz",
   sharing: "shared",
-  accepts: (value) => value instanceof Tensor || (isTensors(value) && Object.keys(value).length > 0),
+  accepts: (value) => {
+    const tensors = value instanceof Tensor ? [value] : isTensors(value) ? Object.values(value) : [];
+    return tensors.length > 0 && tensors.every(({ dtype }) => isNumPyType(dtype));
+  },
   async encode(value, options) {
     const members = value instanceof Tensor ? { [SOLE]: value } : value;
     if (!isTensors(members)) {
@@ -82,10 +85,6 @@ export function soleTensor(value: Tensor | NamedTensors): Tensor {
   );
 }
 
-function isTensors(value: unknown): value is Readonly<Record<string, Tensor>> {
-  return isPlainObject(value) && Object.values(value).every((member) => member instanceof Tensor);
-}
-
 /** The members; everything that was read to find them has been checked. */
 function readDirectory(bytes: Uint8Array, context: DecodeContext): ZipMember[] {
   const members = zipMembers(bytes);
@@ -112,7 +111,7 @@ function decodeMember(bytes: Uint8Array, member: ZipMember, context: DecodeConte
     return memberValue(stored, member.offset, context);
   }
   context.verify?.(member.offset, member.offset + member.compressedSize);
-  const inflater = new Inflater(member.size, member.crc);
+  const inflater = new Inflater(member.size, member.crc, true);
   return inflated(inflater, () => {
     for (const slice of slices(stored)) inflater.writeSync(slice);
   });
@@ -129,7 +128,7 @@ async function decodeMemberAsync(
     return memberValue(stored, member.offset, context);
   }
   await context.ready?.(member.offset, member.offset + member.compressedSize);
-  const inflater = new Inflater(member.size, member.crc);
+  const inflater = new Inflater(member.size, member.crc, true);
   try {
     for (const slice of slices(stored)) await inflater.write(slice);
   } catch (error) {

@@ -7,11 +7,14 @@ import type { Codec } from "./codec.ts";
 import { json } from "./json.ts";
 import { npy } from "./npy.ts";
 import { npz, startsLikeZip } from "./npz.ts";
+import { safetensors, startsLikeSafetensors } from "./safetensors.ts";
 import { text } from "./text.ts";
 import { nameOf } from "./values.ts";
 
 /** The codecs that come with the package, in the order in which they are asked for a value. */
-export const codecs: readonly Codec[] = [npy, npz, text, bin, json].map((codec) => codec as Codec);
+export const codecs: readonly Codec[] = [npy, npz, safetensors, text, bin, json].map(
+  (codec) => codec as Codec,
+);
 
 /** The codec of that name, `own` ones first. Throws ERR_QUIVER_CODEC_UNKNOWN. */
 export function codecFor(name: string, own: readonly Codec[] = []): Codec {
@@ -24,7 +27,7 @@ export function codecFor(name: string, own: readonly Codec[] = []): Codec {
 }
 
 /**
- * The first codec that accepts the value: a tensor goes to npy, an object of tensors to npz, a string to text,
+ * The first codec that accepts the value: a tensor goes to npy, an object of tensors to npz (or safetensors, where NumPy lacks a dtype), a string to text,
  * bytes to bin, anything else to json. Throws ERR_QUIVER_BAD_VALUE when none does.
  */
 export function codecByValue(value: unknown, candidates: readonly Codec[] = codecs): Codec {
@@ -38,7 +41,7 @@ export function codecByValue(value: unknown, candidates: readonly Codec[] = code
 
 /**
  * The codec of a file, by its extension (without dot, any case), then by its first bytes; bin when neither says.
- * Six bytes are enough.
+ * Nine bytes are enough.
  */
 export function codecByFile(
   extension: string,
@@ -50,5 +53,6 @@ export function codecByFile(
   if (named !== undefined) return named;
   if (startsLikeNpy(firstBytes)) return npy as Codec;
   if (startsLikeZip(firstBytes)) return npz as Codec;
+  if (startsLikeSafetensors(firstBytes)) return safetensors as Codec;
   return bin as Codec;
 }

@@ -36,8 +36,8 @@ export declare class Hasher {
  * is kept.
  */
 export declare class Inflater {
-  /** `size` and `crc` are what the archive declares. */
-  constructor(size: number, crc: number)
+  /** `size` and `crc` are what the archive declares. An array (npy) is also held to what its own header says. */
+  constructor(size: number, crc: number, array: boolean)
   /** The chunk is copied before this returns. */
   write(chunk: Uint8Array): Promise<void>
   /** The same at once. */
@@ -250,6 +250,42 @@ export declare function npyParse(bytes: Uint8Array): NpyHeader
 
 /** Opens or makes a cache; options and answers as JSON. */
 export declare function openStore(path: string, options: string): Promise<NativeStore>
+
+/** What a header says. */
+export interface SafetensorsHeader {
+  /** Texts that the writer added, as pairs. */
+  metadata: Array<[string, string]>
+  /** In the order of the header. */
+  tensors: Array<SafetensorsTensor>
+  /** Where the data starts, in bytes from the start of the file. */
+  dataOffset: number
+}
+
+/** The header for such tensors. */
+export declare function safetensorsLayout(tensors: readonly SafetensorsTensor[], metadata: readonly (readonly [string, string])[]): SafetensorsLayout
+
+/** A header, and what follows it. */
+export interface SafetensorsLayout {
+  /** The file up to the data; a multiple of 64 bytes. */
+  header: Uint8Array
+  /** The tensors whose bytes follow, as positions in what was given. */
+  order: Array<number>
+}
+
+/** Reads the header of a whole file; the tensors cover exactly what follows it. */
+export declare function safetensorsParse(bytes: Uint8Array): SafetensorsHeader
+
+/** One tensor of a file. */
+export interface SafetensorsTensor {
+  /** Any text. */
+  name: string
+  /** Name of the element type. */
+  dtype: string
+  /** Sizes, outermost axis first. */
+  shape: Array<number>
+  /** Where its bytes start, from the start of the file; not read when writing. */
+  start: number
+}
 
 /** xxh3-128 in lower-case hexadecimal, most significant byte first; some 10 GB/s, on the calling thread. */
 export declare function sum128(bytes: Uint8Array): string

@@ -6,7 +6,7 @@
 import { isQuiverErrorCode, QuiverError } from "../shared/errors.ts";
 import { type Addon, addon } from "./addon.ts";
 
-export type { NpyHeader, Summary, ZipMember } from "./generated.ts";
+export type { NpyHeader, SafetensorsHeader, Summary, ZipMember } from "./generated.ts";
 
 /** Errors of the add-on carry a code and a message only; this makes them what users catch. Anything else passes as it is. */
 export function asQuiverError(error: unknown): unknown {
@@ -30,8 +30,14 @@ function translated<Args extends unknown[], Result>(
 /** Throws ERR_QUIVER_CORRUPT, or ERR_QUIVER_UNSUPPORTED for arrays that hold no plain numbers. */
 export const npyParse: Addon["npyParse"] = translated(addon.npyParse);
 
-/** Throws ERR_QUIVER_UNSUPPORTED for bfloat16, ERR_QUIVER_BAD_VALUE beyond 64 axes. */
+/** Throws ERR_QUIVER_UNSUPPORTED for bfloat16 and 8-bit floats, ERR_QUIVER_BAD_VALUE beyond 64 axes. */
 export const npyHeader: Addon["npyHeader"] = translated(addon.npyHeader);
+
+/** Throws ERR_QUIVER_CORRUPT, or ERR_QUIVER_UNSUPPORTED for elements smaller than a byte. */
+export const safetensorsParse: Addon["safetensorsParse"] = translated(addon.safetensorsParse);
+
+/** Throws ERR_QUIVER_UNSUPPORTED for complex128, ERR_QUIVER_BAD_VALUE for names that can't be. */
+export const safetensorsLayout: Addon["safetensorsLayout"] = translated(addon.safetensorsLayout);
 
 /** Throws ERR_QUIVER_CORRUPT, or ERR_QUIVER_UNSUPPORTED for encryption and other ways to compress. */
 export const zipMembers: Addon["zipMembers"] = translated(addon.zipMembers);

@@ -6,6 +6,11 @@ export type DType =
   | "bool"
   | "int8"
   | "uint8"
+  | "float8_e4m3fn"
+  | "float8_e4m3fnuz"
+  | "float8_e5m2"
+  | "float8_e5m2fnuz"
+  | "float8_e8m0fnu"
   | "int16"
   | "uint16"
   | "float16"
@@ -52,6 +57,11 @@ const facts: Readonly<Record<DType, DTypeFacts>> = {
   bool: { itemSize: 1, components: 1, array: Uint8Array },
   int8: { itemSize: 1, components: 1, array: Int8Array },
   uint8: { itemSize: 1, components: 1, array: Uint8Array },
+  float8_e4m3fn: { itemSize: 1, components: 1, array: Uint8Array },
+  float8_e4m3fnuz: { itemSize: 1, components: 1, array: Uint8Array },
+  float8_e5m2: { itemSize: 1, components: 1, array: Uint8Array },
+  float8_e5m2fnuz: { itemSize: 1, components: 1, array: Uint8Array },
+  float8_e8m0fnu: { itemSize: 1, components: 1, array: Uint8Array },
   int16: { itemSize: 2, components: 1, array: Int16Array },
   uint16: { itemSize: 2, components: 1, array: Uint16Array },
   float16: { itemSize: 2, components: 1, array: Uint16Array },

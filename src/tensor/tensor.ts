@@ -5,11 +5,12 @@ import { compact, gatherRows } from "../native/tensor.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { type DType, dtypeFacts, naturalDType, type Scalar, type TypedArray } from "./dtype.ts";
 import { Elements, notReady, SYNC_VERIFY_LIMIT } from "./elements.ts";
+import { fromFloat8 } from "./float8.ts";
 import { fromBfloat16, fromFloat16 } from "./float16.ts";
 import { columnMajorStrides, elementCount, extent, isRowMajor, rowMajorStrides } from "./layout.ts";
 
 export interface TensorOptions {
-  /** Needed where the array alone does not say: "float16" and "bfloat16" over a Uint16Array, "bool" over a Uint8Array, complex numbers over a float array, two values each. */
+  /** Needed where the array alone does not say: "float16" and "bfloat16" over a Uint16Array, "bool" and 8-bit floats over a Uint8Array, complex numbers over a float array, two values each. */
   readonly dtype?: DType;
   /** How the elements lie in `data`: row by row ("C", the default) or column by column ("F"). */
   readonly order?: "C" | "F";
@@ -315,6 +316,12 @@ function readElement(values: TypedArray, dtype: DType, position: number): Scalar
   switch (dtype) {
     case "bool":
       return values[position] !== 0;
+    case "float8_e4m3fn":
+    case "float8_e4m3fnuz":
+    case "float8_e5m2":
+    case "float8_e5m2fnuz":
+    case "float8_e8m0fnu":
+      return fromFloat8(values[position] as number, dtype);
     case "float16":
       return fromFloat16(values[position] as number);
     case "bfloat16":

@@ -7,6 +7,7 @@ mod digest;
 mod errors;
 mod facts;
 mod object_writer;
+mod safetensors;
 mod scan;
 mod store;
 mod task;

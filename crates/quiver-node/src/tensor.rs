@@ -1,4 +1,4 @@
-//! Tensor bytes: npy headers, npz archives, gather, compact, byte order, summaries.
+//! Tensor bytes: npy headers, zip archives, gather, compact, byte order, summaries.
 //!
 //! Bytes cross as views and are used only during the call. What goes on to the thread pool is copied first, because
 //! JavaScript may resize or transfer a buffer at any time.
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::bindgen_prelude::{AsyncTask, Env, Task, Uint8Array, Uint8ArraySlice};
 use napi_derive::napi;
-use quiver_tensor::npz::{self, Member};
+use quiver_tensor::zip::{self, Member};
 use quiver_tensor::{DType, Rows, npy};
 
 use crate::errors::{Result, bad_value, rejection, tensor_failure};
@@ -101,13 +101,13 @@ impl ZipMember {
 /// The members of a zip archive, all within its length; of equal names the last. Contents and CRCs are not checked.
 #[napi]
 pub fn zip_members(archive: &[u8]) -> Result<Vec<ZipMember>> {
-    Ok(npz::members(archive).map_err(tensor_failure)?.into_iter().map(ZipMember::from).collect())
+    Ok(zip::members(archive).map_err(tensor_failure)?.into_iter().map(ZipMember::from).collect())
 }
 
 /// The header before a member's bytes; pads stored members to a multiple of 64 bytes.
 #[napi]
 pub fn zip_local_header(member: ZipMember) -> Result<Uint8Array> {
-    Ok(npz::local_header(&member.into_member()?).map_err(tensor_failure)?.into())
+    Ok(zip::local_header(&member.into_member()?).map_err(tensor_failure)?.into())
 }
 
 /// What follows the last member: the directory, which starts at `position`.
@@ -117,7 +117,7 @@ pub fn zip_directory(
     position: f64,
 ) -> Result<Uint8Array> {
     let members = members.into_iter().map(ZipMember::into_member).collect::<Result<Vec<_>>>()?;
-    let bytes = npz::directory(&members, count(position)?).map_err(tensor_failure)?;
+    let bytes = zip::directory(&members, count(position)?).map_err(tensor_failure)?;
     Ok(bytes.into())
 }
 
@@ -125,7 +125,7 @@ pub fn zip_directory(
 #[napi]
 #[derive(Default)]
 pub struct Crc32 {
-    state: npz::Crc,
+    state: zip::Crc,
 }
 
 #[napi]
@@ -208,7 +208,7 @@ pub fn summarise(bytes: &[u8], dtype: String) -> Result<Summary> {
 /// Deflates a stream of chunks on the thread pool, one call at a time.
 #[napi]
 pub struct Deflater {
-    state: Arc<Mutex<npz::Deflater>>,
+    state: Arc<Mutex<zip::Deflater>>,
 }
 
 #[napi]
@@ -216,7 +216,7 @@ impl Deflater {
     /// `level` is 0 to 9.
     #[napi(constructor)]
     pub fn new(level: u32) -> Result<Self> {
-        let state = npz::Deflater::new(level).map_err(tensor_failure)?;
+        let state = zip::Deflater::new(level).map_err(tensor_failure)?;
         Ok(Self { state: Arc::new(Mutex::new(state)) })
     }
 
@@ -241,7 +241,7 @@ impl Deflater {
 
 /// One step of a [`Deflater`]; without a chunk the last one.
 pub struct Deflate {
-    state: Arc<Mutex<npz::Deflater>>,
+    state: Arc<Mutex<zip::Deflater>>,
     chunk: Option<Vec<u8>>,
 }
 
@@ -266,15 +266,18 @@ impl Task for Deflate {
 /// is kept.
 #[napi]
 pub struct Inflater {
-    state: Arc<Mutex<Option<npz::Inflater>>>,
+    state: Arc<Mutex<Option<zip::Inflater>>>,
 }
 
 #[napi]
 impl Inflater {
-    /// `size` and `crc` are what the archive declares.
+    /// `size` and `crc` are what the archive declares. An array (npy) is also held to what its own header says.
     #[napi(constructor)]
-    pub fn new(size: f64, crc: u32) -> Result<Self> {
-        let state = npz::Inflater::new(count(size)?, crc).map_err(tensor_failure)?;
+    pub fn new(size: f64, crc: u32, array: bool) -> Result<Self> {
+        let mut state = zip::Inflater::new(count(size)?, crc).map_err(tensor_failure)?;
+        if array {
+            state = state.bounded_by(npy::claimed_length);
+        }
         Ok(Self { state: Arc::new(Mutex::new(Some(state))) })
     }
 
@@ -301,7 +304,7 @@ impl Inflater {
 
 /// One step of an [`Inflater`].
 pub struct Inflate {
-    state: Arc<Mutex<Option<npz::Inflater>>>,
+    state: Arc<Mutex<Option<zip::Inflater>>>,
     chunk: Vec<u8>,
 }
 
@@ -318,7 +321,7 @@ impl Task for Inflate {
     }
 }
 
-fn inflate(state: &Mutex<Option<npz::Inflater>>, chunk: &[u8]) -> quiver_tensor::Result<()> {
+fn inflate(state: &Mutex<Option<zip::Inflater>>, chunk: &[u8]) -> quiver_tensor::Result<()> {
     match lock(state).as_mut() {
         Some(inflater) => inflater.write(chunk),
         None => Err(quiver_tensor::Error::new(
@@ -333,7 +336,7 @@ fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn dtype_of(name: &str) -> Result<DType> {
+pub(crate) fn dtype_of(name: &str) -> Result<DType> {
     DType::from_name(name).map_err(tensor_failure)
 }
 
@@ -347,7 +350,7 @@ fn count(number: f64) -> Result<u64> {
     }
 }
 
-fn counts(numbers: &[f64]) -> Result<Vec<u64>> {
+pub(crate) fn counts(numbers: &[f64]) -> Result<Vec<u64>> {
     numbers.iter().map(|&number| count(number)).collect()
 }
 

@@ -3,6 +3,9 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 
+/// Written files have the data of tensors at multiples of this, so that it can be mapped and read at any width.
+pub const ALIGNMENT: usize = 64;
+
 /// The largest size an axis may have: what JavaScript counts exactly.
 const LARGEST_SIZE: u64 = (1 << 53) - 1;
 

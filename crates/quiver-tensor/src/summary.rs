@@ -4,6 +4,7 @@ use half::{bf16, f16};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::float8::Float8;
 
 /// Extremes and mean of values, as float64 (integers beyond 2^53 are rounded). NaN counts for nothing but `nan`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,6 +31,11 @@ pub fn summarise(bytes: &[u8], dtype: DType) -> Result<Summary> {
     Ok(match dtype {
         DType::Bool | DType::Uint8 => fold::<1>(bytes, |b| f64::from(b[0])),
         DType::Int8 => fold(bytes, |b| f64::from(i8::from_le_bytes(b))),
+        DType::Float8E4m3fn => fold(bytes, |[b]| Float8::E4M3FN.value(b)),
+        DType::Float8E4m3fnuz => fold(bytes, |[b]| Float8::E4M3FNUZ.value(b)),
+        DType::Float8E5m2 => fold(bytes, |[b]| Float8::E5M2.value(b)),
+        DType::Float8E5m2fnuz => fold(bytes, |[b]| Float8::E5M2FNUZ.value(b)),
+        DType::Float8E8m0fnu => fold(bytes, |[b]| Float8::E8M0FNU.value(b)),
         DType::Int16 => fold(bytes, |b| f64::from(i16::from_le_bytes(b))),
         DType::Uint16 => fold(bytes, |b| f64::from(u16::from_le_bytes(b))),
         DType::Float16 => fold(bytes, |b| f16::from_le_bytes(b).to_f64()),
@@ -91,6 +97,10 @@ mod tests {
         for dtype in DType::ALL {
             let zeros = vec![0; 3 * dtype.item_size()];
             match summarise(&zeros, dtype) {
+                // An exponent of zero bits is the least power of two.
+                Ok(summary) if dtype == DType::Float8E8m0fnu => {
+                    assert_eq!(summary.min, Some(2_f64.powi(-127)));
+                }
                 Ok(summary) => {
                     assert_eq!((summary.min, summary.max, summary.mean), (Some(0.0), Some(0.0), Some(0.0)));
                 }

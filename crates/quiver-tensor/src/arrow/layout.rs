@@ -120,7 +120,14 @@ pub fn storage_of(dtype: DType) -> Result<DataType> {
         DType::Int64 => DataType::Int64,
         DType::Uint64 => DataType::UInt64,
         DType::Float64 => DataType::Float64,
-        DType::Bfloat16 | DType::Complex64 | DType::Complex128 => {
+        DType::Bfloat16
+        | DType::Float8E4m3fn
+        | DType::Float8E4m3fnuz
+        | DType::Float8E5m2
+        | DType::Float8E5m2fnuz
+        | DType::Float8E8m0fnu
+        | DType::Complex64
+        | DType::Complex128 => {
             return Err(Error::bad_value("Arrow has no such element type").with("dtype", dtype.name()));
         }
     })

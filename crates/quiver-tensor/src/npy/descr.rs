@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 
-/// The text for this type; `Unsupported` for bfloat16, which `NumPy` does not have.
+/// The text for this type; `Unsupported` for bfloat16 and 8-bit floats, which `NumPy` does not have.
 pub(super) fn of(dtype: DType) -> Result<&'static str> {
     Ok(match dtype {
         DType::Bool => "|b1",
@@ -20,7 +20,15 @@ pub(super) fn of(dtype: DType) -> Result<&'static str> {
         DType::Float64 => "<f8",
         DType::Complex64 => "<c8",
         DType::Complex128 => "<c16",
-        DType::Bfloat16 => return Err(Error::unsupported("npy has no bfloat16; convert to float32 first")),
+        DType::Bfloat16
+        | DType::Float8E4m3fn
+        | DType::Float8E4m3fnuz
+        | DType::Float8E5m2
+        | DType::Float8E5m2fnuz
+        | DType::Float8E8m0fnu => {
+            return Err(Error::unsupported("npy has no such type; convert to float32 first")
+                .with("dtype", dtype.name()));
+        }
     })
 }
 

@@ -10,11 +10,8 @@ mod literal;
 mod read;
 mod write;
 
-pub use read::{Header, parse, parse_header};
+pub use read::{Header, claimed_length, parse, parse_header};
 pub use write::header;
 
 /// The first bytes of every npy file.
 pub const MAGIC: &[u8; 6] = b"\x93NUMPY";
-
-/// Written headers end at a multiple of this, so that the data behind them can be mapped and read at any width.
-pub const ALIGNMENT: usize = 64;

@@ -83,6 +83,12 @@ pub fn parse_header(bytes: &[u8]) -> Result<Header> {
     Ok(Header { dtype, shape, fortran_order, big_endian, data_offset })
 }
 
+/// How long the file is that starts with these bytes, by its header; `None` when they are no npy header.
+pub fn claimed_length(start: &[u8]) -> Result<Option<u64>> {
+    let Ok(header) = parse_header(start) else { return Ok(None) };
+    Ok(Some(header.data_offset as u64 + header.data_length()?))
+}
+
 /// The text, whether Python 2 may have written it, and where it ends.
 fn header_text(bytes: &[u8]) -> Result<(String, bool, usize)> {
     let rest = bytes

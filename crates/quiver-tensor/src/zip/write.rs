@@ -6,7 +6,7 @@ use super::{
     ZIP64_LOCATOR_SIGNATURE,
 };
 use crate::error::{Error, Result};
-use crate::npy::ALIGNMENT;
+use crate::layout::ALIGNMENT;
 
 /// Id of the extra field that pads a stored member to its alignment; `PyTorch` uses the same.
 const PADDING_EXTRA: [u8; 2] = *b"FB";

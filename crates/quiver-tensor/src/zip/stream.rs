@@ -3,7 +3,9 @@
 use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompress, Status};
 
 use crate::error::{Error, Result};
-use crate::npy;
+
+/// Reads from a member's first bytes how long its contents say that they are; `None` when they don't say.
+pub type Claim = fn(start: &[u8]) -> Result<Option<u64>>;
 
 /// Output grows by at least this much at a time.
 const STEP: usize = 64 * 1024;
@@ -66,7 +68,7 @@ pub struct Inflater {
     size: usize,
     out: Vec<u8>,
     ended: bool,
-    header_checked: bool,
+    claim: Option<Claim>,
 }
 
 impl Inflater {
@@ -81,8 +83,15 @@ impl Inflater {
             size,
             out: Vec::new(),
             ended: false,
-            header_checked: false,
+            claim: None,
         })
+    }
+
+    /// Stops early where the contents themselves claim to be shorter than the directory declares.
+    #[must_use]
+    pub fn bounded_by(mut self, claim: Claim) -> Self {
+        self.claim = Some(claim);
+        self
     }
 
     /// Takes the next chunk. `Corrupt` when it is no deflated data, or yields more than was declared.
@@ -98,25 +107,25 @@ impl Inflater {
                     .with("declared", self.size));
             }
             rest = &rest[used..];
-            self.check_header()?;
+            self.check_claim()?;
         }
         Ok(())
     }
 
-    /// An array's own header bounds its member: what would inflate to far more is stopped early.
-    fn check_header(&mut self) -> Result<()> {
-        if self.header_checked || (self.out.len() < STEP && !self.ended) {
+    /// Asks the contents once enough of them is there.
+    fn check_claim(&mut self) -> Result<()> {
+        if self.out.len() < STEP && !self.ended {
             return Ok(());
         }
-        self.header_checked = true;
-        let Ok(header) = npy::parse_header(&self.out) else { return Ok(()) };
-        let needed = header.data_offset as u64 + header.data_length()?;
-        if needed < self.size as u64 {
-            return Err(Error::corrupt("the member is longer than the array in it")
-                .with("array", needed)
-                .with("member", self.size));
+        let Some(claim) = self.claim.take() else { return Ok(()) };
+        match claim(&self.out)? {
+            Some(claimed) if claimed < self.size as u64 => {
+                Err(Error::corrupt("the member is longer than what it holds")
+                    .with("holds", claimed)
+                    .with("member", self.size))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The inflated bytes. `Corrupt` when the stream has not ended, is shorter than declared, or has another CRC-32.

@@ -1,15 +1,15 @@
-//! The npz format: a zip archive of npy members.
+//! Zip archives, which npz and pt files are.
 //!
-//! The central directory is what counts: local headers may leave sizes open. Members are stored or deflated;
-//! stored arrays are written at multiples of 64 bytes, so that they can be viewed in a mapped archive.
+//! The central directory is what counts: local headers may leave sizes open. Members are stored or deflated; stored
+//! ones are written at multiples of 64 bytes, so that they can be viewed in a mapped archive.
 
-mod deflate;
 mod directory;
+mod stream;
 mod write;
 
-pub use deflate::{Deflater, Inflater};
 pub use directory::{Member, members};
 pub use flate2::Crc;
+pub use stream::{Deflater, Inflater};
 pub use write::{directory, local_header};
 
 const LOCAL_SIGNATURE: [u8; 4] = *b"PK\x03\x04";
