@@ -12,6 +12,7 @@ const capabilities = {
   files: true,
   mapped: true,
   versions: true,
+  stale: true,
   keeps: true,
 } as const;
 

@@ -226,7 +226,11 @@ print(json.dumps(["enrichment:" + hashlib.sha256(text.encode()).hexdigest() for 
 });
 
 test("the form is what it always was: keys that were stored are found again", () => {
-  const input = [{ b: -0, a: "é" }, [1n, new Array(1), Number.NaN], new Map([["k", new Set([true, null, undefined])]])];
+  const input = [
+    { b: -0, a: "é" },
+    [1n, new Array(1), Number.NaN],
+    new Map([["k", new Set([true, null, undefined])]]),
+  ];
   const arrays = [
     new Date(0),
     /x/gi,

@@ -72,13 +72,13 @@ export declare class NativeStore {
   /** Ends a flight. */
   releaseFlight(hash: string, fence: number): void
   /**
-   * Looks an entry up: 0 = absent; 1 = a packed value, in the response; 2 = a file value, to be had by `take`;
+   * Looks an entry up, with `stale` also one that has expired and is kept: 0 = absent; 1 = a packed value, in the response; 2 = a file value, to be had by `take`;
    * 3 = absent here, but a file of another program may be there: `adopt`, then look again.
    *
    * Response: u32 stamp, slot, epoch, length of the codec's name | f64 created, expires (Infinity = never),
    * size | u64 content id | from byte 64 the codec's name | from byte 320 a packed value.
    */
-  lookup(handle: number, key: string, version?: number | undefined | null): number
+  lookup(handle: number, key: string, version: number | undefined | null, stale: boolean): number
   /**
    * Opens the file value just found; null when its file is gone. `check` is null when it is small and was
    * verified at once.

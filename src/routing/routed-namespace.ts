@@ -8,6 +8,7 @@ import type {
   EntryFacts,
   FactChanges,
   Flight,
+  GetFromStore,
   NamespaceSettings,
   NewFacts,
   Page,
@@ -76,7 +77,7 @@ export class RoutedNamespace implements StoreNamespace {
     return this.#home.settings;
   }
 
-  async get(key: string, options: { version?: number } = {}): Promise<StoredValue | undefined> {
+  async get(key: string, options: GetFromStore = {}): Promise<StoredValue | undefined> {
     return this.#first(key, async (target) => {
       const value = await target.get(key, options);
       return value && this.#handOut(target, value);

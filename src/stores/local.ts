@@ -68,6 +68,7 @@ export class LocalStore implements Store {
     files: true,
     mapped: true,
     versions: true,
+    stale: true,
     keeps: true,
   };
   /** Counters that all processes share. */

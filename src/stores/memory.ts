@@ -44,6 +44,7 @@ export class MemoryStore implements Store {
     files: false,
     mapped: false,
     versions: true,
+    stale: true,
     keeps: true,
   };
 

@@ -30,6 +30,7 @@ export class NullStore implements Store {
     files: false,
     mapped: false,
     versions: false,
+    stale: false,
     keeps: false,
   };
 

@@ -21,6 +21,8 @@ export interface StoreCapabilities {
   readonly mapped: boolean;
   /** Replaced values can be kept: settings `versions`. */
   readonly versions: boolean;
+  /** Expired entries can be kept for a while, for those who ask: `NewFacts.staleUntil`. */
+  readonly stale: boolean;
   /** What is set can be read back; false for the null store only. */
   readonly keeps: boolean;
 }
@@ -80,6 +82,8 @@ export interface NewFacts {
   readonly extension: string;
   /** Absolute time or null = never. */
   readonly expiresAt: number | null;
+  /** Until when the entry is kept once it has expired, for `get` with `stale`. Default: not at all. */
+  readonly staleUntil?: number;
   readonly priority?: number;
   readonly pinned?: boolean;
   readonly tags?: readonly string[];
@@ -164,13 +168,18 @@ export interface ValueWriter {
   abort(): Promise<void>;
 }
 
+export interface GetFromStore {
+  readonly version?: number;
+  readonly stale?: boolean;
+}
+
 export interface StoreNamespace {
   readonly name: string;
   readonly settings: NamespaceSettings;
   readonly coherence: Coherence | undefined;
 
-  /** undefined when absent or expired. `version` reads a kept older value. */
-  get(key: string, options?: { version?: number }): Promise<StoredValue | undefined>;
+  /** undefined when absent or expired; with `stale` also an expired one that is kept. `version` reads a kept older value. */
+  get(key: string, options?: GetFromStore): Promise<StoredValue | undefined>;
   /** Present when `capabilities.sync`. */
   getSync?(key: string): StoredValue | undefined;
   has(key: string): Promise<boolean>;

@@ -54,6 +54,7 @@ pub fn new_facts(text: &str) -> Result<(NewFacts, Option<u64>)> {
         codec: string(&fields, "codec")?,
         extension: string(&fields, "extension")?,
         expires: fields.get("expiresAt").and_then(milliseconds),
+        stale_until: fields.get("staleUntil").and_then(milliseconds),
         priority: fields.get("priority").and_then(Value::as_i64).unwrap_or(0) as i32,
         pinned: fields.get("pinned").and_then(Value::as_bool).unwrap_or(false),
         tags: strings(fields.get("tags")),

@@ -18,7 +18,7 @@ use crate::error::{Code, Error, Result};
 use crate::index_json::{ForeignEntry, ForeignIndex};
 use crate::names;
 use crate::publisher::Commit;
-use crate::reader::{self, Namespace};
+use crate::reader::{self, Age, Namespace};
 use crate::settings::Layout;
 use crate::store::Store;
 use crate::writer::{Adoption, NewFacts, Op, Reason};
@@ -89,8 +89,8 @@ pub fn one(store: &Store, namespace: &Namespace, key: &[u8]) -> Result<bool> {
     }
     let Ok(text) = std::str::from_utf8(key) else { return Ok(false) };
     let folder = store.engine.root.namespace(&namespace.name);
-    let recorded =
-        reader::lookup(&store.engine, namespace, key, &mut Vec::new())?.and_then(|found| found.record.name);
+    let recorded = reader::lookup_aged(&store.engine, namespace, key, Age::Any, &mut Vec::new())?
+        .and_then(|found| found.record.name);
     for name in recorded.into_iter().chain(names_of(text)) {
         let Ok(facts) = store.engine.storage.facts(&folder.join(&name)) else { continue };
         if let Some(candidate) = Candidate::new(&name).filter(|_| facts.is_file) {
@@ -210,7 +210,9 @@ fn file(
     if !before.is_file {
         return Ok(Taken::NotYet);
     }
-    let recorded = reader::lookup(engine, namespace, key, &mut Vec::new())?.map(|found| found.record);
+    // Expired ones too: the file of an entry that has run out is still our own.
+    let recorded =
+        reader::lookup_aged(engine, namespace, key, Age::Any, &mut Vec::new())?.map(|found| found.record);
     if let Some(record) = &recorded
         && record.name.as_deref() == Some(name)
         && named_file(engine, &namespace.name, record) == NamedFile::Same
@@ -249,6 +251,7 @@ fn file(
             extension: extension.to_owned(),
             metadata,
             expires: known.and_then(|entry| entry.expires),
+            stale_until: None,
             pinned: known.is_some_and(|entry| entry.pinned),
             priority: known.map_or(0, |entry| entry.priority),
             tags: known.map(|entry| entry.tags.clone()).unwrap_or_default(),

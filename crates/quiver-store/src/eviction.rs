@@ -155,7 +155,7 @@ impl Scan {
             if wanted
                 && let Some(record) = Record::decode(bytes)
                 && !record.flags.has(Flags::PINNED)
-                && !record.is_expired(now)
+                && !record.is_gone(now)
             {
                 self.add(&mut columns, entry, &record, now);
             }

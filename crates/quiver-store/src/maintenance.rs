@@ -11,7 +11,7 @@ use crate::catalog::lmdb::Read;
 use crate::catalog::record::Record;
 use crate::catalog::{keys, values, walk};
 use crate::error::{Code, Error, Result};
-use crate::reader::Namespace;
+use crate::reader::{self, Age, Namespace};
 use crate::store::{Format, Store};
 use crate::writer::{Op, Reason, Victim};
 
@@ -86,7 +86,7 @@ pub fn verify(
 fn check(store: &Store, namespace: &Namespace, key: &[u8], record: &Record) -> Result<u64> {
     if record.is_inline() {
         let mut value = Vec::new();
-        crate::reader::lookup(&store.engine, namespace, key, &mut value)?;
+        reader::lookup_aged(&store.engine, namespace, key, Age::Any, &mut value)?;
     } else {
         let value = store
             .values

@@ -74,11 +74,43 @@ pub struct Found {
     pub coherent: bool,
 }
 
-/// Looks an entry up. A packed value is read into `value`, checked against its sum.
+/// How old an entry may be that is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// Not expired.
+    Fresh,
+    /// Expired or not, as long as it is kept.
+    Stale,
+    /// Whatever is recorded.
+    Any,
+}
+
+impl Age {
+    fn allows(self, record: &Record, now: u64) -> bool {
+        match self {
+            Self::Fresh => !record.is_expired(now),
+            Self::Stale => !record.is_gone(now),
+            Self::Any => true,
+        }
+    }
+}
+
+/// Looks up an entry that has not expired. A packed value is read into `value`, checked against its sum.
 pub fn lookup(
     engine: &Engine,
     namespace: &Namespace,
     key: &[u8],
+    value: &mut Vec<u8>,
+) -> Result<Option<Found>> {
+    lookup_aged(engine, namespace, key, Age::Fresh, value)
+}
+
+/// The same for entries of other ages.
+pub fn lookup_aged(
+    engine: &Engine,
+    namespace: &Namespace,
+    key: &[u8],
+    age: Age,
     value: &mut Vec<u8>,
 ) -> Result<Option<Found>> {
     let catalog = engine.catalog()?;
@@ -88,7 +120,7 @@ pub fn lookup(
     let Some(bytes) = txn.get(catalog.db.entries, &entry)? else { return Ok(None) };
     // Unreadable = of a later version: a miss, and never deleted.
     let Some(record) = Record::decode(bytes) else { return Ok(None) };
-    if record.is_expired(engine.now()) || record.long_key.as_deref().is_some_and(|whole| whole != key) {
+    if !age.allows(&record, engine.now()) || record.long_key.as_deref().is_some_and(|whole| whole != key) {
         return Ok(None);
     }
     if record.is_inline() {

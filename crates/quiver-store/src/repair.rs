@@ -223,7 +223,7 @@ fn write_rows(
             record.slot = slot();
             stamps.store(record.slot, stamp)?;
             if record.expires != NEVER {
-                txn.put(db.expiry, &keys::expiry_key(record.expires, record.content), key)?;
+                txn.put(db.expiry, &keys::expiry_key(record.kept_until(), record.content), key)?;
             }
             for tag in &record.tags {
                 txn.put(db.tags, &keys::tag_key(tag, id, record.content), key)?;

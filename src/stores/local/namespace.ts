@@ -18,6 +18,7 @@ import type {
   EntryFacts,
   FactChanges,
   Flight,
+  GetFromStore,
   NamespaceSettings,
   NewFacts,
   Page,
@@ -100,25 +101,25 @@ export class LocalNamespace implements StoreNamespace {
     this.#settings = settings;
   }
 
-  async get(key: string, options: { version?: number } = {}): Promise<StoredValue | undefined> {
+  async get(key: string, options: GetFromStore = {}): Promise<StoredValue | undefined> {
     checkKey(key);
     return this.#queue.read(key, async () => {
       try {
-        return await this.#read(key, options.version);
+        return await this.#read(key, options);
       } catch (error) {
         if (!isQuiverError(error, "ERR_QUIVER_TOO_MANY_MAPPINGS")) throw error;
         // Those that nobody uses any more are not in the way.
         await collectGarbage();
-        return this.#read(key, options.version);
+        return this.#read(key, options);
       }
     });
   }
 
-  async #read(key: string, version: number | undefined): Promise<StoredValue | undefined> {
-    const status = this.#lookup(key, version);
+  async #read(key: string, { version, stale }: GetFromStore): Promise<StoredValue | undefined> {
+    const status = this.#lookup(key, version, stale);
     if (status !== MAYBE_FOREIGN) return this.#found(key, status);
     await translatedAsync(() => this.#native.adopt(this.#handle, key));
-    return this.#found(key, this.#lookup(key, undefined));
+    return this.#found(key, this.#lookup(key));
   }
 
   /**
@@ -127,7 +128,7 @@ export class LocalNamespace implements StoreNamespace {
    */
   getSync(key: string): StoredValue | undefined {
     checkKey(key);
-    return this.#found(key, this.#lookup(key, undefined));
+    return this.#found(key, this.#lookup(key));
   }
 
   async has(key: string): Promise<boolean> {
@@ -334,9 +335,9 @@ export class LocalNamespace implements StoreNamespace {
     this.#clock.apply();
   }
 
-  #lookup(key: string, version: number | undefined): number {
+  #lookup(key: string, version?: number, stale = false): number {
     this.#enter();
-    return translated(() => this.#native.lookup(this.#handle, key, version));
+    return translated(() => this.#native.lookup(this.#handle, key, version, stale));
   }
 
   /** What the look-up just made has put into the response; nothing else may run in between. */

@@ -18,6 +18,8 @@ export interface Value {
   readonly dtype: string | undefined;
   readonly version: number;
   expiresAt: number | null;
+  /** When it is removed: at its expiry, or later where it is kept for those who ask for stale entries. */
+  keptUntil: number | null;
   priority: number;
   pinned: boolean;
   tags: readonly string[];
@@ -51,6 +53,7 @@ export function makeValue(bytes: Uint8Array, facts: NewFacts, createdAt: number,
     dtype: facts.dtype,
     version,
     expiresAt: facts.expiresAt,
+    keptUntil: facts.expiresAt && Math.max(facts.expiresAt, facts.staleUntil ?? 0),
     priority: facts.priority ?? 0,
     pinned: facts.pinned ?? false,
     tags: [...new Set(facts.tags)],
@@ -59,6 +62,13 @@ export function makeValue(bytes: Uint8Array, facts: NewFacts, createdAt: number,
     lastAccessed: createdAt,
     accessCount: 0,
   };
+}
+
+/** Another expiry; what is kept after it is kept as long after the new one. */
+export function prolong(value: Value, expiresAt: number | null): void {
+  const after = (value.keptUntil ?? 0) - (value.expiresAt ?? 0);
+  value.expiresAt = expiresAt;
+  value.keptUntil = expiresAt && expiresAt + after;
 }
 
 /** Bytes that a value counts as: its own, rounded up to 16, and a fixed 256 for all that goes with it. */

@@ -7,6 +7,7 @@ import type {
   Coherence,
   EntryFacts,
   FactChanges,
+  GetFromStore,
   NamespaceSettings,
   NewFacts,
   Page,
@@ -15,7 +16,7 @@ import type {
   Usage,
   ValueWriter,
 } from "../store.ts";
-import { allocatedBytes, digestOf, type Entry, factsOf, makeValue, type Value } from "./entry.ts";
+import { allocatedBytes, digestOf, type Entry, factsOf, makeValue, prolong, type Value } from "./entry.ts";
 import { KeyOrder } from "./key-order.ts";
 import { NOWHERE, type SlotTable } from "./slots.ts";
 import { BufferedWriter } from "./writer.ts";
@@ -81,10 +82,14 @@ export class MemoryNamespace implements StoreNamespace {
     return entry && this.#serve(entry, entry.value);
   }
 
-  async get(key: string, options: { version?: number } = {}): Promise<StoredValue | undefined> {
-    const { version } = options;
-    if (version === undefined) return this.getSync(key);
+  async get(key: string, options: GetFromStore = {}): Promise<StoredValue | undefined> {
+    const { version, stale } = options;
+    if (version === undefined && !stale) return this.getSync(key);
     this.#owner.checkOpen();
+    if (stale) {
+      const kept = this.#find(key, now(), true);
+      return kept && this.#serve(kept, kept.value);
+    }
     const time = now();
     const entry = this.#find(key, time);
     if (entry === undefined) return undefined;
@@ -161,7 +166,7 @@ export class MemoryNamespace implements StoreNamespace {
     const entry = this.#find(key, now());
     if (entry === undefined) return undefined;
     const { value } = entry;
-    if (changes.expiresAt !== undefined) value.expiresAt = changes.expiresAt;
+    if (changes.expiresAt !== undefined) prolong(value, changes.expiresAt);
     if (changes.pinned !== undefined) value.pinned = changes.pinned;
     if (changes.priority !== undefined) value.priority = changes.priority;
     if (changes.tags !== undefined) value.tags = [...new Set(changes.tags)];
@@ -205,7 +210,7 @@ export class MemoryNamespace implements StoreNamespace {
     this.#nextExpiry = Number.POSITIVE_INFINITY;
     let count = 0;
     for (const entry of this.entries.values()) {
-      if (isExpired(entry.value.createdAt, entry.value.expiresAt, time)) {
+      if (isExpired(entry.value.createdAt, entry.value.keptUntil, time)) {
         this.remove(entry);
         count++;
       } else {
@@ -249,11 +254,11 @@ export class MemoryNamespace implements StoreNamespace {
     entry.accessedInRound = this.round;
   }
 
-  #find(key: string, time: number): Entry | undefined {
+  #find(key: string, time: number, stale = false): Entry | undefined {
     const entry = this.entries.get(key);
-    if (entry === undefined || isExpired(entry.value.createdAt, entry.value.expiresAt, time))
-      return undefined;
-    return entry;
+    if (entry === undefined) return undefined;
+    const { createdAt, expiresAt, keptUntil } = entry.value;
+    return isExpired(createdAt, stale ? keptUntil : expiresAt, time) ? undefined : entry;
   }
 
   #serve(entry: Entry, value: Value): StoredValue {
@@ -312,7 +317,8 @@ export class MemoryNamespace implements StoreNamespace {
   }
 
   #noteExpiry(value: Value): void {
-    if (value.expiresAt !== null && value.expiresAt < this.#nextExpiry) this.#nextExpiry = value.expiresAt;
+    const { keptUntil } = value;
+    if (keptUntil !== null && keptUntil < this.#nextExpiry) this.#nextExpiry = keptUntil;
   }
 
   /** Once a second under writes, so that the order of accesses is known to about a second when room is needed. */

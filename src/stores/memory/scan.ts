@@ -105,7 +105,7 @@ function* candidatesOf(namespaces: readonly MemoryNamespace[]): Generator<readon
 }
 
 function isCandidate({ value }: Entry, time: number): boolean {
-  return !value.pinned && !isExpired(value.createdAt, value.expiresAt, time);
+  return !value.pinned && !isExpired(value.createdAt, value.keptUntil, time);
 }
 
 function allocatedBy(entry: Entry): number {

@@ -105,6 +105,50 @@ export function expiry(suite: Suite): void {
       assert.equal(namespace.usage().entries, 1);
     });
 
+    if (suite.capabilities.stale) {
+      suite.timedTest("an expired entry is kept for those who ask for stale ones", async (bench) => {
+        const { namespace } = bench;
+        const expiresAt = bench.now() + 1000;
+        await put(namespace, "k", "value", { expiresAt, staleUntil: expiresAt + 500 });
+        bench.advance(1000);
+        assert.equal(await namespace.get("k"), undefined);
+        assert.equal(await namespace.has("k"), false);
+        assert.deepEqual(await keysOf(namespace), []);
+        assert.equal(await namespace.expire(bench.now()), 0);
+        const stale = await namespace.get("k", { stale: true });
+        assert.equal(new TextDecoder().decode(stale?.bytes), "value");
+        assert.equal(stale?.expiresAt, expiresAt);
+        bench.advance(500);
+        assert.equal(await namespace.get("k", { stale: true }), undefined);
+        assert.equal(await namespace.expire(bench.now()), 1);
+        assert.equal(namespace.usage().entries, 0);
+      });
+
+      suite.timedTest("what is prolonged is kept as long after the new expiry", async (bench) => {
+        const { namespace } = bench;
+        const expiresAt = bench.now() + 1000;
+        await put(namespace, "k", "value", { expiresAt, staleUntil: expiresAt + 500 });
+        await namespace.touch("k", { expiresAt: expiresAt + 1000 });
+        bench.advance(2499);
+        assert.equal(await namespace.get("k"), undefined);
+        assert.notEqual(await namespace.get("k", { stale: true }), undefined);
+        bench.advance(1);
+        assert.equal(await namespace.get("k", { stale: true }), undefined);
+      });
+
+      suite.timedTest("a stale entry makes way for a new one, and can be deleted", async (bench) => {
+        const { namespace } = bench;
+        const facts = { expiresAt: bench.now() + 10, staleUntil: bench.now() + 9000 };
+        await put(namespace, "replaced", "old", facts);
+        await put(namespace, "deleted", "old", facts);
+        bench.advance(20);
+        await put(namespace, "replaced", "new");
+        assert.equal(await textOf(namespace, "replaced"), "new");
+        await namespace.delete("deleted");
+        assert.equal(await namespace.get("deleted", { stale: true }), undefined);
+      });
+    }
+
     suite.timedTest("with a clock set back far, what has a time to live counts as expired", async (bench) => {
       const { namespace } = bench;
       await put(namespace, "k", "value", { expiresAt: bench.now() + 1000 });

@@ -7,7 +7,7 @@ use napi::bindgen_prelude::{ArrayBuffer, AsyncTask};
 use napi_derive::napi;
 use quiver_store::catalog::record::Record;
 use quiver_store::open_values::{COPY_BELOW, ValueBytes};
-use quiver_store::reader::{self, Namespace};
+use quiver_store::reader::{self, Age, Namespace};
 use quiver_store::{adopt, maintenance};
 use serde_json::{Value, json};
 
@@ -19,13 +19,13 @@ use crate::value::{self, ValueCheck};
 
 #[napi]
 impl NativeStore {
-    /// Looks an entry up: 0 = absent; 1 = a packed value, in the response; 2 = a file value, to be had by `take`;
+    /// Looks an entry up, with `stale` also one that has expired and is kept: 0 = absent; 1 = a packed value, in the response; 2 = a file value, to be had by `take`;
     /// 3 = absent here, but a file of another program may be there: `adopt`, then look again.
     ///
     /// Response: u32 stamp, slot, epoch, length of the codec's name | f64 created, expires (Infinity = never),
     /// size | u64 content id | from byte 64 the codec's name | from byte 320 a packed value.
     #[napi]
-    pub fn lookup(&self, handle: u32, key: String, version: Option<u32>) -> Result<u32> {
+    pub fn lookup(&self, handle: u32, key: String, version: Option<u32>, stale: bool) -> Result<u32> {
         let namespace = self.namespace(handle)?;
         let mut value = Vec::new();
         if let Some(version) = version {
@@ -37,8 +37,10 @@ impl NativeStore {
                 None => 0,
             });
         }
+        let age = if stale { Age::Stale } else { Age::Fresh };
         let named = namespace.record().settings.layout == quiver_store::settings::Layout::Named;
-        let found = self.store.lookup(&namespace, key.as_bytes(), &mut value).map_err(store_failure)?;
+        let found =
+            self.store.lookup_aged(&namespace, key.as_bytes(), age, &mut value).map_err(store_failure)?;
         let Some(found) = found else { return Ok(if named { 3 } else { 0 }) };
         if named && !found.record.is_inline() {
             match self.store.named_file(&namespace, &found.record) {

@@ -53,6 +53,7 @@ mod tag {
     pub const VERSION_NUMBER: u8 = 11;
     pub const SEED_ACCESS: u8 = 12;
     pub const SUMS: u8 = 13;
+    pub const STALE_UNTIL: u8 = 14;
 }
 
 /// Identity of the file under the readable name, as it was when its facts were taken.
@@ -87,6 +88,8 @@ pub struct Record {
     pub created: u64,
     /// Wall-clock milliseconds or `NEVER`.
     pub expires: u64,
+    /// Until when the entry is kept once it has expired, for those who ask for stale ones; none = not at all.
+    pub stale_until: Option<u64>,
     /// Codec name.
     pub codec: String,
     /// File extension without dot.
@@ -130,6 +133,7 @@ impl Record {
             allocated: 0,
             created: 0,
             expires: NEVER,
+            stale_until: None,
             codec: codec.into(),
             extension: extension.into(),
             long_key: None,
@@ -156,6 +160,16 @@ impl Record {
     /// the clock was wrong when it was made, so its age is unknown.
     pub fn is_expired(&self, now: u64) -> bool {
         self.expires != NEVER && (now >= self.expires || now.saturating_add(60_000) < self.created)
+    }
+
+    /// When the entry is to be removed: at its expiry, or later where it is kept for those who ask for stale ones.
+    pub fn kept_until(&self) -> u64 {
+        if self.expires == NEVER { NEVER } else { self.expires.max(self.stale_until.unwrap_or(0)) }
+    }
+
+    /// Whether nobody is to get the entry at `now` any more.
+    pub fn is_gone(&self, now: u64) -> bool {
+        self.is_expired(now) && (now >= self.kept_until() || now < self.expires)
     }
 
     /// The record as bytes.
@@ -212,6 +226,9 @@ impl Record {
             bytes[..8].copy_from_slice(&time.to_le_bytes());
             bytes[8..].copy_from_slice(&count.to_le_bytes());
             field(tag::SEED_ACCESS, &bytes);
+        }
+        if let Some(time) = self.stale_until {
+            field(tag::STALE_UNTIL, &time.to_le_bytes());
         }
         if !self.sums.is_empty() {
             let bytes: Vec<u8> = self.sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
@@ -273,6 +290,7 @@ impl Record {
                 self.seed_access =
                     Some((u64::from_le_bytes(array(value, 0)?), u64::from_le_bytes(array(value, 8)?)));
             }
+            tag::STALE_UNTIL => self.stale_until = Some(u64::from_le_bytes(array(value, 0)?)),
             tag::SUMS => {
                 let (words, rest) = value.as_chunks::<8>();
                 if !rest.is_empty() {
@@ -306,6 +324,7 @@ mod tests {
         record.size = 1 << 40;
         record.created = 1_763_000_000_000;
         record.expires = 1_763_000_001_000;
+        record.stale_until = Some(1_763_000_002_000);
         record.long_key = Some(vec![7; 900]);
         record.name = Some("kernel_1.5.npz".into());
         record.sha256 = Some([9; 32]);
@@ -344,6 +363,7 @@ mod tests {
         assert!(record.is_expired(record.expires));
         assert!(record.is_expired(record.created - 60_001));
         assert!(!record.is_expired(record.created - 60_000));
+        assert!(record.is_gone(record.created - 60_001));
     }
 
     proptest! {

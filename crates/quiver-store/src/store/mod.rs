@@ -19,7 +19,7 @@ use crate::housekeeper::Housekeeper;
 use crate::open_values::{OpenValues, ValueBytes};
 use crate::pool::Pool;
 use crate::publisher::ObjectWriter;
-use crate::reader::{self, Found, Incoherent, Namespace, Page};
+use crate::reader::{self, Age, Found, Incoherent, Namespace, Page};
 use crate::session::Session;
 use crate::settings::{Layout, NamespaceSettings};
 use crate::writer::{Completion, Op, Outcome, Reason, Victim, Writer};
@@ -118,9 +118,20 @@ impl Store {
         Ok(all.into_iter().map(|(name, record)| (name, record.settings)).collect())
     }
 
-    /// Looks an entry up; a packed value is read into `value`. Counts the access.
+    /// Looks up an entry that has not expired; a packed value is read into `value`. Counts the access.
     pub fn lookup(&self, namespace: &Namespace, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Found>> {
-        let found = reader::lookup(&self.engine, namespace, key, value)?;
+        self.lookup_aged(namespace, key, Age::Fresh, value)
+    }
+
+    /// The same for entries of other ages.
+    pub fn lookup_aged(
+        &self,
+        namespace: &Namespace,
+        key: &[u8],
+        age: Age,
+        value: &mut Vec<u8>,
+    ) -> Result<Option<Found>> {
+        let found = reader::lookup_aged(&self.engine, namespace, key, age, value)?;
         if let Some(found) = &found {
             let now = self.engine.now();
             self.engine.heat.touch(found.record.slot, now);

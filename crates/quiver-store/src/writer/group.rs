@@ -198,7 +198,11 @@ impl<'g> Group<'g> {
 
     pub(super) fn index(&mut self, id: NamespaceId, entry: &[u8], record: &Record) -> Result<()> {
         if record.expires != NEVER {
-            self.txn.put(self.catalog.db.expiry, &keys::expiry_key(record.expires, record.content), entry)?;
+            self.txn.put(
+                self.catalog.db.expiry,
+                &keys::expiry_key(record.kept_until(), record.content),
+                entry,
+            )?;
         }
         for tag in &record.tags {
             self.txn.put(self.catalog.db.tags, &keys::tag_key(tag, id, record.content), entry)?;
@@ -208,7 +212,8 @@ impl<'g> Group<'g> {
 
     pub(super) fn unindex(&mut self, id: NamespaceId, record: &Record) -> Result<()> {
         if record.expires != NEVER {
-            self.txn.delete(self.catalog.db.expiry, &keys::expiry_key(record.expires, record.content))?;
+            self.txn
+                .delete(self.catalog.db.expiry, &keys::expiry_key(record.kept_until(), record.content))?;
         }
         for tag in &record.tags {
             self.txn.delete(self.catalog.db.tags, &keys::tag_key(tag, id, record.content))?;
@@ -232,7 +237,10 @@ impl<'g> Group<'g> {
         }
         self.unindex(space.id, &record)?;
         if let Some(expires) = changes.expires {
+            // What is kept after its expiry is kept as long after the new one.
+            let after = record.stale_until.map(|until| until.saturating_sub(record.expires));
             record.expires = expires.unwrap_or(NEVER);
+            record.stale_until = after.map(|after| record.expires.saturating_add(after));
         }
         if let Some(pinned) = changes.pinned {
             record.flags.set(Flags::PINNED, pinned);

@@ -16,6 +16,8 @@ pub struct NewFacts {
     pub extension: String,
     /// Wall-clock ms; none = never.
     pub expires: Option<u64>,
+    /// Until when it is kept once it has expired, for those who ask for stale entries.
+    pub stale_until: Option<u64>,
     /// Lower leaves first.
     pub priority: i32,
     /// Never evicted.

@@ -81,6 +81,7 @@ impl Group<'_> {
         record.priority = facts.priority;
         record.created = self.now;
         record.expires = facts.expires.unwrap_or(NEVER);
+        record.stale_until = facts.stale_until;
         record.tags.clone_from(&facts.tags);
         record.metadata.clone_from(&facts.metadata);
         record.tensor.clone_from(&facts.tensor);

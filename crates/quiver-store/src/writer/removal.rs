@@ -157,7 +157,7 @@ impl Group<'_> {
         let kept = self.after.unlink.len();
         for (row, entry) in due {
             self.txn.delete(self.catalog.db.expiry, &row)?;
-            let record = self.entry(&entry).unwrap_or(None).filter(|record| record.is_expired(self.now));
+            let record = self.entry(&entry).unwrap_or(None).filter(|record| record.is_gone(self.now));
             let Some((record, id)) = record.zip(keys::namespace_of(&entry)) else { continue };
             // Rows of a cleared namespace are gone already, as far as anybody can tell; their names are known as
             // long as they are there, so reclaiming takes both.
