@@ -3,10 +3,12 @@
 export { Cache, type CacheDescription } from "./cache/cache.ts";
 export type { CodecOption } from "./cache/codec-set.ts";
 export type { ComputeOptions } from "./cache/computing.ts";
-export type { CacheEventMap, EntryEvent, EvictEvent } from "./cache/events.ts";
+export type { CacheEventMap, DiagnosticsMessage, EntryEvent, EvictEvent } from "./cache/events.ts";
 export type { EvictionReport } from "./cache/evictor.ts";
 export type { Selection } from "./cache/invalidate.ts";
+export type { LatencyListener, Operation } from "./cache/latencies.ts";
 export type { ListOptions } from "./cache/listing.ts";
+export type { Metrics, NamespaceMetrics } from "./cache/metrics.ts";
 export type { EntryInfo, GetOptions, Namespace, TouchOptions } from "./cache/namespace.ts";
 export type { CacheOptions, NamespaceOptions, Origin } from "./cache/options.ts";
 export type { CacheStatistics, Statistics } from "./cache/statistics.ts";
@@ -23,6 +25,8 @@ export {
 } from "./codecs/safetensors.ts";
 export { type CacheKeyOptions, cacheKey, type Normalize } from "./hashing/cache-key.ts";
 export type { ArrayHash } from "./hashing/canonical.ts";
+export { type MeterLike, type ObservedCache, reportToOpenTelemetry } from "./metrics/opentelemetry.ts";
+export { PROMETHEUS_CONTENT_TYPE, prometheusText } from "./metrics/prometheus.ts";
 export type { CandidateColumns, EvictionPolicy } from "./policy/eviction.ts";
 export type { EvictionOption } from "./policy/resolve.ts";
 export type { RouteRule } from "./routing/rules.ts";
@@ -32,6 +36,7 @@ export {
   type QuiverErrorCode,
   type QuiverErrorDetails,
 } from "./shared/errors.ts";
+export type { LatencySummary } from "./shared/histogram.ts";
 export type { Logger } from "./shared/logger.ts";
 export type { Duration, Size } from "./shared/units.ts";
 export type { CounterKeeper, Counters } from "./stores/counters.ts";

@@ -2,6 +2,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import { resolvePolicy } from "../policy/resolve.ts";
+import { now } from "../shared/clock.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import { checkNamespace } from "../shared/keys.ts";
 import type { CounterKeeper } from "../stores/counters.ts";
@@ -16,7 +17,9 @@ import { type EvictionReport, type EvictionTarget, Evictor } from "./evictor.ts"
 import { swallow } from "./failures.ts";
 import { HotTier } from "./hot.ts";
 import { invalidate, type Selection } from "./invalidate.ts";
+import { Latencies, type LatencyListener } from "./latencies.ts";
 import { measure } from "./listing.ts";
+import { type Metrics, takeMetrics } from "./metrics.ts";
 import { Namespace } from "./namespace.ts";
 import { NamespaceLink } from "./namespace-link.ts";
 import { type Opening, prepareOpening } from "./opening.ts";
@@ -77,12 +80,13 @@ export class Cache implements AsyncDisposable {
   private constructor(opening: Opening) {
     this.#opening = opening;
     const { options, logger, router, given } = opening;
-    const events = new CacheEvents(logger);
+    const events = new CacheEvents(logger, opening.path);
     this.#context = {
       options,
       logger,
       events,
       tally: new Tally(counterKeeperOf(opening)),
+      latencies: new Latencies(),
       memory: new HotTier(options.memoryLimit),
       codecs: new CodecSet(given.codecs ?? []),
       pending: new PendingWork(),
@@ -224,6 +228,33 @@ export class Cache implements AsyncDisposable {
     }
     const sums = sumStatistics(Object.values(namespaces), this.#context.tally.unattributed());
     return { ...sums, namespaces };
+  }
+
+  /**
+   * The same numbers without the times of access, with latencies, failures by kind and the volume: totals only, so
+   * that it may be asked for every few seconds. `prometheusText` and `reportToOpenTelemetry` pass them on.
+   */
+  async metrics(): Promise<Metrics> {
+    const namespaces = await this.#openAll();
+    const { tally, latencies, memory, options } = this.#context;
+    return takeMetrics({
+      at: now(),
+      path: this.path,
+      maxSize: options.maxSize,
+      namespaces,
+      allocated: this.#opening.router.stores.reduce((sum, store) => sum + store.usage().allocated, 0),
+      tally,
+      latencies,
+      held: memory.weight,
+    });
+  }
+
+  /**
+   * Calls `listener` with how long each operation took that memory did not answer, in microseconds; of reads one in
+   * sixteen. It runs in the middle of the operation and must not throw. The returned function removes it.
+   */
+  onLatency(listener: LatencyListener): () => void {
+    return this.#context.latencies.on(listener);
   }
 
   /** Removes what has expired, and brings usage under the low-water marks where it is over the high ones. */

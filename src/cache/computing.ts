@@ -62,12 +62,21 @@ export class Computing {
         return found;
       },
       claim: (signal) => this.#claim(key, task.waitTimeout, signal),
-      compute: (signal) => task.compute({ signal }),
+      compute: (signal) => this.#timed(() => task.compute({ signal })),
       store: async (value, fence) => {
         if (this.#isReadOnly()) return;
         await this.#orNothing(key, async () => this.#writer.set(key, value, setOptions, fence));
       },
     };
+  }
+
+  async #timed(compute: () => unknown): Promise<unknown> {
+    const started = performance.now();
+    try {
+      return await compute();
+    } finally {
+      this.#context.latencies.of(this.#link.name).end("compute", started);
+    }
   }
 
   async #claim(key: string, timeout: number, signal: AbortSignal): Promise<Flight | undefined> {

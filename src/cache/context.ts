@@ -5,6 +5,7 @@ import type { NamespaceSettings, StoreNamespace } from "../stores/store.ts";
 import type { CodecSet } from "./codec-set.ts";
 import type { CacheEvents } from "./events.ts";
 import type { HotTier } from "./hot.ts";
+import type { Latencies } from "./latencies.ts";
 import type { ResolvedCacheOptions } from "./options.ts";
 import type { PendingWork } from "./pending-work.ts";
 import type { Tally } from "./statistics.ts";
@@ -14,6 +15,7 @@ export interface CacheContext {
   readonly logger: Logger;
   readonly events: CacheEvents;
   readonly tally: Tally;
+  readonly latencies: Latencies;
   readonly memory: HotTier;
   readonly codecs: CodecSet;
   /** What `close` waits for. */

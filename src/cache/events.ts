@@ -1,6 +1,8 @@
 /** What a cache tells its listeners. */
 
+import { type Channel, channel } from "node:diagnostics_channel";
 import { Emitter } from "../shared/events.ts";
+import type { Logger } from "../shared/logger.ts";
 import type { EvictionResult } from "../stores/store.ts";
 
 /** Names an entry. */
@@ -28,16 +30,53 @@ export interface CacheEventMap {
   readonly error: { readonly namespace: string; readonly key: string | undefined; readonly error: unknown };
 }
 
-/** An emitter whose `hits` says without a look-up whether anybody listens to hits, of which there are millions. */
+const EVENT_NAMES = [
+  "hit",
+  "miss",
+  "set",
+  "delete",
+  "evict",
+  "expire",
+  "error",
+] as const satisfies readonly (keyof CacheEventMap)[];
+
+/** What is published to `node:diagnostics_channel`: the event of a listener, and which cache it comes from. */
+export type DiagnosticsMessage<Name extends keyof CacheEventMap = keyof CacheEventMap> =
+  CacheEventMap[Name] & {
+    /** The cache's directory; undefined where a store of the user's own takes its place. */
+    readonly path: string | undefined;
+  };
+
+/** Channels of the process, `quiver:hit` and so on, for whoever watches all caches without having them in hand. */
+const CHANNELS = Object.fromEntries(EVENT_NAMES.map((name) => [name, channel(`quiver:${name}`)])) as Readonly<
+  Record<keyof CacheEventMap, Channel>
+>;
+
+/** Tells listeners of the cache and subscribers of the channels. An event that nobody waits for need not be made. */
 export class CacheEvents extends Emitter<CacheEventMap> {
-  hits = false;
+  readonly #path: string | undefined;
+  #heard = false;
+
+  constructor(logger: Logger, path: string | undefined) {
+    super(logger);
+    this.#path = path;
+  }
+
+  /** Whether anybody waits for hits, of which there are millions; costs no look-up. */
+  get hits(): boolean {
+    return this.#heard || CHANNELS.hit.hasSubscribers;
+  }
+
+  override has(name: keyof CacheEventMap): boolean {
+    return super.has(name) || CHANNELS[name].hasSubscribers;
+  }
 
   override on<Name extends keyof CacheEventMap>(
     name: Name,
     listener: (event: CacheEventMap[Name]) => void,
   ): () => void {
     const remove = super.on(name, listener);
-    this.hits = this.has("hit");
+    this.#heard = super.has("hit");
     return remove;
   }
 
@@ -46,6 +85,11 @@ export class CacheEvents extends Emitter<CacheEventMap> {
     listener: (event: CacheEventMap[Name]) => void,
   ): void {
     super.off(name, listener);
-    this.hits = this.has("hit");
+    this.#heard = super.has("hit");
+  }
+
+  override emit<Name extends keyof CacheEventMap>(name: Name, event: CacheEventMap[Name]): void {
+    super.emit(name, event);
+    if (CHANNELS[name].hasSubscribers) CHANNELS[name].publish({ ...event, path: this.#path });
   }
 }

@@ -28,10 +28,10 @@ export function swallow(
   key: string | undefined,
   error: unknown,
 ): void {
-  context.tally.of(namespace).errors++;
   if (context.events.has("error")) context.events.emit("error", { namespace, key, error });
   const reason = error instanceof Error ? error.message : String(error);
   const cause = isQuiverError(error) ? error.code : "error";
+  context.tally.countError(namespace, cause);
   const subject = key === undefined ? `"${namespace}"` : `"${key}" in "${namespace}"`;
   context.logger.warn(`${subject} counts as a miss: ${reason}`, `${namespace}:${cause}`);
 }

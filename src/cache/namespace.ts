@@ -12,6 +12,7 @@ import { mapBounded } from "./bounded.ts";
 import { type ComputeOptions, Computing } from "./computing.ts";
 import type { CacheContext } from "./context.ts";
 import { isOfTheCaller, swallow } from "./failures.ts";
+import type { NamespaceLatencies } from "./latencies.ts";
 import { allEntries, keysWithPrefix, type ListOptions, measure } from "./listing.ts";
 import type { NamespaceLink } from "./namespace-link.ts";
 import { count, integer } from "./option-readers.ts";
@@ -56,6 +57,7 @@ export class Namespace<T = unknown> {
   readonly #options: ResolvedNamespaceOptions;
   readonly #link: NamespaceLink;
   readonly #counters: Counters;
+  readonly #latencies: NamespaceLatencies;
   readonly #reader: Reader;
   readonly #writer: Writer;
   readonly #computing: Computing;
@@ -67,6 +69,7 @@ export class Namespace<T = unknown> {
     this.#options = options;
     this.#link = link;
     this.#counters = context.tally.of(link.name);
+    this.#latencies = context.latencies.of(link.name);
     this.#reader = new Reader(context.codecs, context.options.verify);
     this.#writer = new Writer(context, link.name, options, link);
     this.#computing = new Computing(context, link, this.#reader, this.#writer);
@@ -121,9 +124,11 @@ export class Namespace<T = unknown> {
   /** Removes an entry and its kept versions; whether there was one. */
   async delete(key: string): Promise<boolean> {
     this.#checkWrite(key);
+    const started = performance.now();
     const deleted = await this.#orMiss(key, false, () =>
       this.#writer.change(key, (store) => store.delete(key)),
     );
+    this.#latencies.end("delete", started);
     if (deleted) this.#noteDeleted(key);
     return deleted;
   }
@@ -255,11 +260,13 @@ export class Namespace<T = unknown> {
   async #get(key: string, options: GetOptions | undefined): Promise<T | undefined> {
     this.#check(key);
     const version = options?.version === undefined ? undefined : count(options.version, "version");
+    const started = this.#latencies.beginRead();
     const found = await this.#orMiss(key, undefined, async () => {
       const store = this.#link.current ?? (await this.#link.open());
       if (version !== undefined) return this.#reader.loadVersion(store, key, version);
       return this.#reader.load(store, this.#link.hot, key);
     });
+    this.#latencies.end("read", started);
     return this.#note(key, found);
   }
 

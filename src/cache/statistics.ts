@@ -29,6 +29,7 @@ const UNATTRIBUTED = "";
 export class Tally {
   readonly #keeper: CounterKeeper;
   readonly #live = new Map<string, Counters>();
+  readonly #errors = new Map<string, number>();
 
   constructor(keeper: CounterKeeper = new ProcessCounters()) {
     this.#keeper = keeper;
@@ -52,6 +53,17 @@ export class Tally {
     }
     for (const { namespace: name } of result.sample) this.of(name).evictions++;
     this.of(UNATTRIBUTED).evictions += result.count - result.sample.length;
+  }
+
+  /** Counts a failure that counted as a miss, also under its kind: a code of QuiverError, or "error". */
+  countError(namespace: string, kind: string): void {
+    this.of(namespace).errors++;
+    this.#errors.set(kind, (this.#errors.get(kind) ?? 0) + 1);
+  }
+
+  /** Failures by kind, those of this process since it opened the cache. */
+  errorsByKind(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#errors);
   }
 
   /** Moves what was counted since the last flush to the keeper. */

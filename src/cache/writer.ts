@@ -133,7 +133,10 @@ export class Writer {
       ...(shape && { shape }),
       ...(dtype !== undefined && { dtype }),
     };
-    return this.#stored(await store.set(key, encoded, facts));
+    const started = performance.now();
+    const stored = await store.set(key, encoded, facts);
+    this.#context.latencies.of(this.#namespace).end("write", started);
+    return this.#stored(stored);
   }
 
   #stored(facts: EntryFacts): EntryFacts {
