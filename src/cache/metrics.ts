@@ -2,9 +2,10 @@
 
 import { statfs } from "node:fs/promises";
 import type { LatencySummary } from "../shared/histogram.ts";
+import type { Counters } from "../stores/counters.ts";
 import type { StoreNamespace } from "../stores/store.ts";
 import type { Latencies, Operation } from "./latencies.ts";
-import { type Counters, hitRate, type Tally } from "./statistics.ts";
+import { hitRate, type Tally } from "./statistics.ts";
 
 /** Counters are of all processes and survive restarts where the store does; latencies are this process's own. */
 export interface NamespaceMetrics extends Readonly<Counters> {
