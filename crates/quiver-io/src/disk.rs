@@ -204,6 +204,28 @@ fn link_then_unlink(from: &Path, to: &Path) -> Result<()> {
     std::fs::remove_file(from).during("removing", from)
 }
 
+/// Swaps two names on one file system, whatever they name: whoever opens either meanwhile gets one or the other.
+/// Where the system has no such call it takes three renames, between which `to` is missing for a moment.
+pub fn exchange(from: &Path, to: &Path) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE) {
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {}
+            other => return other.during("exchanging", to),
+        }
+    }
+    exchange_by_renames(from, to)
+}
+
+fn exchange_by_renames(from: &Path, to: &Path) -> Result<()> {
+    let mut aside = from.as_os_str().to_owned();
+    aside.push(".aside");
+    std::fs::rename(to, &aside).during("renaming", to)?;
+    std::fs::rename(from, to).during("renaming", from)?;
+    std::fs::rename(&aside, from).during("renaming", Path::new(&aside))
+}
+
 #[cfg(target_os = "linux")]
 fn reflink(source: &File, target: &File) -> bool {
     rustix::fs::ioctl_ficlone(target, source).is_ok()
@@ -369,6 +391,21 @@ mod tests {
             publish(&from, &to).unwrap();
             assert_eq!((std::fs::read(&to).unwrap(), from.exists()), (b"new".to_vec(), false));
         }
+    }
+
+    #[test]
+    fn exchanging_swaps_folders_either_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        std::fs::create_dir(&from).unwrap();
+        std::fs::create_dir(&to).unwrap();
+        std::fs::write(from.join("file"), b"new").unwrap();
+        exchange(&from, &to).unwrap();
+        assert_eq!((to.join("file").exists(), from.join("file").exists()), (true, false));
+        exchange_by_renames(&from, &to).unwrap();
+        assert_eq!((to.join("file").exists(), from.join("file").exists()), (false, true));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert_eq!(exchange(&from, &folder.path().join("none")).unwrap_err().kind(), ErrorKind::NotFound);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use arrow_schema::{DataType, Field};
 
+use super::growing::Piece;
 use super::layout::Layout;
 use crate::error::{Error, Result};
 
@@ -34,7 +35,24 @@ pub struct Array {
     pub children: Vec<Array>,
 }
 
+impl Batch {
+    /// The rows from `start` on, column by column; the batch lies in `bytes`.
+    pub fn pieces<'a>(&'a self, bytes: &'a [u8], start: usize) -> Vec<Piece<'a>> {
+        self.columns.iter().map(|array| Piece { array, bytes, start }).collect()
+    }
+}
+
 impl Array {
+    /// An array of this type without values.
+    pub fn empty(field: &Field) -> Result<Self> {
+        let children = match Layout::of(field.data_type())? {
+            Layout::List(_, child) | Layout::FixedList(_, child) => vec![Self::empty(child)?],
+            Layout::Struct(fields) => fields.iter().map(|field| Self::empty(field)).collect::<Result<_>>()?,
+            _ => Vec::new(),
+        };
+        Ok(Self { children, ..Self::default() })
+    }
+
     /// Refuses arrays that don't fit their type or reach beyond `length` bytes; for arrays made by hand.
     pub fn check(&self, field: &Field, length: usize) -> Result<()> {
         self.check_type(field.data_type(), length).map_err(|error| error.with("column", field.name()))

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use arrow_schema::{DataType, Field, Schema};
 
-use super::array::{Array, Batch, within};
+use super::array::{Array, within};
 use super::bits::{Partial, is_set};
 use super::layout::Layout;
 use super::offsets::{Offsets, Width};
@@ -32,6 +32,17 @@ impl Sink for Vec<Vec<u8>> {
     }
 }
 
+/// Rows of one column that lie somewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Piece<'a> {
+    /// The array that they belong to.
+    pub array: &'a Array,
+    /// What the ranges of the array count in.
+    pub bytes: &'a [u8],
+    /// The first of them.
+    pub start: usize,
+}
+
 /// What rows take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extent {
@@ -47,6 +58,18 @@ impl Extent {
     pub fn plus(self, other: Self) -> Self {
         Self { bits: self.bits.saturating_add(other.bits), items: self.items.saturating_add(other.items) }
     }
+}
+
+/// What every row of these columns takes, if all rows take the same.
+pub fn fixed_extent(schema: &Schema) -> Result<Option<Extent>> {
+    let mut total = Extent::default();
+    for field in schema.fields() {
+        match Layout::fixed_bits(field.data_type())? {
+            Some(bits) => total = total.plus(Extent { bits, items: 0 }),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(total))
 }
 
 /// What row `row` of an array takes; validity is not counted.
@@ -142,22 +165,23 @@ impl Growing {
         self.rows
     }
 
-    /// Appends rows of a batch of the same schema, which lies in `bytes`. After an error the sink may hold a part.
+    /// Appends rows: one piece a column of the schema, each with so many rows from its start on. After an error the
+    /// sink may hold a part.
     pub fn append<S: Sink>(
         &mut self,
         schema: &Schema,
-        batch: &Batch,
-        bytes: &[u8],
-        rows: Range<usize>,
+        pieces: &[Piece<'_>],
+        rows: usize,
         sink: &mut S,
     ) -> std::result::Result<(), S::Error> {
-        if batch.columns.len() != self.columns.len() || rows.end > batch.rows {
-            return Err(Error::bad_value("the batch does not fit the columns").into());
+        if pieces.len() != self.columns.len() {
+            return Err(Error::bad_value("there must be one piece a column").into());
         }
-        for ((column, field), array) in self.columns.iter_mut().zip(schema.fields()).zip(&batch.columns) {
-            column.append(field.data_type(), array, bytes, rows.clone(), sink)?;
+        for ((column, field), piece) in self.columns.iter_mut().zip(schema.fields()).zip(pieces) {
+            let end = piece.start.saturating_add(rows);
+            column.append(field.data_type(), piece.array, piece.bytes, piece.start..end, sink)?;
         }
-        self.rows += rows.len();
+        self.rows += rows;
         Ok(())
     }
 
@@ -341,7 +365,7 @@ impl Column {
         let offsets = Offsets::new(within(bytes, &array.offsets)?, width);
         let start = offsets.get(rows.start)?;
         let mut out = Vec::with_capacity((rows.len() + 1) * width.bytes());
-        if self.length == 0 {
+        if self.length == 0 && !rows.is_empty() {
             out.resize(width.bytes(), 0);
         }
         let mut previous = start;

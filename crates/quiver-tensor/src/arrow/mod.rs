@@ -14,6 +14,7 @@
 
 mod array;
 mod bits;
+pub mod build;
 pub mod features;
 mod growing;
 mod layout;
@@ -25,7 +26,7 @@ pub mod write;
 pub use array::{Array, Batch};
 pub use arrow_schema::{DataType, Field, Fields, Schema};
 pub use bits::{count_ones, expand};
-pub use growing::{Extent, Growing, Sink, extent};
+pub use growing::{Extent, Growing, Piece, Sink, extent, fixed_extent};
 pub use layout::{dtype_of, storage_of};
 pub use offsets::{Offsets, Width};
 pub use read::{Stream, read};

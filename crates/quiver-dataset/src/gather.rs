@@ -1,0 +1,199 @@
+//! Rows picked by index across all blocks of a column, into one output.
+
+use quiver_tensor::arrow::values::Values;
+use quiver_tensor::arrow::{Offsets, expand};
+use quiver_tensor::{DType, Error as TensorError, ErrorKind, Rows, gather_rows};
+
+use crate::column::{Block, Column, Kind};
+use crate::dataset::{Dataset, Shard};
+use crate::error::{Error, Result};
+
+/// Outputs from this many bytes on are gathered by several threads.
+pub const PARALLEL_FROM: usize = 8 << 20;
+
+/// Threads that gather at most.
+const THREADS: usize = 4;
+
+impl Dataset {
+    /// Copies the rows `indices` of a column with rows of one shape into `out`, in that order; indices may repeat.
+    /// Bools become a byte each. Rows that are null are copied as they lie.
+    ///
+    /// `OutOfRange` for an index that names no row, before anything is copied; `BadValue` when `out` has another
+    /// length than the rows; an error about the column when it has other rows.
+    pub fn gather(&self, column: &Column, indices: &[u32], out: &mut [u8]) -> Result<()> {
+        let (dtype, row_bytes) = column.fixed_row()?;
+        self.check_indices(indices)?;
+        if indices.len().checked_mul(row_bytes) != Some(out.len()) {
+            return Err(bad_length(out.len()));
+        }
+        if row_bytes == 0 || indices.is_empty() {
+            return Ok(());
+        }
+        let work = |indices: &[u32], out: &mut [u8]| self.gather_part(column, dtype, row_bytes, indices, out);
+        in_parallel(indices, out, row_bytes, &work)?;
+        self.shards().iter().try_for_each(Shard::check_whole)
+    }
+
+    fn gather_part(
+        &self,
+        column: &Column,
+        dtype: DType,
+        row_bytes: usize,
+        indices: &[u32],
+        out: &mut [u8],
+    ) -> Result<()> {
+        if let [block] = column.blocks.as_slice()
+            && dtype != DType::Bool
+        {
+            let rows = Rows { count: block.rows, bytes: row_bytes, stride: row_bytes };
+            return Ok(gather_rows(self.leaf_bytes(block)?, rows, indices, out)?);
+        }
+        for (slot, &index) in out.chunks_exact_mut(row_bytes).zip(indices) {
+            let block = column.block_of(u64::from(index)).ok_or_else(|| no_row(index))?;
+            let row = (u64::from(index) - block.first) as usize;
+            self.copy_items(block, row * row_bytes / dtype.item_size(), dtype, slot)?;
+        }
+        Ok(())
+    }
+
+    /// Items along the first axis of the rows `indices` of a ragged column.
+    pub fn lengths(&self, column: &Column, indices: &[u32]) -> Result<Vec<u64>> {
+        if !matches!(column.kind, Kind::Ragged { .. }) {
+            return Err(column.refusal("has no ragged rows"));
+        }
+        self.check_indices(indices)?;
+        indices.iter().map(|&index| Ok(self.items(column, index)?.2 as u64)).collect()
+    }
+
+    /// Copies rows of a ragged column into `out`, a dense tensor of `[indices, items, …inner]`: shorter rows are
+    /// filled up with zeros, longer ones cut. Errors as [`Dataset::gather`].
+    pub fn gather_padded(
+        &self,
+        column: &Column,
+        indices: &[u32],
+        items: usize,
+        out: &mut [u8],
+    ) -> Result<()> {
+        let Kind::Ragged { dtype, inner } = &column.kind else {
+            return Err(column.refusal("has no ragged rows"));
+        };
+        self.check_indices(indices)?;
+        let elements = usize::try_from(quiver_tensor::element_count(inner)?).unwrap_or(usize::MAX);
+        let item_bytes = elements.saturating_mul(dtype.item_size());
+        let row_bytes = item_bytes.checked_mul(items).ok_or_else(|| bad_length(out.len()))?;
+        if indices.len().checked_mul(row_bytes) != Some(out.len()) {
+            return Err(bad_length(out.len()));
+        }
+        if row_bytes == 0 || indices.is_empty() {
+            return Ok(());
+        }
+        let work = |indices: &[u32], out: &mut [u8]| {
+            for (slot, &index) in out.chunks_exact_mut(row_bytes).zip(indices) {
+                let (block, first, length) = self.items(column, index)?;
+                let (used, rest) = slot.split_at_mut(length.min(items) * item_bytes);
+                self.copy_items(block, first * elements, *dtype, used)?;
+                rest.fill(0);
+            }
+            Ok(())
+        };
+        in_parallel(indices, out, row_bytes, &work)?;
+        self.shards().iter().try_for_each(Shard::check_whole)
+    }
+
+    /// Where row `index` of a ragged column is: its block, its first item there, and how many items it has.
+    fn items<'a>(&self, column: &'a Column, index: u32) -> Result<(&'a Block, usize, usize)> {
+        let block = column.block_of(u64::from(index)).ok_or_else(|| no_row(index))?;
+        let row = (u64::from(index) - block.first) as usize;
+        let (first, length) = match &block.values {
+            Values::Dense { row: shape, .. } => {
+                let length = shape.first().copied().unwrap_or_default() as usize;
+                (row * length, length)
+            }
+            Values::Ragged { bounds, width, .. } => {
+                let bytes = self.bytes_of(block)?.get(bounds.clone()).unwrap_or_default();
+                let offsets = Offsets::new(bytes, *width);
+                let (own, base) = (offsets.row(row)?, offsets.get(0)?);
+                let first = own.start.checked_sub(base);
+                (
+                    first.ok_or_else(|| TensorError::new(ErrorKind::Corrupt, "offsets run backwards"))?,
+                    own.len(),
+                )
+            }
+            Values::Text { .. } | Values::Opaque(_) => return Err(column.refusal("has no ragged rows")),
+        };
+        Ok((block, first, length))
+    }
+
+    /// Copies elements of a block, from number `first` on, as many as `out` holds.
+    fn copy_items(&self, block: &Block, first: usize, dtype: DType, out: &mut [u8]) -> Result<()> {
+        let source = self.leaf_bytes(block)?;
+        if dtype == DType::Bool {
+            let first_bit = leaves(block).map_or(0, |leaves| leaves.first_bit);
+            return Ok(expand(source, first_bit + first, out)?);
+        }
+        let start = first.saturating_mul(dtype.item_size());
+        let row = source.get(start..start.saturating_add(out.len()));
+        out.copy_from_slice(row.ok_or_else(|| {
+            TensorError::new(ErrorKind::Corrupt, "a row reaches beyond the values of its batch")
+        })?);
+        Ok(())
+    }
+
+    fn bytes_of(&self, block: &Block) -> Result<&[u8]> {
+        match self.shards().get(block.shard) {
+            Some(shard) => Ok(shard.bytes()),
+            None => Err(Error::BadOption("the column belongs to another dataset".into())),
+        }
+    }
+
+    fn leaf_bytes(&self, block: &Block) -> Result<&[u8]> {
+        let range = leaves(block).map_or(0..0, |leaves| leaves.data.clone());
+        Ok(self.bytes_of(block)?.get(range).unwrap_or_default())
+    }
+
+    fn check_indices(&self, indices: &[u32]) -> Result<()> {
+        match indices.iter().find(|&&index| u64::from(index) >= self.rows()) {
+            Some(index) => Err(no_row(*index).into()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn leaves(block: &Block) -> Option<&quiver_tensor::arrow::values::Leaves> {
+    match &block.values {
+        Values::Dense { leaves, .. } | Values::Ragged { leaves, .. } => Some(leaves),
+        Values::Text { .. } | Values::Opaque(_) => None,
+    }
+}
+
+fn no_row(index: u32) -> TensorError {
+    TensorError::new(ErrorKind::OutOfRange, "an index names no row").with("index", index)
+}
+
+fn bad_length(bytes: usize) -> Error {
+    TensorError::new(ErrorKind::BadValue, "out must be as long as the rows asked for")
+        .with("bytes", bytes)
+        .into()
+}
+
+/// Splits long work among threads; each gets its own part of the output.
+fn in_parallel(
+    indices: &[u32],
+    out: &mut [u8],
+    row_bytes: usize,
+    work: &(impl Fn(&[u32], &mut [u8]) -> Result<()> + Sync),
+) -> Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS);
+    if out.len() < PARALLEL_FROM || threads == 1 {
+        return work(indices, out);
+    }
+    let share = indices.len().div_ceil(threads);
+    std::thread::scope(|scope| {
+        let parts = indices.chunks(share).zip(out.chunks_mut(share * row_bytes));
+        let running: Vec<_> = parts.map(|(indices, out)| scope.spawn(move || work(indices, out))).collect();
+        running.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(result) => result,
+            Err(_) => Err(Error::Internal("a thread that gathers failed")),
+        })
+    })
+}

@@ -1,0 +1,114 @@
+//! From finished files to a published folder.
+
+use std::path::Path;
+
+use quiver_io::{Digester, ErrorKind, Storage, exchange, hex};
+use quiver_tensor::arrow::features::features_of;
+
+use super::journal::Journal;
+use super::{Finished, FolderWriter, shard_path};
+use crate::dataset::{Dataset, digest_of};
+use crate::error::{Error, Result};
+use crate::files::{self, DataFile, INFO, STATE, info_json, state_json};
+
+impl FolderWriter {
+    pub(super) fn publish(
+        mut self,
+        extra: &[(String, Vec<u8>)],
+        replace: bool,
+        should_stop: &impl Fn() -> bool,
+    ) -> Result<Finished> {
+        let folder = self.temporary.path().to_path_buf();
+        let total = self.closed.len();
+        let mut all = Digester::new();
+        let mut data_files = Vec::with_capacity(total);
+        for (shard, facts) in self.closed.iter().enumerate() {
+            let filename = format!("data-{shard:05}-of-{total:05}.arrow");
+            // A second name, so that an interrupted end can be taken up like any other moment.
+            let named = folder.join(&filename);
+            self.storage.link(&shard_path(&folder, shard), &named)?;
+            if digest_of(&named, should_stop)? != facts.sha256 {
+                return Err(Error::Mismatch { path: named });
+            }
+            all.update(facts.sha256.as_bytes());
+            data_files.push(DataFile {
+                filename,
+                num_rows: Some(facts.rows),
+                sha256: Some(facts.sha256.clone()),
+            });
+        }
+        let mut fingerprint = hex(&all.finish().sha256);
+        fingerprint.truncate(16);
+        for (name, bytes) in extra {
+            files::check_inside(&self.target, name)?;
+            self.write_file(&folder.join(name), bytes)?;
+        }
+        self.write_file(&folder.join(STATE), &state_json(&data_files, &fingerprint, None))?;
+        self.write_file(&folder.join(INFO), &info_json(features_of(&self.schema).as_ref()))?;
+        let rows = Dataset::open(&folder)?.rows();
+        if rows != self.rows {
+            return Err(Error::damaged(
+                &folder,
+                format!("{} rows were written, {rows} are there", self.rows),
+            ));
+        }
+        if should_stop() {
+            return Err(Error::Aborted);
+        }
+        if let Err(error) = self.reveal(&folder, replace) {
+            // Without its journal the folder can't be taken up.
+            self.temporary.remove(self.storage.as_ref())?;
+            return Err(error);
+        }
+        self.temporary.published();
+        let shards = std::mem::take(&mut self.closed);
+        Ok(Finished { folder: self.target.clone(), rows, shards, fingerprint })
+    }
+
+    fn reveal(&mut self, folder: &Path, replace: bool) -> Result<()> {
+        self.remove_scaffolding(folder)?;
+        if self.options.sync {
+            self.storage.sync_dir(folder)?;
+        }
+        self.rename(folder, replace)
+    }
+
+    fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let mut file = self.storage.create_new(path, self.options.file_mode)?;
+        file.write_all(bytes)?;
+        if self.options.sync {
+            file.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Removes all that does not belong to a dataset; the journal first, so that what is left is never taken up.
+    fn remove_scaffolding(&mut self, folder: &Path) -> Result<()> {
+        if self.journal.take().is_some() {
+            self.storage.unlink(&Journal::path(folder))?;
+        }
+        self.spools.forget_closed()?;
+        for shard in 0..self.closed.len() {
+            self.storage.unlink(&shard_path(folder, shard))?;
+        }
+        self.temporary.hide_lock(self.storage.as_ref())
+    }
+
+    fn rename(&self, folder: &Path, replace: bool) -> Result<()> {
+        let parent = folder.parent().unwrap_or(Path::new("."));
+        let sync = |storage: &dyn Storage| {
+            if self.options.sync { storage.sync_dir(parent) } else { Ok(()) }
+        };
+        match self.storage.rename_new(folder, &self.target) {
+            Ok(()) => Ok(sync(self.storage.as_ref())?),
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
+            Err(_) if !replace => Err(Error::Exists(self.target.clone())),
+            Err(_) => {
+                exchange(folder, &self.target)?;
+                sync(self.storage.as_ref())?;
+                // Under the temporary name lies now what was replaced.
+                Ok(self.storage.remove_dir_all(folder)?)
+            }
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! Dataset folders: written, interrupted, taken up, read, gathered from.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use quiver_dataset::{Dataset, Error, FolderWriter, Kind, Opened, Sharding, WriteOptions, open, sweep};
+use quiver_io::{Disk, Faulty, Op, sum64};
+use quiver_tensor::arrow::build::{Built, tensor_array, text_array};
+use quiver_tensor::arrow::features::{Rows, features, tensor_field, with_features};
+use quiver_tensor::arrow::{DataType, Field, Piece, Schema};
+use quiver_tensor::{DType, byte_length};
+
+/// Columns of every kind that is written.
+fn schema() -> Schema {
+    let schema = Schema::new(vec![
+        tensor_field("id", DType::Int64, &Rows::Fixed(vec![])).unwrap(),
+        tensor_field("vector", DType::Float32, &Rows::Fixed(vec![3])).unwrap(),
+        tensor_field("image", DType::Uint8, &Rows::Fixed(vec![2, 2])).unwrap(),
+        tensor_field("chunks", DType::Float32, &Rows::Ragged(vec![2])).unwrap(),
+        tensor_field("mask", DType::Bool, &Rows::Fixed(vec![5])).unwrap(),
+        Field::new("text", DataType::Utf8, true),
+    ]);
+    let found = features(&schema, &serde_json::Map::new());
+    with_features(schema, found.as_ref())
+}
+
+fn items(row: usize) -> usize {
+    row * 7 % 4
+}
+
+fn floats(values: impl IntoIterator<Item = usize>) -> Vec<u8> {
+    values.into_iter().flat_map(|value| (value as f32).to_le_bytes()).collect()
+}
+
+/// Rows `first..first + count` of all columns.
+fn rows(first: usize, count: usize) -> Vec<Built> {
+    let all = first..first + count;
+    let fixed = |dtype, shape: Vec<u64>, data: Vec<u8>| {
+        tensor_array(dtype, &Rows::Fixed(shape), count, &[], &data).unwrap()
+    };
+    let lengths: Vec<u64> = all.clone().map(|row| items(row) as u64).collect();
+    let texts: Vec<Option<String>> =
+        all.clone().map(|row| (row % 5 != 4).then(|| format!("text {row}"))).collect();
+    vec![
+        fixed(DType::Int64, vec![], all.clone().flat_map(|row| (row as i64).to_le_bytes()).collect()),
+        fixed(DType::Float32, vec![3], floats(all.clone().flat_map(|row| [row, row + 1, row + 2]))),
+        fixed(DType::Uint8, vec![2, 2], all.clone().flat_map(|row| [row as u8; 4]).collect()),
+        tensor_array(
+            DType::Float32,
+            &Rows::Ragged(vec![2]),
+            count,
+            &lengths,
+            &floats(all.clone().flat_map(|row| vec![row; 2 * items(row)])),
+        )
+        .unwrap(),
+        fixed(
+            DType::Bool,
+            vec![5],
+            all.clone().flat_map(|row| (0..5).map(move |i| u8::from((row + i) % 3 == 0))).collect(),
+        ),
+        text_array(texts.iter().map(Option::as_deref)).unwrap(),
+    ]
+}
+
+fn append(writer: &mut FolderWriter, first: usize, count: usize) -> Result<(), Error> {
+    let columns = rows(first, count);
+    let pieces: Vec<Piece<'_>> =
+        columns.iter().map(|built| Piece { array: &built.array, bytes: &built.bytes, start: 0 }).collect();
+    writer.append(&pieces, count)
+}
+
+fn options(sharding: Sharding, key: Option<&str>) -> WriteOptions {
+    WriteOptions { sharding, sync: false, key: key.map(str::to_owned), ..WriteOptions::default() }
+}
+
+fn begin(target: &Path, options: WriteOptions) -> FolderWriter {
+    FolderWriter::begin(Arc::new(Disk), target, schema(), options).unwrap()
+}
+
+fn write(target: &Path, total: usize, step: usize, options: WriteOptions) -> Dataset {
+    let mut writer = begin(target, options);
+    for first in (0..total).step_by(step) {
+        append(&mut writer, first, step.min(total - first)).unwrap();
+    }
+    writer.finish(&[], false, &|| false).unwrap();
+    Dataset::open(target).unwrap()
+}
+
+/// Names, lengths and sums of all files of a folder.
+fn contents(folder: &Path) -> Vec<(String, usize, u64)> {
+    let facts = |path: PathBuf| {
+        let bytes = std::fs::read(path).unwrap();
+        (bytes.len(), sum64(&bytes))
+    };
+    names(folder)
+        .into_iter()
+        .map(|name| (facts(folder.join(&name)), name))
+        .map(|((length, sum), name)| (name, length, sum))
+        .collect()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn gather(dataset: &Dataset, name: &str, indices: &[u32]) -> Vec<u8> {
+    let column = dataset.column(name).unwrap();
+    let (_, bytes) = column.fixed_row().unwrap();
+    let mut out = vec![0xaa; indices.len() * bytes];
+    dataset.gather(&column, indices, &mut out).unwrap();
+    out
+}
+
+fn check_rows(dataset: &Dataset, total: usize) {
+    assert_eq!(dataset.rows(), total as u64);
+    let indices: Vec<u32> = (0..total as u32).rev().chain(0..total as u32).collect();
+    let picked = |data: &dyn Fn(usize) -> Vec<u8>| -> Vec<u8> {
+        indices.iter().flat_map(|&index| data(index as usize)).collect()
+    };
+    assert_eq!(gather(dataset, "id", &indices), picked(&|row| (row as i64).to_le_bytes().to_vec()));
+    assert_eq!(gather(dataset, "vector", &indices), picked(&|row| floats([row, row + 1, row + 2])));
+    assert_eq!(gather(dataset, "image", &indices), picked(&|row| vec![row as u8; 4]));
+    assert_eq!(
+        gather(dataset, "mask", &indices),
+        picked(&|row| (0..5).map(|i| u8::from((row + i) % 3 == 0)).collect())
+    );
+    let chunks = dataset.column("chunks").unwrap();
+    if matches!(chunks.kind, Kind::Ragged { .. }) {
+        let lengths: Vec<u64> = indices.iter().map(|&index| items(index as usize) as u64).collect();
+        assert_eq!(dataset.lengths(&chunks, &indices).unwrap(), lengths);
+        let mut out = vec![0xaa; indices.len() * 2 * 8];
+        dataset.gather_padded(&chunks, &indices, 2, &mut out).unwrap();
+        let expected = picked(&|row| {
+            let mut values = vec![row; 2 * items(row).min(2)];
+            values.resize(4, 0);
+            floats(values)
+        });
+        assert_eq!(out, expected);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn what_is_written_is_read(total in 1_usize..60, step in 1_usize..30, size in 60_u64..4_000) {
+        let folder = tempfile::tempdir().unwrap();
+        let one = write(&folder.path().join("one"), total, step, options(Sharding::Size(size), None));
+        check_rows(&one, total);
+        // However rows arrive, the bytes are the same.
+        write(&folder.path().join("other"), total, 7, options(Sharding::Size(size), Some("key")));
+        prop_assert_eq!(contents(&folder.path().join("one")), contents(&folder.path().join("other")));
+        for shard in one.shards() {
+            prop_assert!(shard.rows() == 1 || shard.bytes().len() as u64 <= size + 8_000);
+        }
+    }
+
+    #[test]
+    fn an_interrupted_folder_ends_as_if_it_had_not_been(
+        total in 1_usize..60, step in 1_usize..20, size in 60_u64..3_000, stops in prop::collection::vec(0_usize..12, 1..4),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, plain) = (folder.path().join("data"), folder.path().join("plain"));
+        write(&plain, total, step, options(Sharding::Size(size), None));
+        for stop in stops {
+            let mut writer = begin(&target, options(Sharding::Size(size), Some("texts")));
+            for _ in 0..stop {
+                let first = writer.rows() as usize;
+                append(&mut writer, first, step.min(total - first)).unwrap();
+            }
+        }
+        prop_assert!(!target.exists());
+        let mut writer = begin(&target, options(Sharding::Size(size), Some("texts")));
+        while (writer.rows() as usize) < total {
+            let first = writer.rows() as usize;
+            append(&mut writer, first, step.min(total - first)).unwrap();
+        }
+        writer.finish(&[], false, &|| false).unwrap();
+        prop_assert_eq!(contents(&target), contents(&plain));
+        prop_assert_eq!(names(folder.path()).len(), 2);
+    }
+
+    #[test]
+    fn a_torn_spool_or_journal_costs_the_last_appends_only(
+        cut in any::<prop::sample::Index>(), flip: bool, which in any::<prop::sample::Index>(), size in 100_u64..3_000,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("data");
+        let mut writer = begin(&target, options(Sharding::Size(size), Some("k")));
+        for first in (0..30).step_by(3) {
+            append(&mut writer, first, 3).unwrap();
+        }
+        drop(writer);
+        let temporary: PathBuf = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        let files: Vec<PathBuf> = std::fs::read_dir(&temporary).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let file = &files[which.index(files.len())];
+        let mut bytes = std::fs::read(file).unwrap();
+        if !bytes.is_empty() && file.extension().is_none_or(|kind| kind != "shard") {
+            let at = cut.index(bytes.len());
+            if flip { bytes[at] ^= 1 } else { bytes.truncate(at) }
+            std::fs::remove_file(file).unwrap();
+            std::fs::write(file, bytes).unwrap();
+        }
+        let mut writer = begin(&target, options(Sharding::Size(size), Some("k")));
+        while writer.rows() < 30 {
+            let first = writer.rows() as usize;
+            append(&mut writer, first, (30 - first).min(3)).unwrap();
+        }
+        writer.finish(&[], false, &|| false).unwrap();
+        check_rows(&Dataset::open(&target).unwrap(), 30);
+    }
+}
+
+#[test]
+fn rows_are_split_as_python_splits_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let sharding = Sharding::Shards { shards: 3, rows: 7 };
+    let dataset = write(&folder.path().join("data"), 7, 4, options(sharding, None));
+    let rows: Vec<u64> = dataset.shards().iter().map(quiver_dataset::Shard::rows).collect();
+    assert_eq!(rows, [3, 2, 2]);
+    assert!(dataset.shards()[2].path().ends_with("data-00002-of-00003.arrow"));
+    assert_eq!(dataset.shards().iter().map(|shard| shard.batches().len()).sum::<usize>(), 3);
+    check_rows(&dataset, 7);
+    let mut writer = begin(&folder.path().join("more"), options(sharding, None));
+    assert!(matches!(append(&mut writer, 0, 8), Err(Error::BadOption(_))));
+    drop(writer);
+    let mut writer = begin(&folder.path().join("fewer"), options(sharding, None));
+    append(&mut writer, 0, 6).unwrap();
+    assert!(matches!(writer.finish(&[], false, &|| false), Err(Error::BadOption(_))));
+    assert_eq!(names(folder.path()), ["data"]);
+}
+
+#[test]
+fn a_folder_without_rows_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("data");
+    begin(&target, options(Sharding::Size(1_000), None)).finish(&[], false, &|| false).unwrap();
+    let dataset = Dataset::open(&target).unwrap();
+    assert_eq!((dataset.rows(), dataset.shards().len()), (0, 1));
+    assert_eq!(dataset.column("vector").unwrap().kind, Kind::Fixed { dtype: DType::Float32, row: vec![3] });
+    assert_eq!(dataset.column("image").unwrap().kind, Kind::Fixed { dtype: DType::Uint8, row: vec![2, 2] });
+    assert_eq!(gather(&dataset, "vector", &[]), Vec::<u8>::new());
+}
+
+#[test]
+fn an_existing_folder_is_replaced_whole_or_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("data");
+    write(&target, 5, 5, options(Sharding::Size(10_000), None));
+    let mut writer = begin(&target, options(Sharding::Size(10_000), None));
+    append(&mut writer, 0, 3).unwrap();
+    assert!(matches!(writer.finish(&[], false, &|| false), Err(Error::Exists(_))));
+    let mut writer = begin(&target, options(Sharding::Size(10_000), None));
+    append(&mut writer, 0, 4).unwrap();
+    let old = Dataset::open(&target).unwrap();
+    writer.finish(&[("metadata.json".into(), b"{}".to_vec())], true, &|| false).unwrap();
+    check_rows(&Dataset::open(&target).unwrap(), 4);
+    // Who has the old one open keeps it.
+    check_rows(&old, 5);
+    assert_eq!(
+        names(&target),
+        ["data-00000-of-00001.arrow", "dataset_info.json", "metadata.json", "state.json"]
+    );
+    assert_eq!(names(folder.path()), ["data"]);
+}
+
+#[test]
+fn columns_of_another_dataset_are_copied_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = write(&folder.path().join("old"), 20, 6, options(Sharding::Size(600), None));
+    assert!(old.shards().len() > 2);
+    let target = folder.path().join("new");
+    let mut writer = FolderWriter::begin(
+        Arc::new(Disk),
+        &target,
+        old.schema().clone(),
+        options(Sharding::Size(900), None),
+    )
+    .unwrap();
+    let mut at = 0;
+    while let Some((pieces, rows)) = old.pieces(at, 4) {
+        writer.append(&pieces, rows).unwrap();
+        at += rows as u64;
+    }
+    writer.finish(&[], false, &|| false).unwrap();
+    check_rows(&Dataset::open(&target).unwrap(), 20);
+}
+
+#[test]
+fn digests_are_kept_and_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("data");
+    let dataset = write(&target, 20, 6, options(Sharding::Size(900), None));
+    assert_eq!(dataset.verify(|| false).unwrap(), dataset.shards().len());
+    assert!(matches!(dataset.verify(|| true), Err(Error::Aborted)));
+    let path = dataset.shards()[1].path().to_path_buf();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.len() - 100;
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert!(matches!(dataset.verify(|| false), Err(Error::Mismatch { path: found }) if found == path));
+}
+
+#[test]
+fn a_file_cut_short_under_a_reader_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("data");
+    let total = 4_000;
+    let dataset = write(&target, total, 500, options(Sharding::Size(1 << 30), None));
+    let column = dataset.column("vector").unwrap();
+    let path = dataset.shards()[0].path();
+    std::fs::File::options().write(true).open(path).unwrap().set_len(4_096).unwrap();
+    let indices: Vec<u32> = (0..total as u32).collect();
+    let mut out = vec![0; total * 12];
+    let error = dataset.gather(&column, &indices, &mut out).unwrap_err();
+    assert_eq!(error.code(), "ERR_QUIVER_CORRUPT");
+    assert_eq!(Dataset::open(&target).unwrap_err().code(), "ERR_QUIVER_CORRUPT");
+}
+
+#[test]
+fn what_is_no_dataset_is_said_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    assert!(matches!(open(&at("none")), Err(Error::NotFound(_))));
+    std::fs::create_dir(at("empty")).unwrap();
+    assert!(matches!(open(&at("empty")), Err(Error::NotADataset { .. })));
+    write(&at("dict/train"), 3, 3, options(Sharding::Size(900), None));
+    std::fs::write(at("dict/dataset_dict.json"), br#"{"splits": ["train"]}"#).unwrap();
+    let Opened::Dict(splits) = open(&at("dict")).unwrap() else { panic!() };
+    assert_eq!((splits[0].0.as_str(), splits[0].1.rows()), ("train", 3));
+    let error = Dataset::open(&at("dict")).unwrap_err();
+    assert!(error.to_string().contains("DatasetDict"), "{error}");
+    let state = at("dict/train/state.json");
+    for text in ["{", "[]", r#"{"_data_files": []}"#, r#"{"_data_files": [{"filename": "../x"}]}"#] {
+        std::fs::write(&state, text).unwrap();
+        let error = Dataset::open(&at("dict/train")).unwrap_err();
+        assert_eq!(error.code(), "ERR_QUIVER_CORRUPT", "{text}: {error}");
+    }
+    std::fs::write(at("dict/dataset_dict.json"), br#"{"splits": ["/etc"]}"#).unwrap();
+    assert!(matches!(open(&at("dict")), Err(Error::Damaged { .. })));
+}
+
+#[test]
+fn abandoned_temporaries_are_swept_and_held_ones_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let hour = Duration::from_hours(1);
+    let held = begin(&folder.path().join("held"), options(Sharding::Size(900), None));
+    drop(begin(&folder.path().join("left"), options(Sharding::Size(900), Some("k"))));
+    std::fs::create_dir(folder.path().join(".tmp_python")).unwrap();
+    assert_eq!(sweep(&Disk, folder.path(), hour, |_| true).unwrap(), 0);
+    assert_eq!(sweep(&Disk, folder.path(), hour, |_| false).unwrap(), 1);
+    assert_eq!(sweep(&Disk, folder.path(), Duration::ZERO, |_| false).unwrap(), 1);
+    assert_eq!(names(folder.path()).len(), 1);
+    held.abort().unwrap();
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn a_failing_disk_leaves_the_target_as_it_was() {
+    for op in [Op::Create, Op::Write, Op::Sync, Op::Link, Op::Rename, Op::SyncDir, Op::Unlink] {
+        let mut nth = 1;
+        loop {
+            let folder = tempfile::tempdir().unwrap();
+            let target = folder.path().join("data");
+            write(&target, 3, 3, options(Sharding::Size(900), None));
+            let before = contents(&target);
+            let faulty = Faulty::new(Arc::new(Disk), folder.path()).unwrap();
+            faulty.fail(op, nth, 28);
+            let made = (|| {
+                let options = WriteOptions {
+                    sharding: Sharding::Size(900),
+                    key: Some("k".into()),
+                    ..WriteOptions::default()
+                };
+                let mut writer = FolderWriter::begin(Arc::new(faulty.clone()), &target, schema(), options)?;
+                append(&mut writer, 0, 9)?;
+                writer.finish(&[], true, &|| false)
+            })();
+            match made {
+                Ok(_) => {
+                    check_rows(&Dataset::open(&target).unwrap(), 9);
+                    break;
+                }
+                Err(_) if contents(&target) == before => {}
+                // Failing to sync or to clean up after the swap is told, and the new one stays.
+                Err(_) => check_rows(&Dataset::open(&target).unwrap(), 9),
+            }
+            nth += 1;
+        }
+        assert!(nth > 1, "{op:?} was never called");
+    }
+}
+
+#[test]
+fn large_gathers_use_several_threads_and_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    let dimension = 1_024_u64;
+    let schema = Schema::new(vec![tensor_field("v", DType::Float32, &Rows::Fixed(vec![dimension])).unwrap()]);
+    let target = folder.path().join("data");
+    let mut writer =
+        FolderWriter::begin(Arc::new(Disk), &target, schema, options(Sharding::Size(1 << 20), None)).unwrap();
+    let total = 1_000;
+    let bytes = byte_length(DType::Float32, &[total, dimension]).unwrap();
+    let data: Vec<u8> = (0..bytes).map(|i| (i / 7 % 251) as u8).collect();
+    let built =
+        tensor_array(DType::Float32, &Rows::Fixed(vec![dimension]), total as usize, &[], &data).unwrap();
+    writer.append(&[Piece { array: &built.array, bytes: &built.bytes, start: 0 }], total as usize).unwrap();
+    writer.finish(&[], false, &|| false).unwrap();
+    let dataset = Dataset::open(&target).unwrap();
+    let indices: Vec<u32> = (0..4_000).map(|i| i * 37 % 1_000).collect();
+    assert!(indices.len() * 4_096 > quiver_dataset::PARALLEL_FROM);
+    let expected: Vec<u8> =
+        indices.iter().flat_map(|&i| &data[i as usize * 4_096..][..4_096]).copied().collect();
+    assert!(gather(&dataset, "v", &indices) == expected);
+    let column = dataset.column("v").unwrap();
+    let error = dataset.gather(&column, &[1_000], &mut [0; 4_096]).unwrap_err();
+    assert_eq!(error.code(), "ERR_QUIVER_OUT_OF_RANGE");
+}
