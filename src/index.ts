@@ -42,6 +42,8 @@ export type { Duration, Size } from "./shared/units.ts";
 export type { CounterKeeper, Counters } from "./stores/counters.ts";
 export { MemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
 export { NullStore } from "./stores/null.ts";
+export type { RedisLike } from "./stores/redis/connection.ts";
+export { type RedisDescription, RedisStore, type RedisStoreOptions } from "./stores/redis.ts";
 export type {
   NamespaceSettings,
   PathLease,

@@ -106,6 +106,10 @@ const ADVICE = {
     hint: "The operation took longer than it was given.",
     fix: "Give it more time, or find out what is slow.",
   },
+  ERR_QUIVER_UNREACHABLE: {
+    hint: "The server behind the store does not answer.",
+    fix: "Check that it runs and can be reached; the store finds it again by itself.",
+  },
   ERR_QUIVER_ROOT_VANISHED: {
     hint: "The directory of the cache was removed or replaced while it was open.",
     fix: "Open the cache again.",

@@ -44,3 +44,13 @@ export function reconcileSettings(
     { expected: changes, found: Object.fromEntries(names.map((name) => [name, recorded[name]])) },
   );
 }
+
+/** Settings from their JSON text, with the default of each that is missing; undefined for what is no JSON object. */
+export function parseSettings(text: string): NamespaceSettings | undefined {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    return typeof parsed === "object" && parsed !== null ? completeSettings(parsed) : undefined;
+  } catch {
+    return undefined;
+  }
+}

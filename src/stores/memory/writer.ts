@@ -9,7 +9,7 @@ const LARGEST_FIRST_BUFFER = 64 * 1024 * 1024;
 
 export class BufferedWriter implements ValueWriter {
   readonly #signal: AbortSignal | undefined;
-  readonly #store: (bytes: Uint8Array, facts: NewFacts) => EntryFacts;
+  readonly #store: (bytes: Uint8Array, facts: NewFacts) => EntryFacts | Promise<EntryFacts>;
   #buffer: Uint8Array;
   #length = 0;
   #ended = false;
@@ -17,7 +17,7 @@ export class BufferedWriter implements ValueWriter {
   /** `store` is given the bytes on commit, to keep. */
   constructor(
     options: { sizeHint?: number; signal?: AbortSignal },
-    store: (bytes: Uint8Array, facts: NewFacts) => EntryFacts,
+    store: (bytes: Uint8Array, facts: NewFacts) => EntryFacts | Promise<EntryFacts>,
   ) {
     this.#signal = options.signal;
     this.#store = store;

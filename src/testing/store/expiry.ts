@@ -1,6 +1,7 @@
 /** Entries whose time has come. */
 
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { factsWith, keysOf, put, type Suite, textOf } from "./harness.ts";
 
 export function expiry(suite: Suite): void {
@@ -146,6 +147,25 @@ export function expiry(suite: Suite): void {
         assert.equal(await textOf(namespace, "replaced"), "new");
         await namespace.delete("deleted");
         assert.equal(await namespace.get("deleted", { stale: true }), undefined);
+      });
+    }
+
+    if (!suite.ownClock) {
+      suite.test("entries leave in time by the store's own clock", async ({ namespace, now }) => {
+        await put(namespace, "k", "value", { expiresAt: now() + 200 });
+        await put(namespace, "touched", "value");
+        await put(namespace, "prolonged", "value", { expiresAt: now() + 200 });
+        await put(namespace, "for ever", "value");
+        await namespace.touch("touched", { expiresAt: now() + 200 });
+        await namespace.touch("prolonged", { expiresAt: now() + 1_000_000 });
+        while ((await namespace.has("k")) || (await namespace.has("touched"))) await sleep(20);
+        assert.equal(await namespace.get("k"), undefined);
+        assert.equal(await namespace.info("touched"), undefined);
+        assert.deepEqual(await keysOf(namespace), ["for ever", "prolonged"]);
+        assert.equal(await namespace.delete("k"), false);
+        assert.equal(await namespace.expire(now()), 1);
+        assert.equal(namespace.usage().entries, 2);
+        assert.equal(namespace.usage().bytes, 10);
       });
     }
 

@@ -47,9 +47,14 @@ export class Suite {
     });
   }
 
+  /** Whether the store takes the time from this process's clock. */
+  get ownClock(): boolean {
+    return this.#options.ownClock ?? true;
+  }
+
   /** The same with a clock that stands still until the test moves it; left out for stores with their own. */
   timedTest(name: string, body: (bench: Bench) => Promise<void>): void {
-    if (this.#options.ownClock === false) return;
+    if (!this.ownClock) return;
     this.test(name, async (bench) => {
       let time = Date.now();
       const restore = setClockForTests(() => time);
