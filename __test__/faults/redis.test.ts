@@ -181,21 +181,41 @@ describe.skipIf(!hasRedis)("Redis under load", () => {
   });
 
   test("what the server evicts by itself is missing and leaves the indexes", async () => {
-    server = await RedisServer.start("--maxmemory", "4mb", "--maxmemory-policy", "allkeys-lru");
+    server = await RedisServer.start("--maxmemory", "4mb", "--maxmemory-policy", "volatile-lru");
     const store = await connect();
     const namespace = await store.open("n", {});
-    const facts = { codec: "bin", extension: "dat", expiresAt: null, tags: ["t"] };
+    const facts = { codec: "bin", extension: "dat", expiresAt: Date.now() + 3_600_000, tags: ["t"] };
     const value = { parts: [new Uint8Array(100_000)], byteLength: 100_000 };
     for (let index = 0; index < 100; index++) await namespace.set(`k${index}`, value, facts);
+    const description = await store.describe();
+    // It goes on evicting as long as it is full.
+    server.command("CONFIG", "SET", "maxmemory", "0");
     await namespace.expire(Date.now());
     const { entries } = await namespace.list({ limit: 1000 });
     expect(entries.length).toBeGreaterThan(0);
     expect(entries.length).toBeLessThan(100);
     expect(namespace.usage().entries).toBe(entries.length);
-    const description = await store.describe();
     expect(description.evicted).toBeGreaterThan(0);
     expect(description.maxMemory).toBe(4 * 1024 * 1024);
-    expect(description.maxMemoryPolicy).toBe("allkeys-lru");
+    expect(description.maxMemoryPolicy).toBe("volatile-lru");
+    await store.close();
+  });
+
+  test("a policy that may evict indexes is warned of, and their loss loses entries only", async () => {
+    server = await RedisServer.start("--maxmemory-policy", "allkeys-lru");
+    const logger = quiet();
+    const store = await connect({ logger });
+    const namespace = await store.open("n", {});
+    await expect.poll(() => logger.warnings.join()).toContain("allkeys-lru");
+    const facts = { codec: "bin", extension: "dat", expiresAt: null, tags: ["t"] };
+    const value = { parts: [Buffer.from("v")], byteLength: 1 };
+    await namespace.set("k", value, facts);
+    server.command("DEL", "quiver:{n}:facts");
+    expect(await namespace.get("k")).toBeUndefined();
+    expect((await namespace.list({ limit: 10 })).entries).toEqual([]);
+    expect(await namespace.clear()).toBe(0);
+    await namespace.set("k", value, facts);
+    expect(await namespace.deleteByTag("t")).toBe(1);
     await store.close();
   });
 

@@ -58,8 +58,10 @@ export interface RedisDescription {
  * leave in time by the server's own clock. What doesn't: nobody here can tell without asking whether a value is
  * current, so that no decoded values are held in memory; usage is known as of this process's last operation; whole
  * seconds since the last access are the server's, accesses are counted only logarithmically and under an LFU policy;
- * and what the server's own eviction (maxmemory-policy) takes is gone whether it was pinned or not. How durable an
- * acknowledged write is, is the server's configuration.
+ * and what the server's own eviction (maxmemory-policy) takes is gone whether it was pinned or not. Under an "allkeys-"
+ * policy it may take indexes: then all entries of a namespace are missing, or a tag no longer finds its own. "noeviction"
+ * with a `maxSize` of the cache, or a "volatile-" policy, leave them alone. How durable an acknowledged write is, is the
+ * server's configuration.
  *
  * While the server can't be reached every call fails at once, with ERR_QUIVER_UNREACHABLE, and the store looks for it
  * ten times a second.
@@ -79,6 +81,7 @@ export class RedisStore implements Store {
 
   readonly #prefix: string;
   readonly #maxValueSize: number;
+  readonly #logger: Logger;
   readonly #link: Link;
   readonly #namespaces = new Map<string, RedisNamespace>();
   /** When an eviction last looked at everything; what was used after that counts as visited. */
@@ -89,6 +92,7 @@ export class RedisStore implements Store {
     this.name = options.name ?? "redis";
     this.#prefix = options.prefix ?? "quiver:";
     this.#maxValueSize = parseSize(options.maxValueSize ?? "256MB", "maxValueSize");
+    this.#logger = options.logger ?? defaultLogger;
     this.#link = makeLink(this);
   }
 
@@ -98,7 +102,7 @@ export class RedisStore implements Store {
    */
   static async open(options: RedisStoreOptions = {}): Promise<RedisStore> {
     const timeout = parseDuration(options.timeout ?? "1s", "timeout");
-    const { client, url, socketPath, logger = defaultLogger, name = "redis" } = options;
+    const { client, url, socketPath } = options;
     if (client !== undefined && (url !== undefined || socketPath !== undefined)) {
       throw new QuiverError("ERR_QUIVER_BAD_OPTION", "a client and an address exclude each other");
     }
@@ -107,7 +111,7 @@ export class RedisStore implements Store {
       client === undefined ? await connect({ ...address, connectTimeout: timeout }) : connectionOver(client);
     const store = new RedisStore(options, (made) => {
       const onUp = (): void => void made.#recordAll().catch(() => undefined);
-      return new Link(connection, { timeout, name, logger, onUp });
+      return new Link(connection, { timeout, name: made.name, logger: made.#logger, onUp });
     });
     await store.#link.open();
     return store;
@@ -215,6 +219,12 @@ export class RedisStore implements Store {
 
   /** After a time away the server may have forgotten the namespaces, or others may have changed them. */
   async #recordAll(): Promise<void> {
+    const { maxMemoryPolicy } = await this.describe();
+    if (maxMemoryPolicy.startsWith("allkeys-")) {
+      const advice =
+        'it may evict indexes, and all entries with them; choose "noeviction" or a "volatile-" policy';
+      this.#logger.warn(`${this.name} has the maxmemory-policy "${maxMemoryPolicy}": ${advice}`);
+    }
     for (const namespace of this.#namespaces.values()) {
       namespace.settings = await this.#record(namespace.name, namespace.settings);
       await namespace.refreshUsage();
