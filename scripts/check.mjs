@@ -1,9 +1,9 @@
 /** `npm run check`: formatting, lint, types, layers and generated declarations; nothing is run or changed. */
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { buildAddon, committedTypes, derivedTypes } from "./lib/addon.mjs";
 import { installPackages } from "./lib/packages.mjs";
-import { tools } from "./lib/paths.mjs";
+import { inRoot, tools } from "./lib/paths.mjs";
 import { run, runNode } from "./lib/process.mjs";
 import { main, seconds } from "./lib/report.mjs";
 import { checkToolchain } from "./lib/toolchain.mjs";
@@ -16,6 +16,11 @@ async function generatedTypesMatch(compiler) {
   return { ok, output: "src/native/generated.ts isn't what the add-on declares: `npm run build` writes it." };
 }
 
+/** The races against peers compile where their packages are installed: `npm run bench` does that, nothing else needs it. */
+const peers = existsSync(inRoot("bench/peers/node_modules/quiver-cache/dist"))
+  ? [["types of the races", () => runNode([...tools.tsc, "--noEmit", "-p", "bench/peers/tsconfig.json"])]]
+  : [];
+
 /** Two lanes, because cargo's commands wait for each other anyway. */
 const lanes = (compiler) => [
   [
@@ -27,6 +32,7 @@ const lanes = (compiler) => [
     ["biome", () => runNode([...tools.biome, "check", "--error-on-warnings", "."])],
     ["types of the sources", () => runNode([...tools.tsc, "--noEmit", "-p", "tsconfig.json"])],
     ["types of tests and examples", () => runNode([...tools.tsc, "-p", "tsconfig.test.json"])],
+    ...peers,
     ["layers", () => runNode([...tools.depcruise, "src", "--config", ".dependency-cruiser.cjs"])],
   ],
 ];

@@ -6,12 +6,9 @@
 import { existsSync } from "node:fs";
 import { inRoot } from "./paths.mjs";
 import { run } from "./process.mjs";
+import { installPythonPackages } from "./python.mjs";
 import { step } from "./report.mjs";
-import { fingerprint, stampIs, writeStamp } from "./stamp.mjs";
 
-const requirements = inRoot("scripts/requirements-test.txt");
-const venv = inRoot(".venv");
-const stamp = inRoot(".venv/.stamp");
 const minutes = 60_000;
 
 const debianPackages = [
@@ -38,22 +35,13 @@ async function installDebianPackages() {
   });
 }
 
-async function installPythonPackages() {
-  const python = await run("python3", ["--version"]);
-  if (!python.ok) return;
-  const inputs = fingerprint([requirements], python.stdout);
-  if (stampIs(stamp, inputs)) return;
-  await step("Python packages for tests (.venv)", async () => {
-    const made = existsSync(`${venv}/bin/pip`) || (await run("python3", ["-m", "venv", venv])).ok;
-    const pip = ["install", "--quiet", "--disable-pip-version-check", "-r", requirements];
-    const installed = made && (await run(`${venv}/bin/pip`, pip, { show: true, timeout: 10 * minutes })).ok;
-    if (installed) writeStamp(stamp, inputs);
-    else console.warn("! not installed; the tests against NumPy and FFTW are skipped");
-  });
-}
-
 /** Installs what is missing, where the machine allows it. Needs the network only for what is missing. */
 export async function prepareTestEnvironment() {
   await installDebianPackages();
-  await installPythonPackages();
+  await installPythonPackages({
+    title: "Python packages for tests (.venv)",
+    requirements: inRoot("scripts/requirements-test.txt"),
+    venv: inRoot(".venv"),
+    what: "the tests against NumPy and FFTW are skipped",
+  });
 }

@@ -1,0 +1,10 @@
+/** Every workload, in the order in which they are run and reported. */
+
+import type { Workload } from "../workload.ts";
+import { blobs } from "./blobs.ts";
+import { processes } from "./processes.ts";
+import { records } from "./records.ts";
+import { streams } from "./streams.ts";
+import { tables } from "./tables.ts";
+
+export const WORKLOADS: readonly Workload[] = [blobs, tables, processes, streams, records];

@@ -1,0 +1,207 @@
+/** Matrices of float32: stored, opened, and read by rows, ranges and as a whole. */
+
+import type { Place, Step, Table, Tables, Unit } from "../contract.ts";
+import { pace, secondsOf } from "../measure.ts";
+import { digestOf, matrix, randomRows, sumOf } from "../values.ts";
+import { type Context, figure, given, type Operation, type Scale, type Workload } from "../workload.ts";
+
+/** Columns of an embedding as small models make them. */
+const COLUMNS = 384;
+
+/** Rows taken by one gather. */
+const PICKED = 1_000;
+
+const EMBEDDINGS = { name: "embeddings", rows: 200_000 } as const;
+const MATRICES = [
+  { name: "matrix-64", column: "64 MB", rows: 43_690 },
+  { name: "matrix-1024", column: "1 GB", rows: 699_050 },
+] as const;
+
+/** Small ones that are opened before anything is timed, so that what runs has been compiled. */
+const WARM = Array.from({ length: 12 }, (_, index) => `warm-${index}`);
+
+export const tables: Workload = {
+  name: "tables",
+  title: "Matrices and embeddings of float32",
+  notes: [
+    "*first row* goes from asking for a stored matrix, in a process that has opened the cache and read smaller ones, to holding its first row; the files are in the page cache. `quiver` has verified what it shows.",
+    "Gathers take other rows each time, from a matrix that was read before; JavaScript peers copy row by row. *slice* is a view where the peer can give one.",
+    "*whole, verified* makes all of it readable: `quiver` compares it with its checksums, the others have none. *sum of all* is a loop in JavaScript or the sum of NumPy.",
+  ],
+  peers: [
+    "quiver",
+    "fs",
+    "lmdb",
+    "arrow, fs",
+    "lancedb",
+    "numpy memmap",
+    "safetensors",
+    "pyarrow",
+    "datasets",
+  ],
+  main: ["quiver", "fs", "lmdb", "numpy memmap"],
+  prepare: (scale) => [
+    [
+      ...WARM.map((name): Step => ({ op: "store", name, rows: 1_000, columns: COLUMNS })),
+      ...matricesOf(scale).map(({ name, rows }): Step => ({ op: "store", name, rows, columns: COLUMNS })),
+      { op: "store", ...embeddingsOf(scale), columns: COLUMNS },
+    ],
+    [{ op: "digest", ...embeddingsOf(scale), columns: COLUMNS, count: PICKED }],
+  ],
+  round: (scale) => [
+    ...matricesOf(scale).map((matrix) => matrixSteps(matrix)),
+    embeddingSteps(scale),
+    ...matricesOf(scale).map(({ name, column, rows }): Step[] => [
+      { op: "store", place: placeAt("store, durable", column, "MB/s"), name, rows, columns: COLUMNS },
+    ]),
+  ],
+  operations: { store, digest, "first row": firstRow, gather, slice, scan, batches },
+};
+
+function embeddingsOf({ name }: Scale): { readonly name: string; readonly rows: number } {
+  return name === "tiny" ? { ...EMBEDDINGS, rows: 2_000 } : EMBEDDINGS;
+}
+
+function matricesOf({ name }: Scale): readonly { name: string; column: string; rows: number }[] {
+  if (name === "tiny") return MATRICES.map((matrix) => ({ ...matrix, rows: 2_000 }));
+  return name === "short" ? MATRICES.slice(0, 1) : MATRICES;
+}
+
+function placeAt(table: string, column: string, unit: Unit): Place {
+  return { table, column, unit };
+}
+
+function matrixSteps({ name, column, rows }: { name: string; column: string; rows: number }): Step[] {
+  return [{ op: "first row", place: placeAt("open", column, "ms"), name, rows, columns: COLUMNS }];
+}
+
+function embeddingSteps(scale: Scale): Step[] {
+  const { name, rows } = embeddingsOf(scale);
+  const table = `${EMBEDDINGS.rows.toLocaleString("en")} embeddings of ${COLUMNS}`;
+  const step = (op: string, column: string, unit: Unit, count: number): Step => ({
+    op,
+    place: placeAt(table, column, unit),
+    name,
+    rows,
+    columns: COLUMNS,
+    count,
+    time: scale.time * 4,
+  });
+  return [
+    step("gather", `gather of ${PICKED.toLocaleString("en")} rows`, "/s", PICKED),
+    step("slice", "slice of 10,000 rows", "/s", Math.min(10_000, rows)),
+    step("batches", "batches of 256 rows, a value of each", "/s", 256),
+    step("scan", "sum of all", "MB/s", rows),
+  ];
+}
+
+function opened(context: Context): Promise<Tables> | undefined {
+  const open = context.peer.tables?.bind(context.peer);
+  return open && context.opened("tables", () => open(context.folder));
+}
+
+async function tableOf(context: Context, step: Step): Promise<Table | undefined> {
+  return (await opened(context))?.open(given(step, "name"), given(step, "columns"));
+}
+
+async function store(context: Context, step: Step): ReturnType<Operation> {
+  const stored = await opened(context);
+  if (stored === undefined) return undefined;
+  const columns = given(step, "columns");
+  const values = matrix(given(step, "rows"), columns);
+  const seconds = await secondsOf(() => stored.store(given(step, "name"), values, columns));
+  return step.place && figure(step, values.byteLength / 1e6 / seconds);
+}
+
+async function digest(context: Context, step: Step): ReturnType<Operation> {
+  const table = await tableOf(context, step);
+  if (table === undefined) return undefined;
+  const rows = given(step, "rows");
+  const gathered = await table.gather(randomRows(rows, given(step, "count"), 1));
+  const sliced = await table.slice(100, 300);
+  const sum = sumOf(await table.all());
+  return { seen: [digestOf([bytesOf(gathered), bytesOf(sliced)]), String(sum)] };
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+async function firstRow(context: Context, step: Step): ReturnType<Operation> {
+  const stored = await opened(context);
+  if (stored === undefined) return undefined;
+  const columns = given(step, "columns");
+  let sum = 0;
+  for (const name of WARM) sum += (await (await stored.open(name, columns)).slice(0, 1))[1] ?? Number.NaN;
+  const start = performance.now();
+  const table = await stored.open(given(step, "name"), columns);
+  sum += (await table.slice(0, 1))[1] ?? Number.NaN;
+  const first = performance.now() - start;
+  const part = Math.ceil(given(step, "rows") / 100);
+  sum += sumOf(await table.slice(1_000, 1_000 + part));
+  const hundredth = performance.now() - start;
+  await table.verify?.();
+  const all = await table.all();
+  const whole = performance.now() - start;
+  sum += all[all.length - 1] ?? Number.NaN;
+  const at = (what: string, value: number) =>
+    figure(step, value, { column: `${step.place?.column}, ${what}` }).figures ?? [];
+  return {
+    figures: [
+      ...at("first row", first),
+      ...at("sum of a hundredth", hundredth),
+      ...at("whole, verified", whole),
+    ],
+    seen: [String(sum)],
+  };
+}
+
+/** Opened, verified and read once, so that nothing is met for the first time while the clock runs. */
+async function warmed(context: Context, step: Step): Promise<Table | undefined> {
+  const table = await tableOf(context, step);
+  await table?.verify?.();
+  if (table !== undefined) sumOf(await table.all());
+  return table;
+}
+
+async function gather(context: Context, step: Step): ReturnType<Operation> {
+  const table = await warmed(context, step);
+  if (table === undefined) return undefined;
+  const picks = Array.from({ length: 64 }, (_, turn) =>
+    randomRows(given(step, "rows"), given(step, "count"), turn),
+  );
+  return figure(
+    step,
+    await pace((turn) => table.gather(picks[turn % picks.length] as number[]), given(step, "time"), 1),
+  );
+}
+
+async function slice(context: Context, step: Step): ReturnType<Operation> {
+  const table = await warmed(context, step);
+  if (table === undefined) return undefined;
+  const count = given(step, "count");
+  const span = given(step, "rows") - count + 1;
+  const take = (turn: number) => table.slice((turn * 97) % span, ((turn * 97) % span) + count);
+  return figure(step, await pace(take, given(step, "time"), 1));
+}
+
+async function scan(context: Context, step: Step): ReturnType<Operation> {
+  const table = await warmed(context, step);
+  if (table === undefined) return undefined;
+  const megabytes = (given(step, "rows") * given(step, "columns") * 4) / 1e6;
+  const rate = await pace(async () => sumOf(await table.all()), given(step, "time"), 1);
+  return figure(step, rate * megabytes);
+}
+
+async function batches(context: Context, step: Step): ReturnType<Operation> {
+  const table = await warmed(context, step);
+  if (table === undefined) return undefined;
+  const [rows, count] = [given(step, "rows"), given(step, "count")];
+  let sum = 0;
+  const pass = async (): Promise<void> => {
+    for (let at = 0; at + count <= rows; at += count) sum += (await table.slice(at, at + count))[0] ?? 0;
+  };
+  const rate = await pace(pass, given(step, "time"), 1);
+  if (Number.isNaN(sum)) throw new Error("a batch had no values");
+  return figure(step, rate * Math.floor(rows / count));
+}
