@@ -151,6 +151,26 @@ impl Engine {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).get(namespace).copied().unwrap_or_default()
     }
 
+    /// The same of all namespaces that have any.
+    pub(crate) fn all_pending_counts(&self) -> Vec<(String, Counters)> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts
+            .iter()
+            .filter(|(_, count)| !count.is_zero())
+            .map(|(name, count)| (name.clone(), *count))
+            .collect()
+    }
+
+    /// These were added to the catalog's counters, whatever was counted meanwhile.
+    pub(crate) fn note_counted(&self, added: &[(String, Counters)]) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, added) in added {
+            if let Some(sum) = counts.get_mut(name) {
+                *sum = sum.minus(*added);
+            }
+        }
+    }
+
     /// Sums over the cache as of the last commit that this process made or saw.
     pub fn usage(&self) -> Totals {
         let word = |i: usize| self.usage[i].load(Ordering::Relaxed);

@@ -32,6 +32,15 @@ struct Shared {
     stop: Condvar,
 }
 
+impl Shared {
+    /// Until the next round is due; whether it is to be the last.
+    fn wait(&self) -> bool {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.stop.wait_timeout_while(stopped, EVERY, |stopped| !*stopped);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
 impl Housekeeper {
     /// Starts it.
     pub fn start(engine: Arc<Engine>, writer: Arc<Writer>) -> Self {
@@ -39,15 +48,13 @@ impl Housekeeper {
         let for_thread = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
             let mut rounds = Rounds { counters: Instant::now(), indexes: HashMap::new() };
-            let mut stopped = for_thread.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-            while !*stopped {
-                stopped =
-                    for_thread.stop.wait_timeout(stopped, EVERY).unwrap_or_else(PoisonError::into_inner).0;
-                let last = *stopped;
-                drop(stopped);
-                // What fails now, on a full disk say, is tried again in a second.
-                let _ = rounds.round(&engine, &writer, last);
-                stopped = for_thread.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+            loop {
+                // Whenever the end is asked for, before the first round or amid one, a last round follows.
+                let last = for_thread.wait();
+                rounds.round(&engine, &writer, last);
+                if last {
+                    return;
+                }
             }
         });
         Self { shared, thread }
@@ -67,22 +74,19 @@ struct Rounds {
 }
 
 impl Rounds {
-    fn round(&mut self, engine: &Engine, writer: &Writer, last: bool) -> Result<()> {
-        let slots = slots_in_use(engine)?;
-        engine.heat.merge(slots, engine.now())?;
+    /// What fails now, on a full disk say, keeps nothing else from being done and is tried again in a second.
+    fn round(&mut self, engine: &Engine, writer: &Writer, last: bool) {
+        let _ = merge_heat(engine);
         if last || self.counters.elapsed() >= COUNTERS_EVERY {
             self.counters = Instant::now();
-            flush_counters(engine, writer)?;
-            engine.catalog()?.env.clear_stale_readers()?;
+            let _ = flush_counters(engine, writer);
+            let _ = clear_stale_readers(engine);
         }
-        while has_expired(engine)? && drained(&writer.call(Op::Expire { counted: true })?) {}
-        if has_dropped(engine)? {
-            while drained(&writer.call(Op::Reclaim)?) && !last {}
-        }
-        engine.refresh_usage()?;
+        let _ = expire(engine, writer);
+        let _ = reclaim(engine, writer, last);
+        let _ = engine.refresh_usage();
         self.write_indexes(engine, last);
         engine.restore_reserve();
-        Ok(())
     }
 
     fn write_indexes(&mut self, engine: &Engine, last: bool) {
@@ -102,6 +106,27 @@ impl Rounds {
         }
         engine.mark_dirty(later);
     }
+}
+
+fn merge_heat(engine: &Engine) -> Result<()> {
+    engine.heat.merge(slots_in_use(engine)?, engine.now())
+}
+
+fn clear_stale_readers(engine: &Engine) -> Result<()> {
+    engine.catalog()?.env.clear_stale_readers()?;
+    Ok(())
+}
+
+fn expire(engine: &Engine, writer: &Writer) -> Result<()> {
+    while has_expired(engine)? && drained(&writer.call(Op::Expire { counted: true })?) {}
+    Ok(())
+}
+
+fn reclaim(engine: &Engine, writer: &Writer, last: bool) -> Result<()> {
+    if has_dropped(engine)? {
+        while drained(&writer.call(Op::Reclaim)?) && !last {}
+    }
+    Ok(())
 }
 
 fn drained(outcome: &Outcome) -> bool {
@@ -130,14 +155,32 @@ fn has_dropped(engine: &Engine) -> Result<bool> {
     Ok(cursor.next()?.is_some())
 }
 
-/// Adds what this process counted to the catalog's counters.
+/// Adds what this process counted to the catalog's counters; the commit takes it from what is pending.
 pub(crate) fn flush_counters(engine: &Engine, writer: &Writer) -> Result<()> {
-    let counts: Vec<_> = {
-        let mut counts = engine.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.drain().filter(|(_, count)| !count.is_zero()).collect()
-    };
+    let counts: Vec<_> = engine.all_pending_counts();
     if !counts.is_empty() {
         writer.call(Op::Count(counts))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::catalog::Counters;
+    use crate::{OpenOptions, Store};
+
+    #[test]
+    fn one_that_is_stopped_before_its_first_round_still_has_a_last_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), &OpenOptions::default()).unwrap();
+        let (engine, writer) = (&store.engine, store.writer().unwrap());
+        for times in 1..=50 {
+            engine.count("n", Counters { hits: 1, ..Counters::default() });
+            Housekeeper::start(Arc::clone(engine), Arc::clone(writer)).stop();
+            assert!(engine.pending_counts("n").is_zero(), "closing number {times}");
+        }
+        assert_eq!(store.counters("n").unwrap().hits, 50);
+    }
 }

@@ -200,6 +200,24 @@ fn each_call_may_fail_while_the_store_opens() {
 }
 
 #[test]
+fn what_fails_in_putting_names_right_ends_the_opening_and_not_the_next_one() {
+    let bench = Bench::new();
+    let (store, _) = bench.open().unwrap();
+    put(&store, "named", "a", b"value").unwrap();
+    store.release();
+    drop(store);
+    // As a process leaves it that was killed before it made the name.
+    std::fs::remove_file(bench.root().join("named/a.dat")).unwrap();
+    std::fs::write(bench.root().join(".quiver/locks/p-1-1-1"), quiver_io::boot_id()).unwrap();
+    for op in [Call::Link, Call::Copy] {
+        bench.faulty.fail_from(op, 1, libc::EIO);
+    }
+    expect_typed(&bench.open().map(drop).unwrap_err(), libc::EIO, "opening");
+    bench.faulty.heal();
+    bench.open().unwrap().0.release();
+}
+
+#[test]
 fn a_disk_that_stays_full_refuses_writes_and_serves_reads() {
     let bench = Bench::new();
     let (store, namespaces) = bench.open().unwrap();

@@ -5,10 +5,11 @@ mod support;
 
 use std::path::Path;
 
+use quiver_store::catalog::Counters;
 use quiver_store::settings::NamespaceSettings;
 use quiver_store::writer::{FactChanges, Op, Outcome};
 use quiver_store::{OpenOptions, Store};
-use support::{delete, done, facts_of, get, named, open, put_file, put_packed};
+use support::{delete, done, facts_of, get, named, open, put_file, put_packed, submit};
 
 fn pattern(len: usize) -> Vec<u8> {
     support::pattern(len as u64, len)
@@ -255,4 +256,31 @@ fn the_sweep_takes_what_nobody_names_and_leaves_what_is_being_written() {
     assert_eq!(quiver_store::sweep::files(&store.engine).unwrap().orphans, 1);
     let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
     assert_eq!(get(&store, &namespace, "k").unwrap().unwrap(), pattern(100_000));
+}
+
+fn one_hit() -> Counters {
+    Counters { hits: 1, ..Counters::default() }
+}
+
+#[test]
+fn counts_of_caches_that_are_closed_at_once_are_all_kept() {
+    const TIMES: u64 = 60;
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..TIMES {
+        let store = open(folder.path());
+        store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+        store.engine.count("n", one_hit());
+        store.close();
+    }
+    assert_eq!(open(folder.path()).counters("n").unwrap().hits, TIMES);
+}
+
+#[test]
+fn counts_that_are_written_are_pending_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+    store.engine.count("n", one_hit().plus(one_hit()));
+    done(submit(&store, Op::Count(vec![("n".into(), one_hit())])));
+    assert_eq!((store.counters("n").unwrap().hits, store.engine.pending_counts("n").hits), (2, 1));
 }

@@ -99,37 +99,38 @@ impl Counters {
         [self.hits, self.misses, self.sets, self.deletes, self.evictions, self.expired, self.errors]
     }
 
+    fn from_words(words: [u64; Self::WORDS]) -> Self {
+        let [hits, misses, sets, deletes, evictions, expired, errors] = words;
+        Self { hits, misses, sets, deletes, evictions, expired, errors }
+    }
+
     fn encode(self) -> Vec<u8> {
         self.words().iter().flat_map(|word| word.to_le_bytes()).collect()
     }
 
     fn decode(bytes: &[u8]) -> Self {
-        let word = |i: usize| {
-            bytes.get(i * 8..i * 8 + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
-        };
-        Self {
-            hits: word(0),
-            misses: word(1),
-            sets: word(2),
-            deletes: word(3),
-            evictions: word(4),
-            expired: word(5),
-            errors: word(6),
-        }
+        let mut words = bytes.chunks_exact(8).map(|b| b.try_into().map_or(0, u64::from_le_bytes));
+        Self::from_words(std::array::from_fn(|_| words.next().unwrap_or(0)))
+    }
+
+    fn with(self, other: Self, combine: impl Fn(u64, u64) -> u64) -> Self {
+        let (left, right) = (self.words(), other.words());
+        let mut pairs = left.into_iter().zip(right);
+        Self::from_words(std::array::from_fn(|_| {
+            pairs.next().map_or(0, |(left, right)| combine(left, right))
+        }))
     }
 
     /// The sum of two.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        Self {
-            hits: self.hits + other.hits,
-            misses: self.misses + other.misses,
-            sets: self.sets + other.sets,
-            deletes: self.deletes + other.deletes,
-            evictions: self.evictions + other.evictions,
-            expired: self.expired + other.expired,
-            errors: self.errors + other.errors,
-        }
+        self.with(other, u64::saturating_add)
+    }
+
+    /// What is left without the other's.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        self.with(other, u64::saturating_sub)
     }
 
     /// Whether nothing was counted.

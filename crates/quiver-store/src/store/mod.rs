@@ -6,7 +6,7 @@ mod open;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quiver_io::FsProbe;
 
@@ -243,15 +243,20 @@ impl Store {
 
     /// One holder less; the last one closes the cache.
     pub fn release(&self) {
+        let open = open::registry();
+        // Counted under the lock: an open of this root meanwhile finds a holder, or waits for the end.
         if self.holders.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.close();
+            self.close_registered(open);
         }
     }
 
     /// Finishes what is queued, writes usage, counters and index.json, and leaves the cache, whoever else holds it.
     pub fn close(&self) {
-        // Held to the end: an open of this root meanwhile must wait until it is really closed.
-        let mut open = open::registry();
+        self.close_registered(open::registry());
+    }
+
+    /// The registry is held to the end: an open of this root meanwhile must wait until it is really closed.
+    fn close_registered(&self, mut open: MutexGuard<'_, open::Registry>) {
         if self.closed.swap(true, Ordering::AcqRel) {
             return;
         }

@@ -95,7 +95,10 @@ impl Store {
         let store = Arc::new(Self::open_new(path, key, options)?);
         open.insert(key, Arc::downgrade(&store));
         store.holders.fetch_add(1, Ordering::AcqRel);
-        store.start(options)?;
+        if let Err(error) = store.start(options) {
+            store.close_registered(open);
+            return Err(error);
+        }
         Ok(store)
     }
 

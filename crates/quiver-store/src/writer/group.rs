@@ -26,6 +26,8 @@ pub struct Group<'g> {
     namespaces: HashMap<String, NamespaceRecord>,
     totals: HashMap<NamespaceId, Totals>,
     counters: HashMap<String, Counters>,
+    /// What of them is still pending in the engine.
+    counted: Vec<(String, Counters)>,
     names: HashMap<NamespaceId, String>,
     pub(super) after: After,
 }
@@ -44,6 +46,7 @@ impl<'g> Group<'g> {
             namespaces: HashMap::new(),
             totals: HashMap::new(),
             counters: HashMap::new(),
+            counted: Vec::new(),
             names: HashMap::new(),
             after: After::default(),
             txn,
@@ -69,6 +72,7 @@ impl<'g> Group<'g> {
                     let sum = self.counters.entry(name.clone()).or_default();
                     *sum = sum.plus(*more);
                 }
+                self.counted.extend_from_slice(counts);
                 Ok(Outcome::Done)
             }
             Op::Mend { entry } => self.mend(entry),
@@ -86,6 +90,7 @@ impl<'g> Group<'g> {
         }
         let sum = self.catalog.all_totals(&self.txn)?;
         self.txn.commit()?;
+        self.engine.note_counted(&self.counted);
         self.engine.note_usage(sum);
         Ok(self.after)
     }
