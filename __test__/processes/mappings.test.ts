@@ -79,10 +79,7 @@ describe("more large values than may be mapped", () => {
     expect(left).toBe(0);
   });
 
-  // Once in some runs on a busy machine one mapping outlives its terminated worker by more than the wait.
-  test("survive workers that end, close and are terminated, and attempts to transfer them", {
-    retry: 2,
-  }, async () => {
+  test("survive workers that end, close and are terminated, and attempts to transfer them", async () => {
     const child = programs.start("mappings-lives", { root, count, ...bounds });
     const { left } = await child.message("report");
     expect(await child.ended).toEqual({ code: 0, signal: null });

@@ -12,7 +12,10 @@ import { inputOf, leave, tell } from "./program.ts";
 
 type Values = Namespace<Tensor<Float32Array>>;
 
-const WORKERS = 6;
+/** Workers that come and go three at a time, by how they end. Hits by `terminate` on the moment that counts are rare. */
+const WORKERS = { leave: 6, close: 6, read: 6, spin: 36 } as const;
+
+type How = keyof typeof WORKERS;
 
 async function read(values: Values, number: number): Promise<Tensor<Float32Array>> {
   const value = (await values.get(`v${number}`)) as Tensor<Float32Array>;
@@ -20,8 +23,8 @@ async function read(values: Values, number: number): Promise<Tensor<Float32Array
   return value;
 }
 
-/** In a worker: keeps a few values and, as told, goes on reading, closes the cache, or ends with it open. */
-async function work({ root, how }: { root: string; how: "read" | "close" | "leave" }): Promise<void> {
+/** In a worker: keeps a few values and, as told, goes on reading, with promises or without, closes the cache, or ends with it open. */
+async function work({ root, how }: { root: string; how: How }): Promise<void> {
   const cache = await Cache.open(root);
   const values = cache.namespace<Tensor<Float32Array>>("values");
   const kept = [await read(values, 1), await read(values, 2)];
@@ -32,14 +35,15 @@ async function work({ root, how }: { root: string; how: "read" | "close" | "leav
   equal(kept[1]?.data[7], 2);
   parentPort?.postMessage("ready");
   for (let number = 0; how === "read"; number = (number + 1) % 50) await read(values, number);
+  for (let number = 0; how === "spin"; number = (number + 1) % 50) {
+    equal(values.getSync(`v${number}`)?.data[5], number);
+    if (number === 0) await new Promise(setImmediate);
+  }
   // A worker ends when nothing is under way; "leave" ends it with its cache open and its values in use.
   if (how === "leave") process.exit(0);
 }
 
-function start(
-  root: string,
-  how: string,
-): { worker: Worker; ready: Promise<unknown>; ended: Promise<unknown> } {
+function start(root: string, how: How): { worker: Worker; ready: Promise<unknown>; ended: Promise<unknown> } {
   const worker = new Worker(new URL(import.meta.url), { workerData: { root, how } });
   const failed = new Promise((_, reject) => worker.on("error", reject));
   const once = (event: string): Promise<unknown> => new Promise((resolve) => worker.on(event, resolve));
@@ -52,11 +56,13 @@ function start(
 
 async function workersComeAndGo(root: string, values: Values): Promise<void> {
   const mine = await read(values, 1);
-  for (const how of ["leave", "close", "read"]) {
-    for (let round = 0; round < WORKERS; round += 3) {
+  for (const how of Object.keys(WORKERS) as How[]) {
+    for (let round = 0; round < WORKERS[how]; round += 3) {
       const workers = [0, 1, 2].map(() => start(root, how));
       await Promise.all(workers.map(({ ready }) => ready));
-      await Promise.all(workers.map(({ worker, ended }) => (how === "read" ? worker.terminate() : ended)));
+      await Promise.all(
+        workers.map(({ worker, ended }) => (how === "read" || how === "spin" ? worker.terminate() : ended)),
+      );
     }
     equal(mine.data[100], 1);
     await read(values, 3);

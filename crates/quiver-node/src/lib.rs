@@ -5,6 +5,7 @@
 mod completions;
 mod digest;
 mod errors;
+mod external;
 mod facts;
 mod object_writer;
 mod safetensors;

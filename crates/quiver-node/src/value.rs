@@ -8,6 +8,7 @@ use napi_derive::napi;
 use quiver_store::open_values::ValueBytes;
 
 use crate::errors::{Result, store_failure};
+use crate::external;
 use crate::task::Job;
 
 /// Verifies parts of a value. Holds its memory for as long as it is referenced.
@@ -70,11 +71,11 @@ impl ValueCheck {
 
 /// An array buffer over a value's memory, which it holds until it is collected.
 pub fn array_buffer(env: &Env, bytes: Arc<ValueBytes>) -> napi::Result<ArrayBuffer<'_>> {
-    let (start, length) = (bytes.as_ptr().cast_mut(), bytes.len());
+    let memory = (bytes.as_ptr(), bytes.len());
     // SAFETY: the memory is writable and this process's own (copy-on-write), stays in place until `bytes` is
-    // dropped by the finalizer, and no other ArrayBuffer lies over it: every open of a value maps it anew.
+    // dropped, and no other ArrayBuffer lies over it: every open of a value maps it anew.
     #[allow(unsafe_code)]
     unsafe {
-        ArrayBuffer::from_external(env, start, length, bytes, |_, bytes| drop(bytes))
+        external::array_buffer(env, memory, bytes)
     }
 }

@@ -25,6 +25,7 @@ use serde_json::json;
 
 use crate::completions::{Completion, Completions};
 use crate::errors::{Result, bad_value, store_failure};
+use crate::external;
 use crate::task::Job;
 
 pub use upkeep::removed_json;
@@ -191,38 +192,19 @@ impl NativeStore {
     /// Memory that JavaScript reads or counts in directly; each call makes new views of it, so ask once.
     #[napi]
     pub fn tables<'env>(&self, env: &'env Env) -> napi::Result<Tables<'env>> {
-        let (stamps, stamps_len) = self.store.engine.stamps.raw();
-        let (heat, heat_len) = self.store.engine.heat.raw();
-        let (response, response_len) = {
+        let engine = &self.store.engine;
+        let response = {
             let response = lock(&self.response);
             (response.as_ptr(), response.len())
         };
-        let (for_stamps, for_heat) = (Arc::clone(&self.store), Arc::clone(&self.store));
-        let for_response = Arc::clone(&self.response);
-        // SAFETY: the tables live in the store and the response in its own allocation; each is held by the
-        // finalizer of its view. The store's tables are atomics natively; JavaScript reads single words.
+        // SAFETY: the tables live in the store and the response in its own allocation; each is held by its view.
+        // The store's tables are atomics natively; JavaScript reads single words.
         #[allow(unsafe_code)]
         unsafe {
             Ok(Tables {
-                stamps: ArrayBuffer::from_external(
-                    env,
-                    stamps.cast_mut(),
-                    stamps_len,
-                    for_stamps,
-                    |_, held| {
-                        drop(held);
-                    },
-                )?,
-                heat: ArrayBuffer::from_external(env, heat.cast_mut(), heat_len, for_heat, |_, held| {
-                    drop(held);
-                })?,
-                response: ArrayBuffer::from_external(
-                    env,
-                    response.cast_mut(),
-                    response_len,
-                    for_response,
-                    |_, held| drop(held),
-                )?,
+                stamps: external::array_buffer(env, engine.stamps.raw(), Arc::clone(&self.store))?,
+                heat: external::array_buffer(env, engine.heat.raw(), Arc::clone(&self.store))?,
+                response: external::array_buffer(env, response, Arc::clone(&self.response))?,
             })
         }
     }
