@@ -14,11 +14,11 @@ use napi::bindgen_prelude::ArrayBuffer;
 /// # Safety
 /// `owner` must keep the memory mapped until it is dropped, no other array buffer may lie over it, and whatever
 /// else reads it natively has to bear that JavaScript writes to it.
-pub unsafe fn array_buffer<'env, T: Send + 'static>(
-    env: &'env Env,
+pub unsafe fn array_buffer<T: Send + 'static>(
+    env: &Env,
     (start, length): (*const u8, usize),
     owner: T,
-) -> napi::Result<ArrayBuffer<'env>> {
+) -> napi::Result<ArrayBuffer<'_>> {
     let lent = Arc::new(Mutex::new(Some(owner)));
     let take = |lent: &Mutex<Option<T>>| lent.lock().unwrap_or_else(PoisonError::into_inner).take();
     // SAFETY: the finalizer drops the owner, and with it the memory, when nothing of JavaScript refers to it; the
