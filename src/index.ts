@@ -52,6 +52,7 @@ export type {
   StoreNamespace,
   Usage,
 } from "./stores/store.ts";
+export { TieredStore, type TieredStoreOptions, type TierOption } from "./stores/tiered.ts";
 export type { DType } from "./tensor/dtype.ts";
 export { Tensor, type TensorOptions } from "./tensor/tensor.ts";
 export { fromAiSdk } from "./vectors/vectorizers/ai-sdk.ts";
