@@ -5,8 +5,13 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { promisify } from "node:util";
 
-/** The environment that the set-up script makes, else whatever python3 is there. */
-const candidates: readonly string[] = [resolve(import.meta.dirname, "../../.venv/bin/python"), "python3"];
+/** The one that is asked for, the environments that the set-up script makes, else whatever python3 is there. */
+const candidates: readonly string[] = [
+  ...(process.env["QUIVER_TEST_PYTHON"] ? [process.env["QUIVER_TEST_PYTHON"]] : []),
+  resolve(import.meta.dirname, "../../.venv/bin/python"),
+  resolve(import.meta.dirname, "../../.venv/torch/bin/python"),
+  "python3",
+];
 
 /** The first Python that has these modules; undefined when none does. */
 export function findPython(...modules: readonly string[]): string | undefined {

@@ -5,7 +5,7 @@ import { type FileHandle, open, readFile, rename, unlink } from "node:fs/promise
 import { basename, dirname, extname, join } from "node:path";
 import { QuiverError } from "../shared/errors.ts";
 import type { Codec, Compression } from "./codec.ts";
-import { codecByFile, codecByValue, codecFor, codecs } from "./registry.ts";
+import { codecByExtension, codecByFile, codecByValue, codecFor } from "./registry.ts";
 
 export interface SaveOptions {
   /** Name of a codec, or one of your own. Default: by the path's extension, else by the value. */
@@ -56,8 +56,7 @@ export async function saveFile(path: string, value: unknown, options: SaveOption
 function chooseCodec(path: string, value: unknown, wanted: string | Codec | undefined): Codec {
   if (typeof wanted === "object") return wanted;
   if (wanted !== undefined) return codecFor(wanted);
-  const extension = extname(path).slice(1).toLowerCase();
-  return codecs.find((codec) => codec.extension === extension) ?? codecByValue(value);
+  return codecByExtension(extname(path).slice(1)) ?? codecByValue(value);
 }
 
 async function writeNew(path: string, parts: readonly Uint8Array[]): Promise<void> {

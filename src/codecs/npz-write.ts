@@ -1,8 +1,9 @@
 /** Writing npz archives: members in pieces, so that stored arrays are never joined in memory. */
 
-import { asQuiverError, Deflater, type ZipMember, zipDirectory, zipLocalHeader } from "../native/tensor.ts";
+import { asQuiverError, Deflater } from "../native/tensor.ts";
 import { QuiverError } from "../shared/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { ArchiveWriter } from "./archive.ts";
 import { encodeArray } from "./array.ts";
 import type { EncodedValue, EncodeOptions } from "./codec.ts";
 import { throwIfAborted } from "./context.ts";
@@ -21,13 +22,7 @@ export async function encodeArchive(
   options: EncodeOptions,
 ): Promise<EncodedValue> {
   const levelFor = deflateLevels(options);
-  const parts: Uint8Array[] = [];
-  const members: ZipMember[] = [];
-  let position = 0;
-  const add = (...pieces: readonly Uint8Array[]): void => {
-    for (const piece of pieces) position += piece.byteLength;
-    parts.push(...pieces);
-  };
+  const archive = new ArchiveWriter();
   for (const [name, tensor] of tensors) {
     checkName(name);
     if (tensor.isView) await tensor.ready();
@@ -37,21 +32,11 @@ export async function encodeArchive(
       level === undefined
         ? { pieces: [header, data], crc: await crcOfLarge(header, data) }
         : await deflate([header, data], level, options.signal);
-    const member: ZipMember = {
-      name: `${name}.npy`,
-      deflated: level !== undefined,
-      crc,
-      headerOffset: position,
-      offset: 0,
-      compressedSize: pieces.reduce((sum, piece) => sum + piece.byteLength, 0),
-      size: header.byteLength + data.byteLength,
-    };
-    add(zipLocalHeader(member), ...pieces);
-    members.push(member);
+    const size = header.byteLength + data.byteLength;
+    archive.add({ name: `${name}.npy`, pieces, crc, size, deflated: level !== undefined });
     throwIfAborted(options.signal);
   }
-  add(zipDirectory(members, position));
-  return { parts, byteLength: position };
+  return archive.finish();
 }
 
 /** The level for an array of that many bytes; undefined = stored. */

@@ -1,13 +1,13 @@
 /** Named tensors as an npz archive: `numpy.load`, `numpy.savez`. */
 
-import { asQuiverError, Inflater, type ZipMember, zipMembers } from "../native/tensor.ts";
+import { type ZipMember, zipMembers } from "../native/tensor.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { Tensor } from "../tensor/tensor.ts";
+import { type MemberBytes, readMember, readMemberAsync, verifyFrame } from "./archive.ts";
 import { decodeArray, isNumPyType, startsLikeNpy } from "./array.ts";
 import type { Codec, DecodeContext } from "./codec.ts";
-import { located, locatedAsync, PLAIN } from "./context.ts";
+import { located, locatedAsync } from "./context.ts";
 import { encodeArchive } from "./npz-write.ts";
-import { crcOf, crcOfLarge, slices } from "./slices.ts";
 import { isTensors, weightOf } from "./views.ts";
 
 /** Members by name without `.npy`. Foreign archives may hold members that are no arrays; they come as bytes. */
@@ -42,14 +42,14 @@ export const npz: Codec<Tensor | NamedTensors> = {
   decode(bytes, context) {
     return located(context, () => {
       const members = readDirectory(bytes, context);
-      return assemble(members.map((member) => [member.name, decodeMember(bytes, member, context)]));
+      return assemble(members.map((member) => [member.name, memberValue(readMember(bytes, member, context, true))]));
     });
   },
   decodeAsync(bytes, context) {
     return locatedAsync(context, async () => {
       const named: [string, Tensor | Uint8Array][] = [];
       for (const member of readDirectory(bytes, context)) {
-        named.push([member.name, await decodeMemberAsync(bytes, member, context)]);
+        named.push([member.name, memberValue(await readMemberAsync(bytes, member, context, true))]);
       }
       return assemble(named);
     });
@@ -88,13 +88,7 @@ export function soleTensor(value: Tensor | NamedTensors): Tensor {
 /** The members; everything that was read to find them has been checked. */
 function readDirectory(bytes: Uint8Array, context: DecodeContext): ZipMember[] {
   const members = zipMembers(bytes);
-  let end = 0;
-  for (const member of members) {
-    context.verify?.(member.headerOffset, member.offset);
-    end = Math.max(end, member.offset + member.compressedSize);
-  }
-  // The directory lies somewhere between the last member and the archive's end.
-  context.verify?.(end, bytes.byteLength);
+  verifyFrame(bytes, members, context);
   return members;
 }
 
@@ -104,71 +98,8 @@ function assemble(named: readonly (readonly [string, Tensor | Uint8Array])[]): T
   return sole instanceof Tensor ? sole : Object.freeze(members);
 }
 
-function decodeMember(bytes: Uint8Array, member: ZipMember, context: DecodeContext): Tensor | Uint8Array {
-  const stored = storedBytes(bytes, member);
-  if (!member.deflated) {
-    if (checksItself(context)) checkCrc(crcOf(stored), member);
-    return memberValue(stored, member.offset, context);
-  }
-  context.verify?.(member.offset, member.offset + member.compressedSize);
-  const inflater = new Inflater(member.size, member.crc, true);
-  return inflated(inflater, () => {
-    for (const slice of slices(stored)) inflater.writeSync(slice);
-  });
-}
-
-async function decodeMemberAsync(
-  bytes: Uint8Array,
-  member: ZipMember,
-  context: DecodeContext,
-): Promise<Tensor | Uint8Array> {
-  const stored = storedBytes(bytes, member);
-  if (!member.deflated) {
-    if (checksItself(context)) checkCrc(await crcOfLarge(stored), member);
-    return memberValue(stored, member.offset, context);
-  }
-  await context.ready?.(member.offset, member.offset + member.compressedSize);
-  const inflater = new Inflater(member.size, member.crc, true);
-  try {
-    for (const slice of slices(stored)) await inflater.write(slice);
-  } catch (error) {
-    throw asQuiverError(error);
-  }
-  return inflated(inflater, () => {});
-}
-
-function storedBytes(bytes: Uint8Array, member: ZipMember): Uint8Array {
-  return bytes.subarray(member.offset, member.offset + member.compressedSize);
-}
-
-/** A mapped value is guarded by its store's sums, part by part; summing all of it would read all of it. */
-function checksItself(context: DecodeContext): boolean {
-  return !context.mapped;
-}
-
-function inflated(inflater: Inflater, write: () => void): Tensor | Uint8Array {
-  try {
-    write();
-    return memberValue(inflater.finish(), 0, PLAIN);
-  } catch (error) {
-    throw asQuiverError(error);
-  }
-}
-
-function memberValue(member: Uint8Array, start: number, context: DecodeContext): Tensor | Uint8Array {
-  if (startsLikeNpy(member)) return decodeArray(member, start, context);
-  context.verify?.(start, start + member.byteLength);
-  return member;
-}
-
-function checkCrc(found: number, member: ZipMember): void {
-  if (found === member.crc) return;
-  throw new QuiverError(
-    "ERR_QUIVER_CORRUPT",
-    `the CRC-32 of member ${JSON.stringify(member.name)} does not match`,
-    {
-      expected: member.crc,
-      found,
-    },
-  );
+function memberValue({ bytes, start, context }: MemberBytes): Tensor | Uint8Array {
+  if (startsLikeNpy(bytes)) return decodeArray(bytes, start, context);
+  context.verify?.(start, start + bytes.byteLength);
+  return bytes;
 }

@@ -7,12 +7,13 @@ import type { Codec } from "./codec.ts";
 import { json } from "./json.ts";
 import { npy } from "./npy.ts";
 import { npz, startsLikeZip } from "./npz.ts";
+import { pt, startsLikePt } from "./pt.ts";
 import { safetensors, startsLikeSafetensors } from "./safetensors.ts";
 import { text } from "./text.ts";
 import { nameOf } from "./values.ts";
 
 /** The codecs that come with the package, in the order in which they are asked for a value. */
-export const codecs: readonly Codec[] = [npy, npz, safetensors, text, bin, json].map(
+export const codecs: readonly Codec[] = [npy, npz, safetensors, text, bin, json, pt].map(
   (codec) => codec as Codec,
 );
 
@@ -28,7 +29,7 @@ export function codecFor(name: string, own: readonly Codec[] = []): Codec {
 
 /**
  * The first codec that accepts the value: a tensor goes to npy, an object of tensors to npz (or safetensors, where NumPy lacks a dtype), a string to text,
- * bytes to bin, anything else to json. Throws ERR_QUIVER_BAD_VALUE when none does.
+ * bytes to bin, tensors that no other format holds to pt, anything else to json. Throws ERR_QUIVER_BAD_VALUE when none does.
  */
 export function codecByValue(value: unknown, candidates: readonly Codec[] = codecs): Codec {
   const codec = candidates.find((candidate) => candidate.accepts(value));
@@ -39,19 +40,25 @@ export function codecByValue(value: unknown, candidates: readonly Codec[] = code
   });
 }
 
-/**
- * The codec of a file, by its extension (without dot, any case), then by its first bytes; bin when neither says.
- * Nine bytes are enough.
- */
+/** Other extensions that files of a codec are known by. */
+const ALIASES: Readonly<Partial<Record<string, Codec>>> = { pth: pt };
+
+/** The codec whose files have this extension (without dot, any case); undefined when none has. */
+export function codecByExtension(extension: string, candidates: readonly Codec[] = codecs): Codec | undefined {
+  const lower = extension.toLowerCase();
+  return candidates.find((candidate) => candidate.extension === lower) ?? ALIASES[lower];
+}
+
+/** The codec of a file, by its extension, then by its first 128 bytes; bin when neither says. */
 export function codecByFile(
   extension: string,
   firstBytes: Uint8Array,
   candidates: readonly Codec[] = codecs,
 ): Codec {
-  const lower = extension.toLowerCase();
-  const named = candidates.find((candidate) => candidate.extension === lower);
+  const named = codecByExtension(extension, candidates);
   if (named !== undefined) return named;
   if (startsLikeNpy(firstBytes)) return npy as Codec;
+  if (startsLikePt(firstBytes)) return pt;
   if (startsLikeZip(firstBytes)) return npz as Codec;
   if (startsLikeSafetensors(firstBytes)) return safetensors as Codec;
   return bin as Codec;

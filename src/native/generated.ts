@@ -251,6 +251,52 @@ export declare function npyParse(bytes: Uint8Array): NpyHeader
 /** Opens or makes a cache; options and answers as JSON. */
 export declare function openStore(path: string, options: string): Promise<NativeStore>
 
+/** The parts of an archive. Nothing of them has been compared with its CRC. */
+export interface PtContainer {
+  /** The pickle. */
+  pickle: ZipMember
+  /** Short members that have been looked at. */
+  notes: Array<ZipMember>
+  /** The storages, named by their keys. */
+  storages: Array<ZipMember>
+  /** The bytes of each number must be swapped before use. */
+  bigEndian: boolean
+}
+
+/** What a pickle stands for. */
+export interface PtGraph {
+  /** The values; the encoding is that of the crate's module `pt::wire`. */
+  nodes: Uint8Array
+  /** What their tensors lie in. */
+  storages: Array<PtStorage>
+  /** The bytes of each number must be swapped before use; of archives, the container says it. */
+  bigEndian: boolean
+}
+
+/** Whether the first bytes are those of a legacy file. */
+export declare function ptIsLegacy(bytes: Uint8Array): boolean
+
+/** Finds the parts of a whole archive. */
+export declare function ptOpen(archive: Uint8Array): PtContainer
+
+/** Reads the pickle of an archive. Runs nothing. */
+export declare function ptParse(pickle: Uint8Array): PtGraph
+
+/** Reads a whole legacy file. Runs nothing. */
+export declare function ptParseLegacy(bytes: Uint8Array): PtGraph
+
+/** What tensors lie in. */
+export interface PtStorage {
+  /** Its name: any text. */
+  key: string
+  /** Device it was saved from. */
+  location: string
+  /** Claimed length; to be compared with what there is. */
+  byteLength: number
+  /** Where its bytes start in a legacy file, which is as long as that asks for. */
+  start?: number
+}
+
 /** What a header says. */
 export interface SafetensorsHeader {
   /** Texts that the writer added, as pairs. */

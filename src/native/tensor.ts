@@ -6,7 +6,7 @@
 import { isQuiverErrorCode, QuiverError } from "../shared/errors.ts";
 import { type Addon, addon } from "./addon.ts";
 
-export type { NpyHeader, SafetensorsHeader, Summary, ZipMember } from "./generated.ts";
+export type { NpyHeader, PtContainer, PtGraph, PtStorage, SafetensorsHeader, Summary, ZipMember } from "./generated.ts";
 
 /** Errors of the add-on carry a code and a message only; this makes them what users catch. Anything else passes as it is. */
 export function asQuiverError(error: unknown): unknown {
@@ -38,6 +38,17 @@ export const safetensorsParse: Addon["safetensorsParse"] = translated(addon.safe
 
 /** Throws ERR_QUIVER_UNSUPPORTED for complex128, ERR_QUIVER_BAD_VALUE for names that can't be. */
 export const safetensorsLayout: Addon["safetensorsLayout"] = translated(addon.safetensorsLayout);
+
+/** Throws ERR_QUIVER_CORRUPT, or ERR_QUIVER_UNSUPPORTED for programs and versions that are not read. */
+export const ptOpen: Addon["ptOpen"] = translated(addon.ptOpen);
+
+/** Throws ERR_QUIVER_CORRUPT, or ERR_QUIVER_UNSUPPORTED for what asks for code to be run; the message names it. */
+export const ptParse: Addon["ptParse"] = translated(addon.ptParse);
+
+/** Throws as `ptParse`. */
+export const ptParseLegacy: Addon["ptParseLegacy"] = translated(addon.ptParseLegacy);
+
+export const ptIsLegacy: Addon["ptIsLegacy"] = addon.ptIsLegacy;
 
 /** Throws ERR_QUIVER_CORRUPT, or ERR_QUIVER_UNSUPPORTED for encryption and other ways to compress. */
 export const zipMembers: Addon["zipMembers"] = translated(addon.zipMembers);

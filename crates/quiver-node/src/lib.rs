@@ -8,6 +8,7 @@ mod errors;
 mod external;
 mod facts;
 mod object_writer;
+mod pt;
 mod safetensors;
 mod scan;
 mod store;

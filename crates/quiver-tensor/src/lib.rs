@@ -1,4 +1,4 @@
-//! Tensor files as bytes: element types, layouts, Arrow, npy, safetensors, zip archives; encode, check, gather,
+//! Tensor files as bytes: element types, layouts, Arrow, npy, pt, safetensors, zip archives; encode, check, gather,
 //! summarise.
 //!
 //! Everything works on byte slices and nothing opens a file. Whatever a header claims is untrusted: offsets, counts
@@ -13,6 +13,7 @@ mod float8;
 mod gather;
 mod layout;
 pub mod npy;
+pub mod pt;
 pub mod safetensors;
 mod summary;
 mod swap;
