@@ -107,7 +107,8 @@ print("null")
     }
   });
 
-  test.skipIf(findPython("numpy", "ml_dtypes") === undefined)(
+  const withSmallFloats = findPython("numpy", "ml_dtypes");
+  test.skipIf(withSmallFloats === undefined)(
     "every pattern of the small floats has the value that ml_dtypes gives it",
     async () => {
       const small = dtypes.filter((dtype) => dtype.startsWith("float8"));
@@ -117,7 +118,7 @@ import ml_dtypes, numpy as np
 values = {name: np.arange(256, dtype="u1").view(getattr(ml_dtypes, name)).astype("f8") for name in json.loads(sys.argv[1])}
 print(json.dumps({name: [str(float(x)) for x in v] for name, v in values.items()}))
 `;
-      const expected = await runPython<Record<string, string[]>>(python as string, script, small);
+      const expected = await runPython<Record<string, string[]>>(withSmallFloats as string, script, small);
       const numbers = (texts: readonly string[] = []): number[] =>
         texts.map((text) => Number(text.replace("inf", "Infinity")));
       const patterns = Uint8Array.from({ length: 256 }, (_, i) => i);

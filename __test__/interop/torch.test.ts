@@ -42,6 +42,7 @@ class Tied(nn.Module):
         self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 3)
         self.b.weight = self.a.weight
         self.norm = nn.BatchNorm1d(3)
+    def forward(self, x): return self.norm(self.b(self.a(x)))
 
 def checkpoint():
     torch.manual_seed(1)
@@ -198,8 +199,19 @@ print(json.dumps(out))
     expect(plain).toBeInstanceOf(Map);
     expect(plain.get(1)).toBe("int key");
     expect(plain.get("ints")).toEqual([
-      0, 1, 255, 256, -1, 2 ** 31, -(2 ** 31), 2n ** 53n, 2n ** 53n + 1n, -(2n ** 63n), 2n ** 63n,
-      2n ** 200n, -(2n ** 200n),
+      0,
+      1,
+      255,
+      256,
+      -1,
+      2 ** 31,
+      -(2 ** 31),
+      2n ** 53n,
+      2n ** 53n + 1n,
+      -(2n ** 63n),
+      2n ** 63n,
+      2n ** 200n,
+      -(2n ** 200n),
     ]);
     expect(plain.get("tuple")).toEqual(new Tuple([1, new Tuple([2, new Tuple([])]), [3]]));
     expect(plain.get("set")).toEqual(new Set([1, "a"]));
@@ -253,7 +265,7 @@ folder = json.loads(sys.argv[1])
 class Evil:
     def __reduce__(self): return (os.system, (f"touch {folder}/owned",))
 class Getattr:
-    def __reduce__(self): return (getattr, (torch, "load"))
+    def __reduce__(self): return (getattr, ("text", "upper"))
 class Build:
     def __init__(self): self.x = 1
 evil = {"system": Evil(), "getattr": Getattr(), "build": Build(), "module": nn.Linear(1, 1), "date": datetime.date(2020, 1, 1), "path": pathlib.PurePosixPath("x"),
@@ -295,14 +307,14 @@ print(json.dumps(out))
 
   test("an archive cut short is refused at every length, a flipped bit is noticed or changes nothing", async () => {
     const whole = readFileSync(path("views.pt"));
-    for (let length = 0; length < whole.byteLength; length += 1 + (length % 7)) {
+    for (let length = 0; length < whole.byteLength; length += 1 + (length % 23)) {
       writeFileSync(path("cut.pt"), whole.subarray(0, length));
       await expect(loadFile(path("cut.pt")), String(length)).rejects.toMatchObject({
         code: "ERR_QUIVER_CORRUPT",
       });
     }
     const legacy = readFileSync(path("views.legacy.pth"));
-    for (let length = 0; length < legacy.byteLength; length += 3) {
+    for (let length = 0; length < legacy.byteLength; length += 17) {
       writeFileSync(path("cut.pth"), legacy.subarray(0, length));
       await expect(loadFile(path("cut.pth")), String(length)).rejects.toMatchObject({
         code: expect.stringMatching(/CORRUPT|UNSUPPORTED/),

@@ -63,6 +63,7 @@ describe("a simulation cache", () => {
       ["state_profiles", { step: 3 }, "json"],
       ["source_maps", tensor, "npz"],
       ["mission_graph", [1, "two"], "json"],
+      ["surrogates", { weight: tensor, epoch: 3 }, "pt"],
     ];
     for (const [name, value, codec] of values) {
       expect(await cache.namespace(name).set("key_1.5", value)).toMatchObject({ codec });

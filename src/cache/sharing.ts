@@ -2,9 +2,9 @@
 
 import { markAsUntransferable } from "node:worker_threads";
 import type { Codec } from "../codecs/codec.ts";
+import { tensorsIn } from "../codecs/pt/contents.ts";
 import { isPlainObject } from "../codecs/values.ts";
 import type { StoredValue } from "../stores/store.ts";
-import { Tensor } from "../tensor/tensor.ts";
 
 /** A parsed value holds about this many bytes of heap for each byte of text. */
 const HEAP_PER_ENCODED_BYTE = 3;
@@ -51,11 +51,12 @@ export function deepFreeze<T>(value: T): T {
 function buffersOf(value: unknown, stored: StoredValue): readonly ArrayBufferLike[] {
   if (value === stored.bytes) return [stored.bytes.buffer];
   const buffers = new Set<ArrayBufferLike>([stored.bytes.buffer]);
-  const members = isPlainObject(value) ? Object.values(value) : [value];
-  for (const member of members) {
+  for (const member of isPlainObject(value) ? Object.values(value) : []) {
     if (ArrayBuffer.isView(member)) buffers.add(member.buffer);
+  }
+  for (const tensor of tensorsIn(value)) {
     // The memory of a mapped tensor is that of the stored bytes, and asking for it would check all of it.
-    if (member instanceof Tensor && !member.isView) buffers.add(member.memory.buffer);
+    if (!tensor.isView) buffers.add(tensor.memory.buffer);
   }
   return [...buffers];
 }

@@ -1,5 +1,7 @@
 /** A value's head: enough to recognise it, never all of it. */
 
+import { inspect } from "node:util";
+import { namedTensors } from "../codecs/pt/contents.ts";
 import type { Scalar } from "../tensor/dtype.ts";
 import { summaryOf } from "../tensor/summary.ts";
 import { Tensor } from "../tensor/tensor.ts";
@@ -26,7 +28,7 @@ const FIRST_ELEMENTS = 8;
 const FIRST_CHARACTERS = 200;
 const FIRST_BYTES = 16;
 
-/** Heads of a value's parts: one, or one for each tensor of an archive. Reads every element of its tensors. */
+/** Heads of a value's parts: one, or one for each tensor that is anywhere in it. Reads every element of its tensors. */
 export async function describeValue(value: unknown): Promise<ValueHead[]> {
   if (value instanceof Tensor) return [await describeTensor(value)];
   if (value instanceof Uint8Array) return [describeBytes(value)];
@@ -40,7 +42,18 @@ export async function describeValue(value: unknown): Promise<ValueHead[]> {
       })),
     );
   }
-  return [describeText("json", JSON.stringify(value))];
+  const tensors = namedTensors(value);
+  if (tensors.length === 0) return [describeText("json", textOf(value))];
+  return Promise.all(tensors.map(async ([name, tensor]) => ({ name, ...(await describeTensor(tensor)) })));
+}
+
+/** JSON, or for what JSON can't hold the notation of Node. */
+function textOf(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return inspect(value, { breakLength: Number.POSITIVE_INFINITY });
+  }
 }
 
 /** One line: `float64 [3, 4]  min 0  max 1  mean 0.5  first 0, 0.5, 1, …`. */

@@ -42,7 +42,9 @@ export const npz: Codec<Tensor | NamedTensors> = {
   decode(bytes, context) {
     return located(context, () => {
       const members = readDirectory(bytes, context);
-      return assemble(members.map((member) => [member.name, memberValue(readMember(bytes, member, context, true))]));
+      return assemble(
+        members.map((member) => [member.name, memberValue(readMember(bytes, member, context, true))]),
+      );
     });
   },
   decodeAsync(bytes, context) {

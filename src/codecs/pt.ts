@@ -16,7 +16,7 @@ import { ArchiveWriter, type MemberBytes, readMember, readMemberAsync, verifyFra
 import type { Codec, DecodeContext, EncodedValue, EncodeOptions } from "./codec.ts";
 import { located, locatedAsync, refuseCompression, throwIfAborted } from "./context.ts";
 import { tensorsIn } from "./pt/contents.ts";
-import { valueOf } from "./pt/graph.ts";
+import { decodeGraph } from "./pt/graph.ts";
 import { pickle } from "./pt/pickle.ts";
 import { PythonObject, Tuple } from "./pt/python.ts";
 import { layOut } from "./pt/storages.ts";
@@ -42,8 +42,7 @@ export const pt: Codec = {
   name: "pt",
   extension: "pt",
   sharing: "shared",
-  accepts: (value) =>
-    value instanceof Tuple || value instanceof PythonObject || tensorsIn(value).size > 0,
+  accepts: (value) => value instanceof Tuple || value instanceof PythonObject || tensorsIn(value).size > 0,
   encode,
   decode: (bytes, context) =>
     located(context, () => {
@@ -137,7 +136,7 @@ function finder({ storages }: PtContainer): (storage: PtStorage) => ZipMember {
 }
 
 function assemble(parsed: PtGraph, blocks: readonly MemberBytes[], bigEndian: boolean): unknown {
-  return valueOf(parsed.nodes, tensorReader(parsed.storages, blocks, bigEndian));
+  return decodeGraph(parsed.nodes, tensorReader(parsed.storages, blocks, bigEndian));
 }
 
 function decodeLegacy(bytes: Uint8Array, context: DecodeContext): unknown {

@@ -44,7 +44,10 @@ export function codecByValue(value: unknown, candidates: readonly Codec[] = code
 const ALIASES: Readonly<Partial<Record<string, Codec>>> = { pth: pt };
 
 /** The codec whose files have this extension (without dot, any case); undefined when none has. */
-export function codecByExtension(extension: string, candidates: readonly Codec[] = codecs): Codec | undefined {
+export function codecByExtension(
+  extension: string,
+  candidates: readonly Codec[] = codecs,
+): Codec | undefined {
   const lower = extension.toLowerCase();
   return candidates.find((candidate) => candidate.extension === lower) ?? ALIASES[lower];
 }

@@ -6,7 +6,15 @@
 import { isQuiverErrorCode, QuiverError } from "../shared/errors.ts";
 import { type Addon, addon } from "./addon.ts";
 
-export type { NpyHeader, PtContainer, PtGraph, PtStorage, SafetensorsHeader, Summary, ZipMember } from "./generated.ts";
+export type {
+  NpyHeader,
+  PtContainer,
+  PtGraph,
+  PtStorage,
+  SafetensorsHeader,
+  Summary,
+  ZipMember,
+} from "./generated.ts";
 
 /** Errors of the add-on carry a code and a message only; this makes them what users catch. Anything else passes as it is. */
 export function asQuiverError(error: unknown): unknown {

@@ -36,8 +36,8 @@ export const simulationCategories: Readonly<Record<SimulationCategory, Namespace
   source_maps: { ...SHARED_FILES, codec: "npz" },
   /** Results of the nodes of a task graph. */
   mission_graph: { ...SHARED_FILES, codec: "json" },
-  /** Trained models. */
-  surrogates: SHARED_FILES,
+  /** Trained models: state dicts and checkpoints of PyTorch. */
+  surrogates: { ...SHARED_FILES, codec: "pt" },
 };
 
 /**

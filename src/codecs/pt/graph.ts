@@ -47,7 +47,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 type Fill = (value: (id: number) => unknown, isFloat: (id: number) => boolean) => void;
 
 /** The root's value; `tensorOf` makes its tensors. What is returned is frozen all the way down. */
-export function valueOf(nodes: Uint8Array, tensorOf: (node: TensorNode) => Tensor): unknown {
+export function decodeGraph(nodes: Uint8Array, tensorOf: (node: TensorNode) => Tensor): unknown {
   const reader = new NodeReader(nodes);
   const count = reader.u32();
   const values = new Array<unknown>(count);

@@ -88,39 +88,36 @@ class Pickler {
 
   /** `float`: a whole number is a float all the same. */
   #save(value: unknown, float: boolean): void {
-    switch (typeof value) {
-      case "boolean":
-        return this.#out.u8(value ? OP.TRUE : OP.FALSE);
-      case "number":
-        return this.#number(value, float);
-      case "bigint":
-        return this.#integer(value);
-      case "string":
-        return this.#text(value);
-      case "object":
-        return value === null ? this.#out.u8(OP.NONE) : this.#object(value);
-      default:
-        throw refusal(nameOf(value));
-    }
+    if (value === null) this.#out.u8(OP.NONE);
+    else if (typeof value === "boolean") this.#out.u8(value ? OP.TRUE : OP.FALSE);
+    else if (typeof value === "number") this.#number(value, float);
+    else if (typeof value === "bigint") this.#integer(value);
+    else if (typeof value === "string") this.#text(value);
+    else if (typeof value === "object") this.#object(value);
+    else throw refusal(nameOf(value));
   }
 
   #number(value: number, float: boolean): void {
-    if (Number.isSafeInteger(value) && !float && !Object.is(value, -0)) return this.#integer(BigInt(value));
-    this.#out.u8(OP.BINFLOAT);
-    this.#out.f64(value);
+    if (Number.isSafeInteger(value) && !float && !Object.is(value, -0)) {
+      this.#integer(BigInt(value));
+    } else {
+      this.#out.u8(OP.BINFLOAT);
+      this.#out.f64(value);
+    }
   }
 
   #integer(value: bigint): void {
-    if (value >= 0n && value < 256n) return this.#out.u8(OP.BININT1, Number(value));
-    if (BigInt.asIntN(32, value) === value) {
+    if (value >= 0n && value < 256n) {
+      this.#out.u8(OP.BININT1, Number(value));
+    } else if (BigInt.asIntN(32, value) === value) {
       this.#out.u8(OP.BININT);
       this.#out.i32(Number(value));
-      return;
+    } else {
+      const bytes = twosComplement(value);
+      if (bytes.byteLength > 255) throw refusal("an integer of more than 255 bytes");
+      this.#out.u8(OP.LONG1, bytes.byteLength);
+      this.#out.append(bytes);
     }
-    const bytes = twosComplement(value);
-    if (bytes.byteLength > 255) throw refusal("an integer of more than 255 bytes");
-    this.#out.u8(OP.LONG1, bytes.byteLength);
-    this.#out.append(bytes);
   }
 
   #text(value: string): void {
@@ -160,7 +157,11 @@ class Pickler {
   }
 
   #tuple(value: Tuple): void {
-    if (value.length === 0) return this.#out.u8(OP.EMPTY_TUPLE);
+    // The empty tuple has one byte, no more than a reference to it.
+    if (value.length === 0) {
+      this.#out.u8(OP.EMPTY_TUPLE);
+      return;
+    }
     this.#out.u8(OP.MARK);
     this.#items(value.items, value);
     this.#out.u8(OP.TUPLE);
@@ -283,9 +284,11 @@ class Pickler {
   #remember(key: unknown): void {
     const number = this.#memo.size;
     this.#memo.set(key, number);
-    if (number < 256) return this.#out.u8(OP.BINPUT, number);
-    this.#out.u8(OP.LONG_BINPUT);
-    this.#out.u32(number);
+    if (number < 256) this.#out.u8(OP.BINPUT, number);
+    else {
+      this.#out.u8(OP.LONG_BINPUT);
+      this.#out.u32(number);
+    }
   }
 
   #recall(key: unknown): boolean {

@@ -2,7 +2,7 @@
 
 import type { PtStorage } from "../../native/tensor.ts";
 import { QuiverError } from "../../shared/errors.ts";
-import { dtypeFacts, type DType } from "../../tensor/dtype.ts";
+import { type DType, dtypeFacts } from "../../tensor/dtype.ts";
 import type { Elements } from "../../tensor/elements.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import type { MemberBytes } from "../archive.ts";

@@ -89,42 +89,6 @@ impl<'a> Machine<'a> {
                     .with("protocol", version));
                 }
             }
-            b'N' => self.push_single(opcode, Node::None)?,
-            0x88 => self.push_single(opcode, Node::Bool(true))?,
-            0x89 => self.push_single(opcode, Node::Bool(false))?,
-            b'K' => {
-                let value = i64::from(self.byte()?);
-                self.push(Node::Int(value))?;
-            }
-            b'M' => {
-                let value = i64::from(u16::from_le_bytes(self.array()?));
-                self.push(Node::Int(value))?;
-            }
-            b'J' => {
-                let value = i64::from(i32::from_le_bytes(self.array()?));
-                self.push(Node::Int(value))?;
-            }
-            0x8a => {
-                let length = usize::from(self.byte()?);
-                let node = integer(self.take(length)?);
-                self.push(node)?;
-            }
-            b'G' => {
-                let value = f64::from_be_bytes(self.array()?);
-                self.push(Node::Float(value))?;
-            }
-            b'X' => {
-                let length = u32::from_le_bytes(self.array()?);
-                self.push_text(length as usize)?;
-            }
-            b'U' => {
-                let length = self.byte()?;
-                self.push_text(usize::from(length))?;
-            }
-            b']' => self.push(Node::List(Vec::new()))?,
-            b'}' => self.push(Node::Dict(Box::default()))?,
-            b')' => self.push_single(opcode, Node::Tuple(Vec::new()))?,
-            0x8f => self.push(Node::Set(Vec::new()))?,
             b'(' => self.marks.push(self.stack.len()),
             b't' => {
                 let items = self.pop_to_mark()?;
@@ -184,9 +148,53 @@ impl<'a> Machine<'a> {
                 let node = self.storage(id)?;
                 self.push(node)?;
             }
-            _ => return Err(refusal(opcode)),
+            _ => self.literal(opcode)?,
         }
         Ok(None)
+    }
+
+    /// Instructions that push a value of their own.
+    fn literal(&mut self, opcode: u8) -> Result<()> {
+        match opcode {
+            b'N' => self.push_single(opcode, Node::None)?,
+            0x88 => self.push_single(opcode, Node::Bool(true))?,
+            0x89 => self.push_single(opcode, Node::Bool(false))?,
+            b'K' => {
+                let value = i64::from(self.byte()?);
+                self.push(Node::Int(value))?;
+            }
+            b'M' => {
+                let value = i64::from(u16::from_le_bytes(self.array()?));
+                self.push(Node::Int(value))?;
+            }
+            b'J' => {
+                let value = i64::from(i32::from_le_bytes(self.array()?));
+                self.push(Node::Int(value))?;
+            }
+            0x8a => {
+                let length = usize::from(self.byte()?);
+                let node = integer(self.take(length)?);
+                self.push(node)?;
+            }
+            b'G' => {
+                let value = f64::from_be_bytes(self.array()?);
+                self.push(Node::Float(value))?;
+            }
+            b'X' => {
+                let length = u32::from_le_bytes(self.array()?);
+                self.push_text(length as usize)?;
+            }
+            b'U' => {
+                let length = self.byte()?;
+                self.push_text(usize::from(length))?;
+            }
+            b']' => self.push(Node::List(Vec::new()))?,
+            b'}' => self.push(Node::Dict(Box::default()))?,
+            b')' => self.push_single(opcode, Node::Tuple(Vec::new()))?,
+            0x8f => self.push(Node::Set(Vec::new()))?,
+            _ => return Err(refusal(opcode)),
+        }
+        Ok(())
     }
 
     pub(super) fn node(&self, id: NodeId) -> Result<&Node<'a>> {

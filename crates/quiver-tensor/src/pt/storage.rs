@@ -32,15 +32,14 @@ impl<'a> Machine<'a> {
             None => 0,
         };
         let storage = Storage { key, dtype, location, bytes };
-        let index = match self.storage_by_key.get(key) {
-            Some(&index) => index,
-            None => {
-                let index = u32::try_from(self.storages.len())
-                    .map_err(|_| Error::unsupported("the pickle refers to more than 2^32 storages"))?;
-                self.storages.push(storage.clone());
-                self.storage_by_key.insert(key, index);
-                index
-            }
+        let index = if let Some(&index) = self.storage_by_key.get(key) {
+            index
+        } else {
+            let index = u32::try_from(self.storages.len())
+                .map_err(|_| Error::unsupported("the pickle refers to more than 2^32 storages"))?;
+            self.storages.push(storage.clone());
+            self.storage_by_key.insert(key, index);
+            index
         };
         let known = self.storages.get(index as usize);
         if known.is_none_or(|known| known.dtype != storage.dtype || known.bytes != storage.bytes) {
