@@ -2,7 +2,9 @@
 
 import { describe, expect, test } from "vitest";
 import { latencies, pace, paceSync } from "../../bench/peers/measure.ts";
+import { headlinesOf, plot } from "../../bench/peers/plot.ts";
 import { advantage, ratio, sectionOf, short, spread } from "../../bench/peers/report.ts";
+import type { RaceResult } from "../../bench/peers/results.ts";
 import { bytes, digestOf, matrix, randomRows } from "../../bench/peers/values.ts";
 
 describe("report", () => {
@@ -95,5 +97,54 @@ describe("clocks", () => {
   test("the slow hundredth is not quicker than the middle", async () => {
     const { p50, p99 } = await latencies(() => undefined, 2);
     expect(p99).toBeGreaterThanOrEqual(p50);
+  });
+});
+
+describe("plot", () => {
+  const races: RaceResult[] = [
+    {
+      workload: "blobs",
+      title: "Blobs",
+      notes: [],
+      entrants: [],
+      absent: [],
+      series: [
+        { peer: "quiver", table: "get", column: "1 KB", unit: "/s", samples: [400] },
+        { peer: "slow", table: "get", column: "1 KB", unit: "/s", samples: [100] },
+        { peer: "quick", table: "get", column: "1 KB", unit: "/s", samples: [800] },
+      ],
+    },
+  ];
+  const headline = { title: "get of 1 KB & more", workload: "blobs", table: "get", column: "1 KB" };
+
+  test("headlines that were not measured are left out", () => {
+    const figures = headlinesOf([headline, { ...headline, column: "2 KB" }], races, [
+      "slow",
+      "absent",
+      "quick",
+    ]);
+    expect(figures).toEqual([
+      {
+        title: "get of 1 KB & more",
+        unit: "/s",
+        ours: 400,
+        peers: [
+          { name: "slow", value: 100, factor: 4 },
+          { name: "quick", value: 800, factor: 0.5 },
+        ],
+      },
+    ]);
+  });
+
+  test("a lead lies to the right of the line at one, a lag to its left", () => {
+    const svg = plot(headlinesOf([headline], races, ["slow", "quick"]), ["slow", "quick"]);
+    const one = Number(/x1="([\d.]+)"[^>]*stroke-width="2"/.exec(svg)?.[1]);
+    const bars = [...svg.matchAll(/<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)"[^>]*><title>/g)].map(
+      ([, x, width]) => [Number(x), Number(x) + Number(width)],
+    );
+    expect(bars).toHaveLength(2);
+    expect(bars[0]?.[0]).toBeCloseTo(one, 0);
+    expect(bars[1]?.[1]).toBeCloseTo(one, 0);
+    expect(svg).toContain("get of 1 KB &amp; more");
   });
 });

@@ -40,7 +40,7 @@ export interface Tables {
 
 /** What comes back may be a view; nobody writes to it. */
 export interface Table {
-  gather(rows: readonly number[]): Awaitable<Float32Array>;
+  gather(rows: Uint32Array): Awaitable<Float32Array>;
   slice(start: number, end: number): Awaitable<Float32Array>;
   /** All of it, ready to be read from first to last. */
   all(): Awaitable<Float32Array>;

@@ -1,17 +1,18 @@
 /**
  * The races against what people would take instead. Prints Markdown; everything that was measured also goes to
  * out/results.json. Arguments: `--full` all peers and sizes, `--tiny` a trial of the harness, `--record` into the
- * documents, `--only a,b` some workloads, `--peers a;b` some peers, `--rounds n`.
+ * documents, `--last` races nothing and takes what the last run measured, `--only a,b` some workloads, `--peers a;b`
+ * some peers, `--rounds n`.
  */
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { ceilings } from "./ceilings.ts";
 import { machine } from "./machine.ts";
 import { race } from "./race.ts";
-import { documentOf, writeRecord } from "./record.ts";
+import { ceilingsOf, type RaceRecord, writeRecord } from "./record.ts";
 import { sectionOf } from "./report.ts";
 import type { RaceResult } from "./results.ts";
 import type { Scale } from "./workload.ts";
@@ -19,8 +20,8 @@ import { WORKLOADS } from "./workloads/catalogue.ts";
 
 const SCALES: Readonly<Record<Scale["name"], Scale>> = {
   tiny: { name: "tiny", rounds: 1, time: 5 },
-  short: { name: "short", rounds: 5, time: 40 },
-  full: { name: "full", rounds: 5, time: 100 },
+  short: { name: "short", rounds: 5, time: 30 },
+  full: { name: "full", rounds: 5, time: 40 },
 };
 
 const { values: options } = parseArgs({
@@ -28,6 +29,7 @@ const { values: options } = parseArgs({
     full: { type: "boolean" },
     tiny: { type: "boolean" },
     record: { type: "boolean" },
+    last: { type: "boolean" },
     only: { type: "string" },
     peers: { type: "string" },
     rounds: { type: "string" },
@@ -41,19 +43,27 @@ const home = join(out, "data");
 const wanted = options.only?.split(",");
 const named = options.peers?.split(";");
 
-const facts = machine();
-mkdirSync(home, { recursive: true });
-const limits = await ceilings(home, scale);
-const results: RaceResult[] = [];
-for (const workload of WORKLOADS.filter(({ name }) => wanted?.includes(name) ?? true)) {
-  const all = scale.name === "short" ? workload.main : workload.peers;
-  const peers = all.filter((peer) => named?.includes(peer) ?? true);
-  if (peers.length === 0) continue;
-  console.error(workload.title);
-  results.push(await race(workload, scale, peers, join(home, workload.name)));
-  console.log(`\n${sectionOf(results.at(-1) as RaceResult)}`);
+const file = join(out, "results.json");
+
+async function raceAll(): Promise<void> {
+  const facts = machine();
+  mkdirSync(home, { recursive: true });
+  const limits = await ceilings(home, scale);
+  console.log(ceilingsOf(limits));
+  const races: RaceResult[] = [];
+  for (const workload of WORKLOADS.filter(({ name }) => wanted?.includes(name) ?? true)) {
+    const all = scale.name === "short" ? workload.main : workload.peers;
+    const peers = all.filter((peer) => named?.includes(peer) ?? true);
+    if (peers.length === 0) continue;
+    console.error(workload.title);
+    const result = await race(workload, scale, peers, join(home, workload.name));
+    console.log(`\n${sectionOf(result)}`);
+    races.push(result);
+    // After each, so that a run that is cut short leaves what it has measured.
+    const record: RaceRecord = { ...facts, scale, ceilings: limits, races };
+    writeFileSync(file, `${JSON.stringify(record, null, 1)}\n`);
+  }
 }
-const record = { ...facts, scale, ceilings: limits, races: results };
-writeFileSync(join(out, "results.json"), `${JSON.stringify(record, null, 1)}\n`);
-console.log(`\n${documentOf(record).ceilings}`);
-if (options.record) writeRecord(record);
+
+if (!options.last) await raceAll();
+if (options.record) writeRecord(JSON.parse(readFileSync(file, "utf8")) as RaceRecord);

@@ -62,12 +62,12 @@ export async function race(
     }
   };
 
-  for (const peer of running) await take(peer, 0, workload.prepare(scale));
+  for (const peer of running) await take(peer, 0, workload.prepare(scale, peer));
   checkEqual(workload.name, seen);
   for (let round = 1; round <= scale.rounds; round++) {
     console.error(`  round ${round} of ${scale.rounds}`);
     const order = running.map((_, index) => running[(index + round) % running.length] as string);
-    for (const peer of order) await take(peer, round, workload.round(scale));
+    for (const peer of order) await take(peer, round, workload.round(scale, peer));
   }
   checkEqual(workload.name, seen);
   rmSync(home, { recursive: true, force: true });

@@ -21,8 +21,8 @@ export function matrix(rows: number, columns: number): Float32Array {
 }
 
 /** Row numbers that look random, others in every turn. */
-export function randomRows(rows: number, count: number, turn: number): number[] {
-  return Array.from({ length: count }, (_, index) => ((index + turn * count) * 7_919 + turn) % rows);
+export function randomRows(rows: number, count: number, turn: number): Uint32Array {
+  return Uint32Array.from({ length: count }, (_, index) => ((index + turn * count) * 7_919 + turn) % rows);
 }
 
 /** A record of 10 to 15 KB: text, numbers and a list, as an enriched search result has them. */

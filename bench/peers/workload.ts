@@ -19,9 +19,9 @@ export interface Workload {
   readonly peers: readonly string[];
   readonly main: readonly string[];
   /** Processes that fill a peer's folder and show what is in it; run once. */
-  prepare(scale: Scale): readonly (readonly Step[])[];
+  prepare(scale: Scale, peer: string): readonly (readonly Step[])[];
   /** The processes of a round, one after the other. */
-  round(scale: Scale): readonly (readonly Step[])[];
+  round(scale: Scale, peer: string): readonly (readonly Step[])[];
   readonly operations: Readonly<Record<string, Operation>>;
 }
 

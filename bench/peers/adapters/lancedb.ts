@@ -53,9 +53,9 @@ async function tables(home: string): Promise<Tables> {
 }
 
 /** Rows come in ascending order of their numbers, whatever was asked for. */
-function inOrder(rows: readonly number[], ascending: Float32Array, columns: number): Float32Array {
+function inOrder(rows: Uint32Array, ascending: Float32Array, columns: number): Float32Array {
   const out = new Float32Array(ascending.length);
-  const ranks = rows.map((_, index) => index).sort((a, b) => (rows[a] ?? 0) - (rows[b] ?? 0));
+  const ranks = [...rows.keys()].sort((a, b) => (rows[a] ?? 0) - (rows[b] ?? 0));
   ranks.forEach((index, rank) => {
     out.set(ascending.subarray(rank * columns, (rank + 1) * columns), index * columns);
   });

@@ -94,8 +94,9 @@ function readSteps(size: (typeof SIZES)[number], scale: Scale): readonly Step[] 
   ];
 }
 
+/** Writes get three times as long as reads: a durable one takes milliseconds. */
 function writeSteps(size: (typeof SIZES)[number], scale: Scale): readonly Step[] {
-  const step = stepsOf(size, scale);
+  const step = stepsOf(size, { ...scale, time: scale.time * 3 });
   return [
     step("set", "set, durable, one at a time", { inFlight: 0, durability: "full" }),
     step("set", "set, durable, 64 in flight", { inFlight: 64, durability: "full" }),
