@@ -82,8 +82,31 @@ test("the first example of README.md compiles and runs", async () => {
   expect(file.readDoubleLE(file.byteLength - 7_999_992)).toBe(-1.5);
 });
 
+test("the configurations of docs/choosing.md compile and run", async () => {
+  const text = readFileSync(join(root, "docs/choosing.md"), "utf8");
+  const blocks = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = ""], index) => {
+    const cache = JSON.stringify(join(folder, `chosen-${index}`));
+    const local = code.replace('"quiver-cache"', '"../../src/index.ts"').replace('"./cache"', cache);
+    return [`examples/choosing/${index}.ts`, local] as const;
+  });
+  expect(blocks.length).toBeGreaterThan(3);
+  const written = write(new Map(blocks));
+  expect(problemsOf(written)).toEqual([]);
+  for (const file of written) await import(pathToFileURL(file).href);
+  expect(readFileSync(join(folder, "chosen-2/reports/monday.txt"), "utf8")).toBe("all is well");
+});
+
 test("links between the pages lead somewhere", () => {
-  const pages = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/format.md"];
+  const pages = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/format.md",
+    "docs/comparison.md",
+    "docs/choosing.md",
+    "bench/README.md",
+  ];
   const dead = pages.flatMap((page) => {
     const links = readFileSync(join(root, page), "utf8").matchAll(/\]\((?!https?:)([^)#]+)/g);
     const targets = [...links].map(([, link = ""]) => join(root, dirname(page), link));
