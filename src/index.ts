@@ -2,12 +2,14 @@
 
 export { Cache, type CacheDescription } from "./cache/cache.ts";
 export type { CodecOption } from "./cache/codec-set.ts";
-export type { ComputeOptions } from "./cache/computing.ts";
+export type { CacheErrors, ComputeOptions } from "./cache/compute-options.ts";
+export type { Dependency } from "./cache/dependencies.ts";
 export type { CacheEventMap, DiagnosticsMessage, EntryEvent, EvictEvent } from "./cache/events.ts";
 export type { EvictionReport } from "./cache/evictor.ts";
 export type { Selection } from "./cache/invalidate.ts";
 export type { LatencyListener, Operation } from "./cache/latencies.ts";
 export type { ListOptions } from "./cache/listing.ts";
+export type { Memoized, MemoizedOf, Memoizee, MemoizeOptions } from "./cache/memoize.ts";
 export type { Metrics, NamespaceMetrics } from "./cache/metrics.ts";
 export type { EntryInfo, GetOptions, Namespace, TouchOptions } from "./cache/namespace.ts";
 export type { CacheOptions, NamespaceOptions, Origin } from "./cache/options.ts";
@@ -28,6 +30,7 @@ export { type CacheKeyOptions, cacheKey, type Normalize } from "./hashing/cache-
 export type { ArrayHash } from "./hashing/canonical.ts";
 export { type MeterLike, type ObservedCache, reportToOpenTelemetry } from "./metrics/opentelemetry.ts";
 export { PROMETHEUS_CONTENT_TYPE, prometheusText } from "./metrics/prometheus.ts";
+export { memoized } from "./pipeline/memoized.ts";
 export type { CandidateColumns, EvictionPolicy } from "./policy/eviction.ts";
 export type { EvictionOption } from "./policy/resolve.ts";
 export type { RouteRule } from "./routing/rules.ts";

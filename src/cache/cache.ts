@@ -19,6 +19,7 @@ import { HotTier } from "./hot.ts";
 import { invalidate, type Selection } from "./invalidate.ts";
 import { Latencies, type LatencyListener } from "./latencies.ts";
 import { measure } from "./listing.ts";
+import type { MemoizedOf, Memoizee, MemoizeOptions } from "./memoize.ts";
 import { type Metrics, takeMetrics } from "./metrics.ts";
 import { Namespace } from "./namespace.ts";
 import { NamespaceLink } from "./namespace-link.ts";
@@ -296,6 +297,15 @@ export class Cache implements AsyncDisposable {
       },
       selection,
     );
+  }
+
+  /** The function with its results kept in `options.namespace`; see `Namespace.memoize`. */
+  memoize<Fn extends Memoizee>(
+    fn: Fn,
+    options: MemoizeOptions<Parameters<Fn>> & { readonly namespace: string },
+  ): MemoizedOf<Fn> {
+    const { namespace, ...rest } = options;
+    return this.namespace(namespace).memoize(fn, rest as MemoizeOptions<Parameters<Fn>>);
   }
 
   /**

@@ -1,7 +1,7 @@
 /** The codecs that a cache knows: the user's own before those of the package. */
 
 import type { Codec, EncodedValue } from "../codecs/codec.ts";
-import { codecByValue, codecFor, codecs } from "../codecs/registry.ts";
+import { codecByResult, codecByValue, codecFor, codecs } from "../codecs/registry.ts";
 import { QuiverError } from "../shared/errors.ts";
 
 /** A codec by name, or the user's own object. */
@@ -40,7 +40,16 @@ export class CodecSet {
 
   /** The first that accepts the value; throws ERR_QUIVER_BAD_VALUE. */
   forValue(value: unknown): Codec {
-    return codecByValue(value, this.#own.length === 0 ? codecs : [...this.#own, ...codecs]);
+    return codecByValue(value, this.#candidates());
+  }
+
+  /** The one that gives a computed value back as it was; throws ERR_QUIVER_BAD_VALUE. */
+  forResult(value: unknown): Codec {
+    return codecByResult(value, this.#candidates());
+  }
+
+  #candidates(): readonly Codec[] {
+    return this.#own.length === 0 ? codecs : [...this.#own, ...codecs];
   }
 }
 

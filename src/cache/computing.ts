@@ -1,27 +1,28 @@
-/** Computing missing values: what `getOrCompute` does once memory has been asked in vain. */
+/** Computing missing values: what `getOrCompute` and memoised functions do once memory has been asked in vain. */
 
-import { type Duration, parseDuration } from "../shared/units.ts";
+import { RememberedError } from "../codecs/remembered-error.ts";
+import { freshnessOf } from "../policy/freshness.ts";
+import { now } from "../shared/clock.ts";
+import { isQuiverError } from "../shared/errors.ts";
 import type { Flight } from "../stores/store.ts";
+import { type ComputePlan, looksAtAge } from "./compute-options.ts";
 import type { CacheContext } from "./context.ts";
 import { swallow } from "./failures.ts";
 import { type FlightPlan, Flights } from "./flight.ts";
 import type { NamespaceLink } from "./namespace-link.ts";
 import type { Found, Reader } from "./reader.ts";
-import type { SetOptions, Writer } from "./writer.ts";
-
-/** Options of `getOrCompute`; those of `set` are for the computed value, those of the call that computes it count. */
-export interface ComputeOptions extends SetOptions {
-  /** This caller waits no longer than this: ERR_QUIVER_TIMEOUT. Default: as long as it takes. */
-  readonly timeout?: Duration;
-  /** How long to wait for another process that computes the value; then it is computed here as well. Default: 10 minutes. */
-  readonly waitTimeout?: Duration;
-  /** This caller waits no longer when it is aborted: ERR_QUIVER_ABORTED. When nobody waits any more, the signal that `compute` was given is aborted and nothing is stored. */
-  readonly signal?: AbortSignal;
-}
+import type { Writer } from "./writer.ts";
 
 export type Compute = (context: { readonly signal: AbortSignal }) => unknown;
 
-const WAIT_TIMEOUT = 10 * 60_000;
+/** One way to come to the value of a key. */
+export interface Task {
+  readonly key: string;
+  readonly compute: Compute;
+  readonly plan: ComputePlan;
+}
+
+const PATIENT = { timeout: undefined, signal: undefined } as const;
 
 export class Computing {
   readonly #context: CacheContext;
@@ -29,6 +30,8 @@ export class Computing {
   readonly #reader: Reader;
   readonly #writer: Writer;
   readonly #flights = new Flights();
+  /** Flights of those who want the value computed anew, whatever is there or under way. */
+  readonly #renewals = new Flights();
 
   constructor(context: CacheContext, link: NamespaceLink, reader: Reader, writer: Writer) {
     this.#context = context;
@@ -37,35 +40,71 @@ export class Computing {
     this.#writer = writer;
   }
 
-  /** Joins the computation of the key that is under way, or begins one. Failures of the cache itself are swallowed. */
-  async join(key: string, compute: Compute, options: ComputeOptions): Promise<unknown> {
-    const { timeout, signal } = options;
-    const patience = {
-      timeout: timeout === undefined ? undefined : parseDuration(timeout, "timeout"),
-      signal,
-    };
-    const waitTimeout = parseDuration(options.waitTimeout ?? WAIT_TIMEOUT, "waitTimeout");
-    return this.#flights.join(key, () => this.#plan(key, { compute, options, waitTimeout }), patience);
+  /** The value, found or computed by whoever of all who ask is the one to. Failures of the cache itself are swallowed. */
+  async join(task: Task, signal: AbortSignal | undefined): Promise<unknown> {
+    const { key, plan } = task;
+    const patience = { timeout: plan.timeout, signal };
+    if (!looksAtAge(plan))
+      return delivered(await this.#flights.join(key, () => this.#flight(task), patience));
+    const found = await this.#look(key, true);
+    const freshness = found === undefined ? "gone" : freshnessOf(found.expiresAt, now(), plan);
+    if (found === undefined || freshness === "gone" || found.value instanceof RememberedError) {
+      return delivered(await this.#flights.join(key, () => this.#flight(task), patience));
+    }
+    if (freshness === "graced") return this.#orGraced(task, found, signal);
+    this.#count(key, found);
+    if (freshness !== "fresh") this.renewInBackground(task, found.createdAt);
+    if (freshness === "stale") this.#emitStale(key);
+    return found.value;
   }
 
-  #plan(key: string, task: { compute: Compute; options: ComputeOptions; waitTimeout: number }): FlightPlan {
-    // A caller's signal and patience are its own; the value is stored for all.
-    const { signal: _signal, timeout: _timeout, waitTimeout: _waitTimeout, ...setOptions } = task.options;
+  /** Computes the value anew, also while it is there, and stores it; callers at the same time share one computation. */
+  async renew(task: Task, signal: AbortSignal | undefined): Promise<unknown> {
+    const flight = (): FlightPlan => ({ ...this.#flight(task), load: async () => undefined });
+    return this.#renewals.join(task.key, flight, { timeout: task.plan.timeout, signal });
+  }
+
+  /** Has the value computed anew unless there is one younger than `createdAt`. Failing is warned of; the old value stays. */
+  renewInBackground(task: Task, createdAt: number): void {
+    const flight = (): FlightPlan => this.#flight(task, { after: createdAt });
+    this.#flights.join(task.key, flight, PATIENT).catch((error) => this.#warnOfOld(task.key, error));
+  }
+
+  /** Waits for the value as long as the plan says, and falls back on the one within its grace. */
+  async #orGraced(task: Task, found: Found, signal: AbortSignal | undefined): Promise<unknown> {
+    const { key, plan } = task;
+    const patience = { timeout: plan.timeout, signal };
+    const flight = this.#flights.join(key, () => this.#flight(task, { after: found.createdAt }), patience);
+    try {
+      const outcome = await withinSoftTimeout(flight, plan.softTimeout);
+      if (outcome !== LATE) return delivered(outcome);
+      flight.catch((error) => this.#warnOfOld(key, error));
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      this.#warnOfOld(key, error);
+    }
+    this.#emitStale(key);
+    return found.value;
+  }
+
+  /** `after`: there is an old value, made then; only a younger one counts as found, and it outlasts errors. */
+  #flight({ key, compute, plan }: Task, old?: { readonly after: number }): FlightPlan {
     let counted = false;
     return {
       load: async () => {
-        const found = await this.#orNothing(key, async () =>
-          this.#reader.load(await this.#link.open(), this.#link.hot, key),
-        );
-        if (!counted) this.#count(key, found);
+        const found = await this.#look(key, false);
+        if (!counted && !old) this.#count(key, found);
         counted = true;
-        return found;
+        return old && found && found.createdAt <= old.after ? undefined : found;
       },
-      claim: (signal) => this.#claim(key, task.waitTimeout, signal),
-      compute: (signal) => this.#timed(() => task.compute({ signal })),
-      store: async (value, fence) => {
-        if (this.#isReadOnly()) return;
-        await this.#orNothing(key, async () => this.#writer.set(key, value, setOptions, fence));
+      claim: (signal) => this.#claim(key, plan.waitTimeout, signal),
+      compute: (signal) => this.#timed(() => compute({ signal })),
+      store: (value, fence) => this.#store(key, value, plan, fence),
+      storeError: async (error, fence) => {
+        const ttl = old === undefined ? this.#errorTtl(key, plan, error) : undefined;
+        if (ttl === undefined) return;
+        const set = { ...plan.set, codec: "error", ttl };
+        await this.#store(key, new RememberedError(error), { ...plan, set, staleTtl: 0, grace: 0 }, fence);
       },
     };
   }
@@ -77,6 +116,34 @@ export class Computing {
     } finally {
       this.#context.latencies.of(this.#link.name).end("compute", started);
     }
+  }
+
+  #errorTtl(key: string, plan: ComputePlan, error: unknown): number | undefined {
+    try {
+      return plan.errorTtl(error);
+    } catch (failure) {
+      // The caller is to get the error of the function, not that of who judges it.
+      swallow(this.#context, this.#link.name, key, failure);
+      return undefined;
+    }
+  }
+
+  #look(key: string, stale: boolean): Promise<Found | undefined> {
+    return this.#orNothing(key, async () =>
+      this.#reader.load(await this.#link.open(), this.#link.hot, key, stale),
+    );
+  }
+
+  async #store(key: string, value: unknown, plan: ComputePlan, fence: number | undefined): Promise<void> {
+    if (this.#isReadOnly()) return;
+    const staleTtl = Math.max(plan.staleTtl, plan.grace);
+    await this.#orNothing(key, async () =>
+      this.#writer.set(key, value, plan.set, {
+        exact: true,
+        staleTtl,
+        ...(fence !== undefined && { fence }),
+      }),
+    );
   }
 
   async #claim(key: string, timeout: number, signal: AbortSignal): Promise<Flight | undefined> {
@@ -105,4 +172,34 @@ export class Computing {
     const name = found === undefined ? "miss" : "hit";
     if (events.has(name)) events.emit(name, { namespace: this.#link.name, key });
   }
+
+  #emitStale(key: string): void {
+    const { events } = this.#context;
+    if (events.has("stale")) events.emit("stale", { namespace: this.#link.name, key });
+  }
+
+  #warnOfOld(key: string, error: unknown): void {
+    if (isQuiverError(error, "ERR_QUIVER_CLOSED")) return;
+    const reason = error instanceof Error ? error.message : String(error);
+    const { logger } = this.#context;
+    logger.warn(`"${key}" in "${this.#link.name}" stays as it was: ${reason}`, `${this.#link.name}:stale`);
+  }
+}
+
+/** The value; throws the error that is remembered in its place. */
+function delivered(value: unknown): unknown {
+  if (value instanceof RememberedError) throw value.error;
+  return value;
+}
+
+const LATE: unique symbol = Symbol("late");
+
+/** What the flight comes to, or LATE. */
+async function withinSoftTimeout(flight: Promise<unknown>, timeout: number | undefined): Promise<unknown> {
+  if (timeout === undefined) return flight;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(() => resolve(LATE), timeout);
+  });
+  return Promise.race([flight, late]).finally(() => clearTimeout(timer));
 }

@@ -21,6 +21,8 @@ export interface EvictEvent extends EvictionResult {
 export interface CacheEventMap {
   readonly hit: EntryEvent;
   readonly miss: EntryEvent;
+  /** A value past its expiry was given out. */
+  readonly stale: EntryEvent;
   readonly set: EntryEvent & { readonly size: number };
   readonly delete: EntryEvent;
   readonly evict: EvictEvent;
@@ -36,6 +38,7 @@ const EVENT_NAMES = [
   "set",
   "delete",
   "evict",
+  "stale",
   "expire",
   "error",
 ] as const satisfies readonly (keyof CacheEventMap)[];

@@ -14,6 +14,8 @@ export interface FlightPlan {
   claim(signal: AbortSignal): Promise<Flight | undefined>;
   compute(signal: AbortSignal): unknown;
   store(value: unknown, fence: number | undefined): Promise<void>;
+  /** `compute` has failed; for those who want that remembered. */
+  storeError(error: unknown, fence: number | undefined): Promise<void>;
 }
 
 /** How long one caller waits. */
@@ -97,10 +99,19 @@ async function fly(plan: FlightPlan, signal: AbortSignal): Promise<unknown> {
     const meanwhile = claim === undefined ? undefined : await plan.load();
     if (meanwhile !== undefined) return meanwhile.value;
     signal.throwIfAborted();
-    const value = await plan.compute(signal);
+    const value = await computed(plan, signal, claim?.fence);
     if (!signal.aborted) await plan.store(value, claim?.fence);
     return value;
   } finally {
     claim?.release();
+  }
+}
+
+async function computed(plan: FlightPlan, signal: AbortSignal, fence: number | undefined): Promise<unknown> {
+  try {
+    return await plan.compute(signal);
+  } catch (error) {
+    if (!signal.aborted) await plan.storeError(error, fence);
+    throw error;
   }
 }

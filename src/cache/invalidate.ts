@@ -40,14 +40,8 @@ export async function invalidate(cache: Invalidatable, selection: Selection): Pr
     const entries = cache.namespace(name);
     if (tag !== undefined) removed += await cache.deleteByTag(name, tag);
     else if (key !== undefined) removed += (await entries.delete(key)) ? 1 : 0;
-    else if (prefix !== undefined) removed += await deleteByPrefix(entries, prefix);
+    else if (prefix !== undefined) removed += await entries.deleteByPrefix(prefix);
     else removed += await entries.clear();
   }
   return removed;
-}
-
-async function deleteByPrefix(namespace: Namespace, prefix: string): Promise<number> {
-  const keys: string[] = [];
-  for await (const key of namespace.keys({ prefix })) keys.push(key);
-  return namespace.deleteMany(keys);
 }

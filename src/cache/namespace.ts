@@ -1,6 +1,7 @@
 /** A named part of a cache: an asynchronous Map with facts about its entries. */
 
 import type { Readable } from "node:stream";
+import { RememberedError } from "../codecs/remembered-error.ts";
 import { expiryOf } from "../policy/ttl.ts";
 import { now } from "../shared/clock.ts";
 import { QuiverError } from "../shared/errors.ts";
@@ -9,11 +10,13 @@ import { type Duration, parseDuration } from "../shared/units.ts";
 import type { Counters } from "../stores/counters.ts";
 import type { EntryFacts, NamespaceSettings, PathLease, StoreNamespace } from "../stores/store.ts";
 import { mapBounded } from "./bounded.ts";
-import { type ComputeOptions, Computing } from "./computing.ts";
+import { type ComputeOptions, planOf } from "./compute-options.ts";
+import { Computing, type Task } from "./computing.ts";
 import type { CacheContext } from "./context.ts";
 import { isOfTheCaller, swallow } from "./failures.ts";
 import type { NamespaceLatencies } from "./latencies.ts";
 import { allEntries, keysWithPrefix, type ListOptions, measure } from "./listing.ts";
+import { type Memoizable, type MemoizedOf, type Memoizee, type MemoizeOptions, memoize } from "./memoize.ts";
 import type { NamespaceLink } from "./namespace-link.ts";
 import { count, integer } from "./option-readers.ts";
 import type { ResolvedNamespaceOptions } from "./options.ts";
@@ -213,12 +216,31 @@ export class Namespace<T = unknown> {
     compute: (context: { readonly signal: AbortSignal }) => T | Promise<T>,
     options: ComputeOptions = {},
   ): Promise<T> {
-    const held = this.#link.hot.find(key);
+    const held = options.refreshAhead === undefined ? this.#link.hot.find(key) : undefined;
     if (held !== undefined) {
       this.#noteHit(key);
       return Promise.resolve(held.value as T);
     }
     return this.#getOrCompute(key, compute, options);
+  }
+
+  /**
+   * The function with its results kept here, under keys made of its arguments: `<namespace>:<sha256>`, as `cacheKey`
+   * makes them. What counts for `getOrCompute` counts for each call; a function that returns no promise is given
+   * one. Throws ERR_QUIVER_BAD_OPTION.
+   */
+  memoize<Fn extends (this: never, ...args: never[]) => T | Promise<T>>(
+    fn: Fn,
+    options: MemoizeOptions<Parameters<Fn>> = {},
+  ): MemoizedOf<Fn> {
+    return memoize(this.#memoizable(), fn as Memoizee, options as MemoizeOptions<never[]>) as MemoizedOf<Fn>;
+  }
+
+  /** Removes the entries whose keys begin so, for all processes; how many. */
+  async deleteByPrefix(prefix: string): Promise<number> {
+    const keys: string[] = [];
+    for await (const key of this.keys({ prefix })) keys.push(key);
+    return this.deleteMany(keys);
   }
 
   /**
@@ -290,7 +312,39 @@ export class Namespace<T = unknown> {
     options: ComputeOptions,
   ): Promise<T> {
     this.#check(key);
-    return this.#computing.join(key, compute, options) as Promise<T>;
+    const { signal, ...rest } = options;
+    return this.#obtain({ key, compute, plan: planOf(rest) }, signal) as Promise<T>;
+  }
+
+  /** From memory, unless it is to be recomputed soon, or the long way. */
+  async #obtain(task: Task, signal: AbortSignal | undefined): Promise<unknown> {
+    const held = this.#link.hot.find(task.key);
+    if (held !== undefined && now() < held.freshUntil - task.plan.refreshAhead) {
+      this.#noteHit(task.key);
+      return held.value;
+    }
+    this.#check(task.key);
+    return this.#computing.join(task, signal);
+  }
+
+  #memoizable(): Memoizable {
+    return {
+      name: this.name,
+      obtain: (task, signal) => this.#obtain(task, signal),
+      renew: async (task, signal) => {
+        this.#check(task.key);
+        return this.#computing.renew(task, signal);
+      },
+      get: (key) => this.get(key),
+      delete: (key) => this.delete(key),
+      deleteByPrefix: (prefix) => this.deleteByPrefix(prefix),
+      digestOf: (namespace, key) =>
+        this.#orMiss(key, undefined, async () => {
+          const store =
+            namespace === undefined ? await this.#link.open() : await this.#context.open(namespace, {});
+          return (await store.info(key))?.digest;
+        }),
+    };
   }
 
   async #setPinned(key: string, pinned: boolean): Promise<boolean> {
@@ -317,9 +371,12 @@ export class Namespace<T = unknown> {
   }
 
   #note(key: string, found: Found | undefined): T | undefined {
-    if (found === undefined) this.#noteMiss(key);
-    else this.#noteHit(key);
-    return found?.value as T | undefined;
+    if (found === undefined || found.value instanceof RememberedError) {
+      this.#noteMiss(key);
+      return undefined;
+    }
+    this.#noteHit(key);
+    return found.value as T;
   }
 
   #noteHit(key: string): void {

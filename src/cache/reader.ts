@@ -14,6 +14,9 @@ export type VerifyMode = "touch" | "full" | "never";
 /** A value that was found. Wrapped, because undefined means that there is none. */
 export interface Found {
   readonly value: unknown;
+  readonly createdAt: number;
+  /** In the past where a stale value was asked for; null = never. */
+  readonly expiresAt: number | null;
 }
 
 export class Reader {
@@ -26,9 +29,14 @@ export class Reader {
   }
 
   /** The value as the store has it, held from now on. */
-  async load(store: StoreNamespace, hot: HotNamespace, key: string): Promise<Found | undefined> {
+  async load(
+    store: StoreNamespace,
+    hot: HotNamespace,
+    key: string,
+    stale = false,
+  ): Promise<Found | undefined> {
     const epoch = hot.epoch();
-    const stored = await unlessCrowded(hot, () => store.get(key));
+    const stored = await unlessCrowded(hot, () => (stale ? store.get(key, { stale }) : store.get(key)));
     if (stored === undefined) return undefined;
     const codec = this.#codecs.named(stored.codec);
     const value = await this.#decode(codec, stored, key);
@@ -61,7 +69,8 @@ export class Reader {
     const stored = await store.get(key, { version });
     if (stored === undefined) return undefined;
     const codec = this.#codecs.named(stored.codec);
-    return { value: share(await this.#decode(codec, stored, key), codec, stored).value };
+    const { value } = share(await this.#decode(codec, stored, key), codec, stored);
+    return { value, createdAt: stored.createdAt, expiresAt: stored.expiresAt };
   }
 
   /** What is only held in memory or not used any more is gone by the next turn of the event loop, for who tries again. */
@@ -87,7 +96,7 @@ export class Reader {
     const candidate = { value, buffers, weight, stored, epoch };
     // Bytes in a mapped file can't tell that the file was cut short, as a tensor does: the store looks each time.
     if (!(stored.mapped && value instanceof Uint8Array)) hot.hold(key, candidate);
-    return candidate;
+    return { value, createdAt: stored.createdAt, expiresAt: stored.expiresAt };
   }
 
   async #decode(codec: Codec, stored: StoredValue, key: string): Promise<unknown> {

@@ -20,11 +20,12 @@ export interface Shareable {
   readonly value: unknown;
   /** The memory it is a view on, made untransferable: a transfer by one caller would empty it for all. */
   readonly buffers: readonly ArrayBufferLike[];
-  /** Bytes that holding it costs. */
+  /** Bytes that holding it costs; infinite where it must not be held. */
   readonly weight: number;
 }
 
 export function share(value: unknown, codec: Codec, stored: StoredValue): Shareable {
+  if (codec.sharing === "private") return { value, buffers: [], weight: Number.POSITIVE_INFINITY };
   if (codec.sharing === "frozen") {
     const weight = codec.weight?.(value) ?? stored.bytes.byteLength * HEAP_PER_ENCODED_BYTE;
     return { value: deepFreeze(value), buffers: [], weight };

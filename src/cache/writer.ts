@@ -23,6 +23,8 @@ import { type ByteStream, pump } from "./streams.ts";
 /** Options of `set`. One that is left out is inherited from the namespace, then from the cache; null means none. */
 export interface SetOptions {
   readonly ttl?: Duration | null;
+  /** Share of the time to live, in [0, 1), of which a random part is taken off, so that entries made together don't expire together. Default: 0. */
+  readonly jitter?: number;
   /** Any JSON object; kept with the entry and given back by `info`. */
   readonly metadata?: Readonly<Record<string, unknown>>;
   /** For `invalidate({ tag })`. */
@@ -38,6 +40,16 @@ export interface SetOptions {
   /** The caller won't touch the value again, so that copies are saved where values are encoded in the background. */
   readonly transfer?: boolean;
   readonly signal?: AbortSignal;
+}
+
+/** What computing adds to a write. */
+export interface WriteExtras {
+  /** Proof of holding the computation of the key. */
+  readonly fence?: number;
+  /** How long after its expiry the entry is kept, in milliseconds. */
+  readonly staleTtl?: number;
+  /** Chosen by value, the codec is one that gives the value back as it was. */
+  readonly exact?: boolean;
 }
 
 /** Where a namespace's values go: known at once, or still being opened. */
@@ -62,12 +74,14 @@ export class Writer {
   }
 
   /** The store has its copy when this returns, or the value has been copied here. Throws at once what is wrong with the call. */
-  set(key: string, value: unknown, options: SetOptions, fence?: number): Promise<EntryFacts> {
+  set(key: string, value: unknown, options: SetOptions, extras: WriteExtras = {}): Promise<EntryFacts> {
     const { compression = this.#options.compression, signal, transfer = false } = options;
     if (signal?.aborted) throw aborted(signal, `setting "${key}"`);
     const named = options.codec ?? this.#options.codec;
-    const codec = named === null ? this.#context.codecs.forValue(value) : this.#context.codecs.resolve(named);
-    const facts = this.#prepare(codec, options, fence);
+    const { codecs } = this.#context;
+    const byValue = (): Codec => (extras.exact ? codecs.forResult(value) : codecs.forValue(value));
+    const codec = named === null ? byValue() : codecs.resolve(named);
+    const facts = this.#prepare(codec, options, extras);
     const encoded = codec.encode(transfer ? value : capture(value, codec), {
       ...(compression !== undefined && { compression }),
       ...(signal && { signal }),
@@ -89,7 +103,7 @@ export class Writer {
     const { signal } = options;
     if (signal?.aborted) throw aborted(signal, `setting "${key}"`);
     const codec = this.#context.codecs.resolve(options.codec ?? this.#options.codec ?? "bin");
-    const facts = this.#prepare(codec, options, undefined);
+    const facts = this.#prepare(codec, options, {});
     return this.#enqueue(key, async (store) => {
       const writer = await store.writer(key, { extension: codec.extension, ...(signal && { signal }) });
       try {
@@ -149,9 +163,12 @@ export class Writer {
     return facts;
   }
 
-  #prepare(codec: Codec, options: SetOptions, fence: number | undefined): PreparedFacts {
-    const { metadata, tags, pinned } = options;
+  #prepare(codec: Codec, options: SetOptions, { fence, staleTtl = 0 }: WriteExtras): PreparedFacts {
+    const { metadata, tags, pinned, jitter = 0 } = options;
+    if (!(jitter >= 0 && jitter < 1)) throw badOption("jitter", jitter, "a number from 0 to below 1");
     return {
+      jitter,
+      staleTtl,
       ttl: options.ttl === undefined ? undefined : parseDuration(options.ttl, "ttl"),
       facts: {
         codec: codec.name,
@@ -166,11 +183,14 @@ export class Writer {
     };
   }
 
-  #factsIn(store: StoreNamespace, { facts, ttl }: PreparedFacts): NewFacts {
+  #factsIn(store: StoreNamespace, { facts, ttl, jitter, staleTtl }: PreparedFacts): NewFacts {
     // A recorded null may mean "for ever" or that nobody said anything; only what this process says can tell.
     const recorded = store.settings.ttl ?? undefined;
-    const expiresAt = expiryOf(now(), ttl, this.#options.settings.ttl, recorded, this.#context.options.ttl);
-    return { ...facts, expiresAt };
+    const time = now();
+    const full = expiryOf(time, ttl, this.#options.settings.ttl, recorded, this.#context.options.ttl);
+    if (full === null) return { ...facts, expiresAt: null };
+    const expiresAt = jitter === 0 ? full : Math.round(full - (full - time) * jitter * Math.random());
+    return { ...facts, expiresAt, ...(staleTtl > 0 && { staleUntil: expiresAt + staleTtl }) };
   }
 
   #limits(store: StoreNamespace): readonly SizeLimit[] {
@@ -185,6 +205,8 @@ export class Writer {
 interface PreparedFacts {
   readonly facts: Omit<NewFacts, "expiresAt">;
   readonly ttl: number | null | undefined;
+  readonly jitter: number;
+  readonly staleTtl: number;
 }
 
 /** A copy of metadata as it will be read back; throws ERR_QUIVER_BAD_OPTION unless it is a JSON object. */

@@ -47,8 +47,8 @@ export interface Codec<T = unknown> {
   decode(bytes: Uint8Array, context: DecodeContext): T;
   /** Where decoding can take long (inflating): the same off the main thread. Must equal `decode`. */
   decodeAsync?(bytes: Uint8Array, context: DecodeContext): Promise<T>;
-  /** Whether decoded values may be handed to several callers: "shared" (immutable by nature or documented views) or "frozen" (deep-frozen on first decode). */
-  readonly sharing: "shared" | "frozen";
+  /** Whether decoded values may be handed to several callers: "shared" (immutable by nature or documented views), "frozen" (deep-frozen on first decode), or "private" (not at all: decoded anew for each). */
+  readonly sharing: "shared" | "frozen" | "private";
   /** Estimated bytes of heap a decoded value holds beyond `bytes` it views; for the memory tier's bound. */
   weight?(value: T): number;
 }

@@ -3,11 +3,13 @@
 import { QuiverError } from "../shared/errors.ts";
 import { startsLikeNpy } from "./array.ts";
 import { bin } from "./bin.ts";
+import { clone, keeperOf } from "./clone.ts";
 import type { Codec } from "./codec.ts";
 import { json } from "./json.ts";
 import { npy } from "./npy.ts";
 import { npz, startsLikeZip } from "./npz.ts";
 import { pt, startsLikePt } from "./pt.ts";
+import { rememberedError } from "./remembered-error.ts";
 import { safetensors, startsLikeSafetensors } from "./safetensors.ts";
 import { text } from "./text.ts";
 import { nameOf } from "./values.ts";
@@ -17,11 +19,14 @@ export const codecs: readonly Codec[] = [npy, npz, safetensors, text, bin, json,
   (codec) => codec as Codec,
 );
 
+/** Those that are only used where they are named. */
+const named: readonly Codec[] = [clone, rememberedError as Codec];
+
 /** The codec of that name, `own` ones first. Throws ERR_QUIVER_CODEC_UNKNOWN. */
 export function codecFor(name: string, own: readonly Codec[] = []): Codec {
-  const codec = [...own, ...codecs].find((candidate) => candidate.name === name);
+  const codec = [...own, ...codecs, ...named].find((candidate) => candidate.name === name);
   if (codec !== undefined) return codec;
-  const known = [...own, ...codecs].map((candidate) => candidate.name);
+  const known = [...own, ...codecs, ...named].map((candidate) => candidate.name);
   throw new QuiverError("ERR_QUIVER_CODEC_UNKNOWN", `there is no codec ${JSON.stringify(name)}`, {
     hint: `known are ${known.join(", ")}`,
   });
@@ -34,10 +39,27 @@ export function codecFor(name: string, own: readonly Codec[] = []): Codec {
 export function codecByValue(value: unknown, candidates: readonly Codec[] = codecs): Codec {
   const codec = candidates.find((candidate) => candidate.accepts(value));
   if (codec !== undefined) return codec;
+  throw noCodec(value);
+}
+
+function noCodec(value: unknown): QuiverError {
   const typed = ArrayBuffer.isView(value);
-  throw new QuiverError("ERR_QUIVER_BAD_VALUE", `no codec holds ${nameOf(value)}`, {
+  return new QuiverError("ERR_QUIVER_BAD_VALUE", `no codec holds ${nameOf(value)}`, {
     ...(typed ? { fix: "wrap it: new Tensor(array, shape)" } : {}),
   });
+}
+
+/**
+ * The codec that gives a result back as it was: that of `codecByValue`, but "clone" where JSON would change something
+ * without a word, and for what no other holds. Looks at all of the value. Throws ERR_QUIVER_BAD_VALUE.
+ */
+export function codecByResult(value: unknown, candidates: readonly Codec[] = codecs): Codec {
+  const codec = candidates.find((candidate) => candidate.accepts(value));
+  const exact = codec !== undefined && codec !== json && (codec !== bin || value instanceof Uint8Array);
+  if (exact) return codec;
+  const keeper = keeperOf(value);
+  if (keeper === "foreign") throw noCodec(value);
+  return keeper === "json" ? json : clone;
 }
 
 /** Other extensions that files of a codec are known by. */
