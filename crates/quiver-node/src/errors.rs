@@ -41,6 +41,49 @@ pub fn vector_failure(error: quiver_vectors::Error) -> napi::Error<Code> {
     bad_value(&error.to_string())
 }
 
+/// A failure on its way from another thread.
+pub struct Failure {
+    code: &'static str,
+    message: String,
+}
+
+impl Failure {
+    /// A call on what was ended before.
+    pub fn closed() -> Self {
+        quiver_store::Error::new(quiver_store::Code::Closed, "it was finished or stopped before this call")
+            .into()
+    }
+}
+
+impl From<quiver_store::Error> for Failure {
+    fn from(error: quiver_store::Error) -> Self {
+        Self { code: error.code.name(), message: failure_json(&error) }
+    }
+}
+
+impl From<quiver_dataset::Error> for Failure {
+    fn from(error: quiver_dataset::Error) -> Self {
+        let mut fields = serde_json::Map::new();
+        fields.insert("code".into(), error.code().into());
+        fields.insert("message".into(), error.to_string().into());
+        if let Some(path) = error.path() {
+            fields.insert("path".into(), path.to_string_lossy().into_owned().into());
+        }
+        Self { code: error.code(), message: serde_json::Value::Object(fields).to_string() }
+    }
+}
+
+impl From<Failure> for napi::Error<Code> {
+    fn from(Failure { code, message }: Failure) -> Self {
+        Self::new(Code(code), message)
+    }
+}
+
+/// The JavaScript error for a failure of a dataset.
+pub fn dataset_failure(error: quiver_dataset::Error) -> napi::Error<Code> {
+    Failure::from(error).into()
+}
+
 /// The same for the end of a task on the thread pool, whose own error type has no room for our codes: it carries
 /// the finished JavaScript error.
 pub fn rejection(env: Env, error: napi::Error<Code>) -> napi::Error {

@@ -3,6 +3,8 @@
 #![allow(clippy::needless_pass_by_value, reason = "napi hands over owned strings and vectors")]
 
 mod completions;
+mod dataset;
+mod dataset_writer;
 mod digest;
 mod errors;
 mod external;

@@ -76,7 +76,7 @@ impl NativeScan {
         let goal = Goal { allocated: allocated.max(0.0) as u64, entries: entries.max(0.0) as u64 };
         Job::start(move || {
             let removed = lock(&scan).evict(&store.engine, store.writer()?, goal)?;
-            removed_json(&store, &removed)
+            Ok(removed_json(&store, &removed)?)
         })
     }
 }

@@ -2,9 +2,9 @@
 
 use napi::bindgen_prelude::{AsyncTask, Env, Task, ToNapiValue, TypeName};
 
-use crate::errors::{rejection, store_failure};
+use crate::errors::{Failure, rejection};
 
-type Work<T> = Box<dyn FnOnce() -> quiver_store::Result<T> + Send>;
+type Work<T> = Box<dyn FnOnce() -> Result<T, Failure> + Send>;
 
 /// A piece of work and the type its promise resolves to.
 pub struct Job<T>(Option<Work<T>>);
@@ -14,23 +14,23 @@ where
     Self: Task,
 {
     /// Runs `work` on the thread pool.
-    pub fn start(work: impl FnOnce() -> quiver_store::Result<T> + Send + 'static) -> AsyncTask<Self> {
+    pub fn start(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> AsyncTask<Self> {
         AsyncTask::new(Self(Some(Box::new(work))))
     }
 }
 
 impl<T: Send + ToNapiValue + TypeName + 'static> Task for Job<T> {
-    type Output = quiver_store::Result<T>;
+    type Output = Result<T, Failure>;
     type JsValue = T;
 
     fn compute(&mut self) -> napi::Result<Self::Output> {
         Ok(match self.0.take() {
             Some(work) => work(),
-            None => Err(quiver_store::Error::new(quiver_store::Code::Internal, "a task ran twice")),
+            None => Err(quiver_store::Error::new(quiver_store::Code::Internal, "a task ran twice").into()),
         })
     }
 
     fn resolve(&mut self, env: Env, output: Self::Output) -> napi::Result<Self::JsValue> {
-        output.map_err(|error| rejection(env, store_failure(error)))
+        output.map_err(|error| rejection(env, error.into()))
     }
 }

@@ -341,7 +341,7 @@ pub(crate) fn dtype_of(name: &str) -> Result<DType> {
 }
 
 /// A count as JavaScript has it: a whole number that a double holds exactly.
-fn count(number: f64) -> Result<u64> {
+pub(crate) fn count(number: f64) -> Result<u64> {
     const LARGEST: f64 = 9_007_199_254_740_991.0;
     if number.fract() == 0.0 && (0.0..=LARGEST).contains(&number) {
         Ok(number as u64)
@@ -354,12 +354,12 @@ pub(crate) fn counts(numbers: &[f64]) -> Result<Vec<u64>> {
     numbers.iter().map(|&number| count(number)).collect()
 }
 
-fn length(number: f64) -> Result<usize> {
+pub(crate) fn length(number: f64) -> Result<usize> {
     usize::try_from(count(number)?).map_err(|_| bad_value("a length must fit into memory"))
 }
 
 /// `out` to write to, when it does not overlap what is read.
-fn output<'a>(out: &'a mut Uint8ArraySlice, source: &[u8]) -> Result<&'a mut [u8]> {
+pub(crate) fn output<'a>(out: &'a mut Uint8ArraySlice, source: &[u8]) -> Result<&'a mut [u8]> {
     let (read, written) = (source.as_ptr_range(), out.as_ptr_range());
     if !source.is_empty() && !out.is_empty() && read.start < written.end && written.start < read.end {
         return Err(bad_value("source and out must not overlap"));

@@ -31,7 +31,7 @@ impl ValueCheck {
         let bytes = Arc::clone(&self.bytes);
         Job::start(move || {
             bytes.prefetch(start as usize, end as usize);
-            verify(&bytes, start, end)
+            Ok(verify(&bytes, start, end)?)
         })
     }
 

@@ -53,7 +53,7 @@ impl NativeStore {
                 }
                 other => {
                     store.engine.holds.release(record.content)?;
-                    other.map(|_| None)
+                    Ok(other.map(|_| None)?)
                 }
             }
         }))

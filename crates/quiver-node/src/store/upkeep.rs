@@ -87,7 +87,7 @@ impl NativeStore {
     #[napi(ts_return_type = "Promise<string[]>")]
     pub fn check_catalog(&self) -> AsyncTask<Job<Vec<String>>> {
         let store = Arc::clone(&self.store);
-        Job::start(move || maintenance::check_catalog(&store))
+        Job::start(move || Ok(maintenance::check_catalog(&store)?))
     }
 
     /// Removes unfinished writes and values without a record, and puts readable names right; JSON.

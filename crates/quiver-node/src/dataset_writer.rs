@@ -1,0 +1,179 @@
+//! Dataset folders being written from memory of JavaScript's, which is copied before a call returns.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use napi::bindgen_prelude::{AsyncTask, Uint8Array};
+use napi_derive::napi;
+use quiver_dataset::{FolderWriter, Sharding, WriteOptions};
+use quiver_io::Disk;
+use quiver_tensor::DType;
+use quiver_tensor::arrow::build::{Built, tensor_array, text_array};
+use quiver_tensor::arrow::features::{Rows, features, tensor_field, with_features};
+use quiver_tensor::arrow::{DataType, Field, Piece, Schema};
+
+use crate::dataset::StopFlag;
+use crate::errors::{Failure, Result, bad_value, tensor_failure};
+use crate::task::Job;
+use crate::tensor::{count, counts, dtype_of};
+
+/// A column to write.
+#[napi(object)]
+pub struct ColumnLayout {
+    /// Its name.
+    pub name: String,
+    /// Of the elements; "string" for texts.
+    pub dtype: String,
+    /// Shape of a row; of ragged columns without the first axis.
+    pub row: Vec<f64>,
+    /// Rows differ in their first axis.
+    pub ragged: bool,
+}
+
+/// How rows are split into files: by size, or into a known number.
+#[napi(object)]
+pub struct FolderLayout {
+    /// Most bytes of a file; not read where `shards` is given.
+    pub shard_bytes: f64,
+    /// How many files.
+    pub shards: Option<f64>,
+    /// How many rows there will be; read where `shards` is given.
+    pub rows: f64,
+    /// Whether a finished folder outlasts a power cut.
+    pub sync: bool,
+    /// Lets an interrupted folder be taken up by a writer of the same key.
+    pub key: Option<String>,
+}
+
+/// Rows of one column: elements, or texts.
+#[napi(object)]
+pub struct ColumnRows {
+    /// Elements of all rows, one behind the other.
+    pub data: Option<Uint8Array>,
+    /// Of ragged columns the first axis of each row.
+    pub lengths: Option<Vec<f64>>,
+    /// Texts; null where there is none.
+    #[napi(ts_type = "ReadonlyArray<string | null>")]
+    pub texts: Option<Vec<Option<String>>>,
+}
+
+enum Form {
+    Texts,
+    Tensors(DType, Rows),
+}
+
+/// A dataset folder being written; calls one after the other.
+#[napi]
+pub struct NativeDatasetWriter {
+    forms: Vec<Form>,
+    schema: Schema,
+    writer: Arc<Mutex<Option<FolderWriter>>>,
+}
+
+#[napi]
+impl NativeDatasetWriter {
+    /// Nothing is written before `begin`.
+    #[napi(constructor)]
+    pub fn new(#[napi(ts_arg_type = "readonly ColumnLayout[]")] columns: Vec<ColumnLayout>) -> Result<Self> {
+        let (mut forms, mut fields) = (Vec::new(), Vec::new());
+        for column in columns {
+            if column.dtype == "string" {
+                forms.push(Form::Texts);
+                fields.push(Field::new(column.name, DataType::Utf8, true));
+                continue;
+            }
+            let (dtype, sizes) = (dtype_of(&column.dtype)?, counts(&column.row)?);
+            let rows = if column.ragged { Rows::Ragged(sizes) } else { Rows::Fixed(sizes) };
+            fields.push(tensor_field(&column.name, dtype, &rows).map_err(tensor_failure)?);
+            forms.push(Form::Tensors(dtype, rows));
+        }
+        let schema = Schema::new(fields);
+        let known = features(&schema, &serde_json::Map::new());
+        Ok(Self { forms, schema: with_features(schema, known.as_ref()), writer: Arc::default() })
+    }
+
+    /// Begins the folder; resolves to the rows that it has already.
+    #[napi(ts_return_type = "Promise<number>")]
+    pub fn begin(&self, target: String, layout: FolderLayout) -> Result<AsyncTask<Job<f64>>> {
+        let sharding = match layout.shards {
+            Some(shards) => Sharding::Shards { shards: count(shards)?, rows: count(layout.rows)? },
+            None => Sharding::Size(count(layout.shard_bytes)?),
+        };
+        let options =
+            WriteOptions { sharding, sync: layout.sync, key: layout.key, ..WriteOptions::default() };
+        let (slot, schema) = (Arc::clone(&self.writer), self.schema.clone());
+        Ok(Job::start(move || {
+            let writer = FolderWriter::begin(Arc::new(Disk), Path::new(&target), schema, options)?;
+            let rows = writer.rows() as f64;
+            *lock(&slot) = Some(writer);
+            Ok(rows)
+        }))
+    }
+
+    /// Appends rows, one item a column.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn append(
+        &self,
+        rows: u32,
+        #[napi(ts_arg_type = "readonly ColumnRows[]")] columns: Vec<ColumnRows>,
+    ) -> Result<AsyncTask<Job<()>>> {
+        if columns.len() != self.forms.len() {
+            return Err(bad_value("there must be rows of every column"));
+        }
+        let built = self
+            .forms
+            .iter()
+            .zip(&columns)
+            .map(|(form, column)| build(form, column, rows as usize))
+            .collect::<Result<Vec<Built>>>()?;
+        let slot = Arc::clone(&self.writer);
+        Ok(Job::start(move || {
+            let pieces: Vec<Piece<'_>> = built
+                .iter()
+                .map(|built| Piece { array: &built.array, bytes: &built.bytes, start: 0 })
+                .collect();
+            match lock(&slot).as_mut() {
+                Some(writer) => Ok(writer.append(&pieces, rows as usize)?),
+                None => Err(Failure::closed()),
+            }
+        }))
+    }
+
+    /// Publishes the folder; fails when something is there and is not to be replaced. Resolves to its fingerprint.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn finish(&self, replace: bool, stop: Option<&StopFlag>) -> AsyncTask<Job<String>> {
+        let (writer, asks) = (lock(&self.writer).take(), StopFlag::asks(stop));
+        Job::start(move || {
+            let writer = writer.ok_or_else(Failure::closed)?;
+            Ok(writer.finish(&[], replace, &asks)?.fingerprint)
+        })
+    }
+
+    /// Stops writing; `discard` removes what there is, else a later writer of the same key may go on.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn stop(&self, discard: bool) -> AsyncTask<Job<()>> {
+        let slot = Arc::clone(&self.writer);
+        Job::start(move || match lock(&slot).take() {
+            Some(writer) if discard => Ok(writer.abort()?),
+            _ => Ok(()),
+        })
+    }
+}
+
+fn build(form: &Form, column: &ColumnRows, rows: usize) -> Result<Built> {
+    match (form, &column.texts, &column.data) {
+        (Form::Texts, Some(texts), _) if texts.len() == rows => {
+            text_array(texts.iter().map(Option::as_deref)).map_err(tensor_failure)
+        }
+        (Form::Tensors(dtype, shape), _, Some(data)) => {
+            let lengths = counts(column.lengths.as_deref().unwrap_or_default())?;
+            tensor_array(*dtype, shape, rows, &lengths, data).map_err(tensor_failure)
+        }
+        _ => Err(bad_value("the rows don't fit their column")),
+    }
+}
+
+/// A panic elsewhere leaves a writer that its own state still guards.
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
