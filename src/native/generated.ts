@@ -46,6 +46,42 @@ export declare class Inflater {
   finish(): Uint8Array
 }
 
+/** An open dataset. */
+export declare class NativeDataset {
+  /** `{ rows, path, columns: [{ name, type }], features, fingerprint, split, files: [{ path, rows, bytes }] }` as JSON. */
+  describe(): string
+  /** Where the values of a column lie; the first call reads all of its offsets. */
+  column(name: string): NativeColumn
+  /** An array buffer over one of the files, mapped copy-on-write; each call makes another. */
+  map(file: number): ArrayBuffer
+  /** Fails when a file was cut short since it was opened, and lost parts of it were read natively. */
+  checkWhole(file: number): void
+  /** Copies rows of a fixed column into `out`. */
+  gather(name: string, indices: Uint32Array, out: Uint8Array): void
+  /** The same on the thread pool, into new memory. The indices are copied before this returns. */
+  gatherLater(name: string, indices: Uint32Array): Promise<Uint8Array>
+  /** Items along the first axis of rows of a ragged column. */
+  lengths(name: string, indices: Uint32Array): Float64Array
+  /** Copies rows of a ragged column into `out`, each filled up with zeros or cut to `items` items. */
+  gatherPadded(name: string, indices: Uint32Array, items: number, out: Uint8Array): void
+  /** Compares the files with their SHA-256, where there is one; resolves to how many were compared. */
+  verify(stop?: StopFlag | undefined | null): Promise<number>
+}
+
+/** A dataset folder being written; calls one after the other. */
+export declare class NativeDatasetWriter {
+  /** Nothing is written before `begin`. */
+  constructor(columns: readonly ColumnLayout[])
+  /** Begins the folder; resolves to the rows that it has already. */
+  begin(target: string, layout: FolderLayout): Promise<number>
+  /** Appends rows, one item a column. */
+  append(rows: number, columns: readonly ColumnRows[]): Promise<void>
+  /** Publishes the folder; fails when something is there and is not to be replaced. Resolves to its fingerprint. */
+  finish(replace: boolean, stop?: StopFlag | undefined | null): Promise<string>
+  /** Stops writing; `discard` removes what there is, else a later writer of the same key may go on. */
+  stop(discard: boolean): Promise<void>
+}
+
 /** One pass; not for concurrent use. */
 export declare class NativeScan {
   /** The next candidates; null at the end. */
@@ -54,6 +90,14 @@ export declare class NativeScan {
   offer(scores: Float64Array): void
   /** Removes the lowest-scored; resolves to what went, as JSON. */
   evict(allocated: number, entries: number): Promise<string>
+}
+
+/** One dataset of a folder. */
+export declare class NativeSplit {
+  /** Its name; none when the folder is one dataset. */
+  get name(): string | null
+  /** The dataset, once. */
+  take(): NativeDataset
 }
 
 /** The store as one isolate has it open. Namespaces go by number. */
@@ -167,6 +211,14 @@ export declare class NativeWriter {
   abort(): void
 }
 
+/** Asks work on the thread pool to end. */
+export declare class StopFlag {
+  /** Not stopped. */
+  constructor()
+  /** Whatever was given this flag fails with `ERR_QUIVER_ABORTED` soon. */
+  stop(): void
+}
+
 /** Verifies parts of a value. Holds its memory for as long as it is referenced. */
 export declare class ValueCheck {
   /** Compares the chunks of 64 KiB that cover `[start, end)` with their sums, each once a process. */
@@ -177,6 +229,28 @@ export declare class ValueCheck {
   covers(start: number, end: number): boolean
   /** The file was cut short under the mapping; what was lost reads as zeros. */
   get poisoned(): boolean
+}
+
+/** A column to write. */
+export interface ColumnLayout {
+  /** Its name. */
+  name: string
+  /** Of the elements; "string" for texts. */
+  dtype: string
+  /** Shape of a row; of ragged columns without the first axis. */
+  row: Array<number>
+  /** Rows differ in their first axis. */
+  ragged: boolean
+}
+
+/** Rows of one column: elements, or texts. */
+export interface ColumnRows {
+  /** Elements of all rows, one behind the other. */
+  data?: Uint8Array
+  /** Of ragged columns the first axis of each row. */
+  lengths?: Array<number>
+  /** Texts; null where there is none. */
+  texts?: ReadonlyArray<string | null>
 }
 
 /** Copies a strided tensor that starts at the first byte of `source` into `out` row by row. Strides count elements. */
@@ -192,11 +266,42 @@ export interface Completion {
   json: string
 }
 
+/** Writes bits as bytes of 0 and 1, as many as `out` is long. */
+export declare function expandBits(bits: Uint8Array, first: number, out: Uint8Array): void
+
+/** How rows are split into files: by size, or into a known number. */
+export interface FolderLayout {
+  /** Most bytes of a file; not read where `shards` is given. */
+  shardBytes: number
+  /** How many files. */
+  shards?: number
+  /** How many rows there will be; read where `shards` is given. */
+  rows: number
+  /** Whether a finished folder outlasts a power cut. */
+  sync: boolean
+  /** Lets an interrupted folder be taken up by a writer of the same key. */
+  key?: string
+}
+
 /**
  * Copies the rows `indices` of `source` into `out`; `stride` is the bytes from one row's start to the next one's.
  * Nothing is copied when an index names no row.
  */
 export declare function gatherRows(source: Uint8Array, rows: number, rowBytes: number, stride: number, indices: Uint32Array, out: Uint8Array): void
+
+/** What a column is, and where its values lie. */
+export interface NativeColumn {
+  /** "fixed", "ragged", "text", "jagged", "nulls" or "other". */
+  kind: string
+  /** Of the elements, of fixed and ragged columns. */
+  dtype?: string
+  /** Shape of a row; of ragged columns without the first axis. */
+  row: Array<number>
+  /** Rows that are null. */
+  nulls: number
+  /** Eleven numbers a block of rows. */
+  blocks: Float64Array
+}
 
 /** Candidates as columns. */
 export interface NativeColumns {
@@ -247,6 +352,9 @@ export interface NpyHeader {
 
 /** Reads the header of a whole npy file; the data behind it is as long as it says. */
 export declare function npyParse(bytes: Uint8Array): NpyHeader
+
+/** Opens a folder; resolves to its splits, or to one dataset without a name. */
+export declare function openDataset(path: string): Promise<Array<NativeSplit>>
 
 /** Opens or makes a cache; options and answers as JSON. */
 export declare function openStore(path: string, options: string): Promise<NativeStore>

@@ -13,6 +13,7 @@ use quiver_tensor::arrow::values::{Opaque, Values};
 use serde_json::json;
 
 use crate::errors::{Result, bad_value, dataset_failure, tensor_failure};
+use crate::external;
 use crate::task::Job;
 use crate::tensor::{length, output};
 
@@ -272,8 +273,11 @@ fn buffer_over(env: &Env, mapping: Mapping) -> napi::Result<ArrayBuffer<'_>> {
     if mapping.is_empty() {
         return ArrayBuffer::from_data(env, Vec::new());
     }
-    let (start, length) = (mapping.as_ptr().cast_mut(), mapping.len());
+    let memory = (mapping.as_ptr(), mapping.len());
     // SAFETY: the memory is writable and this process's own (copy-on-write), stays in place until `mapping` is
-    // dropped by the finalizer, and nothing else lies over it.
-    unsafe { ArrayBuffer::from_external(env, start, length, mapping, |_, mapping| drop(mapping)) }
+    // dropped, and nothing else lies over it.
+    #[allow(unsafe_code)]
+    unsafe {
+        external::array_buffer(env, memory, mapping)
+    }
 }
