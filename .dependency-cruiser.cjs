@@ -9,6 +9,7 @@ const rows = [
   ["cache"],
   ["policy", "routing", "hashing"],
   ["stores", "codecs"],
+  ["datasets"],
   ["tensor"],
   ["native"],
   ["shared"],

@@ -26,6 +26,10 @@ export {
   safetensorsMetadata,
   withSafetensorsMetadata,
 } from "./codecs/safetensors.ts";
+export type { DatasetColumn } from "./datasets/column.ts";
+export { Dataset, type DatasetBatch, type DatasetDict } from "./datasets/dataset.ts";
+export type { ColumnInput } from "./datasets/input.ts";
+export type { DatasetWriteOptions } from "./datasets/write.ts";
 export { type CacheKeyOptions, cacheKey, type Normalize } from "./hashing/cache-key.ts";
 export type { ArrayHash } from "./hashing/canonical.ts";
 export { type MeterLike, type ObservedCache, reportToOpenTelemetry } from "./metrics/opentelemetry.ts";

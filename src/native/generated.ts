@@ -299,7 +299,7 @@ export interface NativeColumn {
   row: Array<number>
   /** Rows that are null. */
   nulls: number
-  /** Eleven numbers a block of rows. */
+  /** Twelve numbers a block of rows. */
   blocks: Float64Array
 }
 

@@ -18,8 +18,8 @@ use crate::task::Job;
 use crate::tensor::{length, output};
 
 /// Numbers that describe one block: file, first row, rows, form (0 dense, 1 ragged, 2 texts, 3 other), start and
-/// bytes of the values, first bit, start and width of the offsets, start of the validity bits or -1, null rows.
-const BLOCK: usize = 11;
+/// bytes of the values, first bit, start and width of the offsets, start of the validity bits or -1, null rows, items of each dense row.
+const BLOCK: usize = 12;
 
 /// Asks work on the thread pool to end.
 #[napi]
@@ -68,7 +68,7 @@ pub struct NativeColumn {
     pub row: Vec<f64>,
     /// Rows that are null.
     pub nulls: f64,
-    /// Eleven numbers a block of rows.
+    /// Twelve numbers a block of rows.
     pub blocks: Float64Array,
 }
 
@@ -254,6 +254,10 @@ fn numbers(block: &Block) -> [f64; BLOCK] {
         Values::Text { offsets, width, data } => (2, data.clone(), 0, offsets.start, width.bytes()),
         Values::Opaque(_) => (3, 0..0, 0, 0, 0),
     };
+    let items = match &block.values {
+        Values::Dense { row, .. } => row.first().copied().unwrap_or(1) as f64,
+        _ => 0.0,
+    };
     [
         block.shard as f64,
         block.first as f64,
@@ -266,6 +270,7 @@ fn numbers(block: &Block) -> [f64; BLOCK] {
         width as f64,
         block.validity.as_ref().map_or(-1.0, |validity| validity.start as f64),
         block.nulls as f64,
+        items,
     ]
 }
 
