@@ -6,7 +6,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseShardSize } from "../../src/datasets/shard-size.ts";
-import { Dataset, Tensor } from "../../src/index.ts";
+import { Dataset, type DatasetBatch, Tensor } from "../../src/index.ts";
 
 const ROWS = 50;
 const WIDTH = 4;
@@ -126,7 +126,8 @@ describe("datasets", () => {
     const batches = [...dataset.batches(20)];
     expect(batches.map((batch) => (batch["matrix"] as Tensor).shape[0])).toEqual([20, 20, 10]);
     expect(batches.flatMap((batch) => batch["texts"] as string[])).toEqual(texts);
-    expect((batches[1]?.["chunks"] as Tensor[])[0]?.equals(chunks[20] as Tensor)).toBe(true);
+    const [chunk] = (batches[1] as DatasetBatch)["chunks"] as Tensor[];
+    expect(chunk?.equals(chunks[20] as Tensor)).toBe(true);
     expect(() => [...dataset.batches(0)]).toThrow(code("ERR_QUIVER_BAD_OPTION"));
   });
 

@@ -139,6 +139,12 @@ export class DatasetColumn {
     return result;
   }
 
+  /** Items along the first axis of the rows named by `indices`, of ragged columns. */
+  lengths(indices: ArrayLike<number>): Float64Array {
+    if (this.#kind !== "ragged") throw this.#refusal("all of its rows have one shape");
+    return this.#handle.lengths(this.name, this.#indices(indices));
+  }
+
   /** One row as a view (bools: a copy), null where it is null. Plain numbers give a tensor without axes. Throws ERR_QUIVER_OUT_OF_RANGE. */
   row(index: number): Tensor | null {
     const dtype = this.#tensors();
@@ -279,7 +285,10 @@ export class DatasetColumn {
   }
 
   #outOfRange(index: number): QuiverError {
-    return new QuiverError("ERR_QUIVER_OUT_OF_RANGE", `index ${index} is not in [0, ${this.rows})`);
+    return new QuiverError("ERR_QUIVER_OUT_OF_RANGE", `index ${index} is not in [0, ${this.rows})`, {
+      hint: `Rows count from 0, and there are ${this.rows}.`,
+      fix: "Correct the index; the files are fine.",
+    });
   }
 }
 

@@ -1,5 +1,6 @@
 /** The files of a dataset as array buffers, each mapped when it is first asked for. */
 
+import { markAsUntransferable } from "node:worker_threads";
 import type { DatasetHandle } from "../native/datasets.ts";
 import type { Block } from "./blocks.ts";
 
@@ -13,7 +14,11 @@ export class MappedFiles {
 
   /** Writing to it changes only this process's copy of the touched pages. */
   buffer(file: number): ArrayBuffer {
-    const buffer = this.#buffers[file] ?? this.#handle.map(file);
+    const known = this.#buffers[file];
+    if (known !== undefined) return known;
+    const buffer = this.#handle.map(file);
+    // Transferred to a worker it would be gone from the views here.
+    markAsUntransferable(buffer);
     this.#buffers[file] = buffer;
     return buffer;
   }
