@@ -56,6 +56,27 @@ describe("a cache on the disk", () => {
     expect(bytes.subarray(1, 6).toString()).toBe("NUMPY");
   });
 
+  test("values that memory doesn't hold each keep their own bytes", async () => {
+    await using cache = await Cache.open(root, { memoryLimit: 0, durability: "process" });
+    const space = cache.namespace<Uint8Array>("n", { codec: "bin" });
+    const sizes = [0, 1, 63, 64, 65, 4_080, 4_081, 10_000, 16_384, 16_385, 40_000];
+    // Long keys, and those beyond ASCII, are handed over in other ways than short ones.
+    const keys = sizes.flatMap((size) => [`${size}`, `ü${size}`, `${size}-${"x".repeat(300)}`]);
+    const bytesOf = (index: number): Uint8Array =>
+      new Uint8Array(sizes[Math.floor(index / 3)] as number).fill(index + 1);
+    await Promise.all(keys.map((key, index) => space.set(key, bytesOf(index))));
+    const read: (readonly [Uint8Array | undefined, Uint8Array])[] = [];
+    for (let round = 0; round < 5; round++) {
+      for (const [index, key] of keys.entries()) {
+        read.push([await space.get(key), bytesOf(index)], [space.getSync(key), bytesOf(index)]);
+      }
+    }
+    for (const [bytes, expected] of read) expect(Buffer.compare(bytes ?? Buffer.of(), expected)).toBe(0);
+    const small = space.getSync("64") as Uint8Array<ArrayBuffer>;
+    structuredClone(small, { transfer: [small.buffer] });
+    expect(small.byteLength).toBe(64);
+  });
+
   test("recorded limits hold for who opens it without naming any, and differing ones are refused", async () => {
     await (await Cache.open(root, { maxSize: "10MB", eviction: "fifo" })).close();
     await using cache = await Cache.open(root);

@@ -68,6 +68,11 @@ export class HotTier {
     return this.#weight;
   }
 
+  /** Whether anything can be held at all. */
+  get isOpen(): boolean {
+    return this.#limit > 0;
+  }
+
   admits(weight: number): boolean {
     return weight + OVERHEAD <= this.#limit * LARGEST_SHARE;
   }
@@ -156,6 +161,11 @@ export class HotNamespace {
     return this.#coherence === undefined
       ? 0
       : Atomics.load(this.#coherence.stamps, this.#coherence.epochSlot);
+  }
+
+  /** Whether any value can be held here. */
+  get canHold(): boolean {
+    return this.#coherence !== undefined && this.#tier.isOpen;
   }
 
   /** Holds a value in place of what was held under the key, unless it is too heavy or can't be checked. */

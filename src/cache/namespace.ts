@@ -279,17 +279,45 @@ export class Namespace<T = unknown> {
     this.#link.hot.clear();
   }
 
-  async #get(key: string, options: GetOptions | undefined): Promise<T | undefined> {
+  #get(key: string, options: GetOptions | undefined): Promise<T | undefined> {
+    let found: Found | undefined | Promise<Found | undefined>;
+    try {
+      found = this.#find(key, options);
+    } catch (error) {
+      found = Promise.reject(error);
+    }
+    // What is known at once costs a resolved promise, as a hit in memory does.
+    return found instanceof Promise ? this.#noteLater(key, found) : Promise.resolve(this.#note(key, found));
+  }
+
+  #find(key: string, options: GetOptions | undefined): Found | undefined | Promise<Found | undefined> {
     this.#check(key);
-    const version = options?.version === undefined ? undefined : count(options.version, "version");
     const started = this.#latencies.beginRead();
-    const found = await this.#orMiss(key, undefined, async () => {
-      const store = this.#link.current ?? (await this.#link.open());
-      if (version !== undefined) return this.#reader.loadVersion(store, key, version);
-      return this.#reader.load(store, this.#link.hot, key);
-    });
+    if (options?.version !== undefined)
+      return this.#timed(this.#findVersion(key, count(options.version, "version")), started);
+    const { hot, current } = this.#link;
+    if (current === undefined) return this.#timed(this.#findOnceOpen(key), started);
+    const found = this.#reader.loadAtOnce(current, hot, key);
+    if (found instanceof Promise) return this.#timed(found, started);
     this.#latencies.end("read", started);
-    return this.#note(key, found);
+    return found;
+  }
+
+  async #findVersion(key: string, version: number): Promise<Found | undefined> {
+    return this.#reader.loadVersion(await this.#link.open(), key, version);
+  }
+
+  async #findOnceOpen(key: string): Promise<Found | undefined> {
+    return this.#reader.load(await this.#link.open(), this.#link.hot, key);
+  }
+
+  #timed(found: Promise<Found | undefined>, started: number | undefined): Promise<Found | undefined> {
+    if (started === undefined) return found;
+    return found.finally(() => this.#latencies.end("read", started));
+  }
+
+  async #noteLater(key: string, found: Promise<Found | undefined>): Promise<T | undefined> {
+    return this.#note(key, await this.#orMiss(key, undefined, () => found));
   }
 
   #getSync(key: string): T | undefined {

@@ -3,13 +3,16 @@
 import type { Codec, DecodeContext } from "../codecs/codec.ts";
 import { collectGarbage } from "../shared/collect.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
-import type { StoredValue, StoreNamespace } from "../stores/store.ts";
+import type { ReadOptions, StoredValue, StoreNamespace } from "../stores/store.ts";
 import type { CodecSet } from "./codec-set.ts";
 import type { HotNamespace } from "./hot.ts";
-import { share } from "./sharing.ts";
+import { deepFreeze, share } from "./sharing.ts";
 
 /** When stored bytes are compared with their sums; see `CacheOptions.verify`. */
 export type VerifyMode = "touch" | "full" | "never";
+
+/** For values that are not held in memory. */
+const POOLED: ReadOptions = { pooled: true };
 
 /** A value that was found. Wrapped, because undefined means that there is none. */
 export interface Found {
@@ -36,7 +39,49 @@ export class Reader {
     stale = false,
   ): Promise<Found | undefined> {
     const epoch = hot.epoch();
-    const stored = await unlessCrowded(hot, () => (stale ? store.get(key, { stale }) : store.get(key)));
+    const pending = unlessCrowded(hot, () => (stale ? store.get(key, { stale }) : store.get(key)));
+    return this.#finish(pending, hot, key, epoch);
+  }
+
+  /**
+   * The same, without a promise where the store answers at once with a value that is checked already. May throw
+   * instead of rejecting.
+   */
+  loadAtOnce(
+    store: StoreNamespace,
+    hot: HotNamespace,
+    key: string,
+  ): Found | undefined | Promise<Found | undefined> {
+    if (store.getAtOnce === undefined) return this.load(store, hot, key);
+    const epoch = hot.epoch();
+    let stored: StoredValue | undefined | Promise<StoredValue | undefined>;
+    try {
+      stored = store.getAtOnce(key, hot.canHold ? undefined : POOLED);
+    } catch (error) {
+      if (isCrowded(error)) return this.load(store, hot, key);
+      throw error;
+    }
+    if (stored === undefined) return undefined;
+    if (stored instanceof Promise || stored.ready !== undefined) return this.#finish(stored, hot, key, epoch);
+    return this.#decodeAtOnce(hot, key, stored, epoch);
+  }
+
+  #decodeAtOnce(hot: HotNamespace, key: string, stored: StoredValue, epoch: number): Found {
+    const codec = this.#codecs.named(stored.codec);
+    const value = codec.decode(stored.bytes, this.#contextOf(stored, key));
+    if (hot.canHold) return this.#hold(hot, key, { value, codec, stored, epoch });
+    // Nobody else is given this value, so that it needn't be made fit for sharing.
+    const { createdAt, expiresAt } = stored;
+    return { value: codec.sharing === "frozen" ? deepFreeze(value) : value, createdAt, expiresAt };
+  }
+
+  async #finish(
+    pending: StoredValue | Promise<StoredValue | undefined>,
+    hot: HotNamespace,
+    key: string,
+    epoch: number,
+  ): Promise<Found | undefined> {
+    const stored = await pending;
     if (stored === undefined) return undefined;
     const codec = this.#codecs.named(stored.codec);
     const value = await this.#decode(codec, stored, key);
@@ -58,10 +103,8 @@ export class Reader {
     const epoch = hot.epoch();
     const stored = this.#getSync(store, hot, key);
     if (stored === undefined) return undefined;
-    const codec = this.#codecs.named(stored.codec);
     if (this.#verify === "full") stored.verify?.(0, stored.bytes.byteLength);
-    const value = codec.decode(stored.bytes, this.#contextOf(stored, key));
-    return this.#hold(hot, key, { value, codec, stored, epoch });
+    return this.#decodeAtOnce(hot, key, stored, epoch);
   }
 
   /** A replaced value that is still kept; never held. */
@@ -76,7 +119,7 @@ export class Reader {
   /** What is only held in memory or not used any more is gone by the next turn of the event loop, for who tries again. */
   #getSync(store: StoreNamespace, hot: HotNamespace, key: string): StoredValue | undefined {
     try {
-      return store.getSync?.(key);
+      return store.getSync?.(key, hot.canHold ? undefined : POOLED);
     } catch (error) {
       if (isCrowded(error)) {
         hot.dropViews();

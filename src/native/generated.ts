@@ -116,13 +116,15 @@ export declare class NativeStore {
   /** Ends a flight. */
   releaseFlight(hash: string, fence: number): void
   /**
-   * Looks an entry up, with `stale` also one that has expired and is kept: 0 = absent; 1 = a packed value, in the response; 2 = a file value, to be had by `take`;
-   * 3 = absent here, but a file of another program may be there: `adopt`, then look again.
-   *
-   * Response: u32 stamp, slot, epoch, length of the codec's name | f64 created, expires (Infinity = never),
-   * size | u64 content id | from byte 64 the codec's name | from byte 320 a packed value.
+   * The function that looks entries of a namespace up: given the key in `Tables.exchange`, it answers 0 = absent;
+   * 1 = a packed value, in the exchange; 2 = a file value, to be had by `take`; 3 = absent or changed here, but a
+   * file of another program may be there: `adopt`, then look again; 4 = a packed value, in `place`.
    */
-  lookup(handle: number, key: string, version: number | undefined | null, stale: boolean): number
+  lookup(handle: number): (keyLength: number, place?: ArrayBuffer, from?: number) => number
+  /** Looks up, in the same way, an entry that may have expired as long as it is kept. */
+  lookupStale(handle: number, keyLength: number): number
+  /** Looks a kept older value up, with the same answers. */
+  lookupVersion(handle: number, key: string, version: number): number
   /**
    * Opens the file value just found; null when its file is gone. `check` is null when it is small and was
    * verified at once.
@@ -468,8 +470,8 @@ export interface Tables {
   stamps: ArrayBuffer
   /** One word an entry: accesses not merged yet. */
   heat: ArrayBuffer
-  /** Where `lookup` puts what it found. */
-  response: ArrayBuffer
+  /** Where look-ups find the key and put what they found; see `lookup.rs`. */
+  exchange: ArrayBuffer
 }
 
 /** A file value. */

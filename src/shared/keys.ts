@@ -5,6 +5,9 @@ import { QuiverError } from "./errors.ts";
 /** Longest key, in bytes of its UTF-8 form. */
 export const MAX_KEY_BYTES = 16_384;
 
+/** Beyond this many units a regular expression is quicker than a loop. */
+const PLAIN_LENGTH = 32;
+
 const NAMESPACE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const WINDOWS_DEVICE = /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)/;
 const ROOT_FILES: ReadonlySet<string> = new Set(["readme", "readme.md", "cachedir.tag"]);
@@ -15,6 +18,7 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
  * without lone surrogates: those all become U+FFFD in UTF-8, so that different keys would be one.
  */
 export function checkKey(key: unknown): asserts key is string {
+  if (isPlainKey(key)) return;
   if (typeof key !== "string") throw badKey(`a key must be a string, not ${describe(key)}`);
   if (key.length === 0) throw badKey("a key must not be empty");
   // A UTF-16 unit is at most three bytes of UTF-8, so that short keys need no counting.
@@ -23,6 +27,16 @@ export function checkKey(key: unknown): asserts key is string {
   }
   if (key.includes("\0")) throw badKey("a key must not contain NUL", key);
   if (LONE_SURROGATE.test(key)) throw badKey("a key must be well-formed, without lone surrogates", key);
+}
+
+/** Whether a key is short and of ASCII other than NUL: most are, and then there is nothing else to look for. */
+function isPlainKey(key: unknown): boolean {
+  if (typeof key !== "string" || key.length === 0 || key.length > PLAIN_LENGTH) return false;
+  for (let index = 0; index < key.length; index++) {
+    const unit = key.charCodeAt(index);
+    if (unit === 0 || unit > 127) return false;
+  }
+  return true;
 }
 
 /**

@@ -132,7 +132,7 @@ export class LocalStore implements Store {
       handle: this.#handleOf(namespace),
       requests: this.#requests,
       clock: this.#clock,
-      response: this.#tables.response,
+      exchange: this.#tables.exchange,
       checkOpen: () => this.#checkOpen(),
       coherence: {
         stamps: new Uint32Array(this.#tables.stamps),

@@ -173,6 +173,14 @@ export interface GetFromStore {
   readonly stale?: boolean;
 }
 
+export interface ReadOptions {
+  /**
+   * Bytes may lie in memory that they share with other values, which is quicker to have but stays as long as one of
+   * them is used: for values that nobody holds for long. Default: false.
+   */
+  readonly pooled?: boolean;
+}
+
 export interface StoreNamespace {
   readonly name: string;
   readonly settings: NamespaceSettings;
@@ -181,7 +189,9 @@ export interface StoreNamespace {
   /** undefined when absent or expired; with `stale` also an expired one that is kept. `version` reads a kept older value. */
   get(key: string, options?: GetFromStore): Promise<StoredValue | undefined>;
   /** Present when `capabilities.sync`. */
-  getSync?(key: string): StoredValue | undefined;
+  getSync?(key: string, options?: ReadOptions): StoredValue | undefined;
+  /** What `get` answers, without a promise where nothing has to be waited for; may throw instead of rejecting. */
+  getAtOnce?(key: string, options?: ReadOptions): StoredValue | undefined | Promise<StoredValue | undefined>;
   has(key: string): Promise<boolean>;
   /** Replaces what was there. Acknowledged when it is as durable as the store promises. Operations on one key take effect in call order. */
   set(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts>;

@@ -9,6 +9,7 @@ mod digest;
 mod errors;
 mod external;
 mod facts;
+mod lookup;
 mod object_writer;
 mod pt;
 mod safetensors;

@@ -6,10 +6,11 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::catalog::keys::{self, NamespaceId};
 use crate::catalog::lmdb::Read;
-use crate::catalog::record::Record;
+use crate::catalog::record::{Glance, NEVER, Record, Term};
 use crate::catalog::{Catalog, NamespaceRecord, Totals, values};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
+use crate::settings::Layout;
 use crate::writer::versions_of;
 
 /// A namespace as a process has it open.
@@ -38,6 +39,11 @@ impl Namespace {
     /// As recorded when this process last looked.
     pub fn record(&self) -> NamespaceRecord {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How readable names are given to its values.
+    pub fn layout(&self) -> Layout {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).settings.layout
     }
 
     /// Takes over what was just recorded.
@@ -86,16 +92,70 @@ pub enum Age {
 }
 
 impl Age {
-    fn allows(self, record: &Record, now: u64) -> bool {
+    /// The clock is asked for what can run out only.
+    fn allows(self, term: Term, engine: &Engine) -> bool {
         match self {
-            Self::Fresh => !record.is_expired(now),
-            Self::Stale => !record.is_gone(now),
+            _ if term.expires == NEVER => true,
+            Self::Fresh => !term.is_expired(engine.now()),
+            Self::Stale => !term.is_gone(engine.now()),
             Self::Any => true,
         }
     }
 }
 
-/// Looks up an entry that has not expired. A packed value is read into `value`, checked against its sum.
+/// An entry as a snapshot shows it, before anything of its record is copied.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'t> {
+    /// What the record says.
+    pub glance: Glance<'t>,
+    /// Epoch of the namespace in the same snapshot.
+    pub epoch: u32,
+    /// The word of its slot was the record's stamp: memory may hold on to it.
+    pub coherent: bool,
+    bytes: &'t [u8],
+}
+
+/// The whole record of what was seen; none where it reads at a glance only, as one of a later version may.
+pub fn found(seen: &Seen<'_>) -> Option<Found> {
+    let record = Record::decode(seen.bytes)?;
+    Some(Found { record, epoch: seen.epoch, coherent: seen.coherent })
+}
+
+/// Looks an entry up and shows it to `see`, within the snapshot. A packed value is read into what `room` has for so
+/// many bytes, and checked against its sum.
+pub fn look<'v, R>(
+    engine: &Engine,
+    namespace: &Namespace,
+    key: &[u8],
+    age: Age,
+    room: impl FnOnce(usize) -> &'v mut [u8],
+    see: impl FnOnce(&Seen<'_>) -> R,
+) -> Result<Option<R>> {
+    let catalog = engine.catalog()?;
+    let txn = catalog.env.read()?;
+    let (id, epoch) = namespace.current(engine, &catalog, &txn)?;
+    let entry = keys::with_entry_key(id, key, |entry| txn.get(catalog.db.entries, entry))?;
+    let Some(bytes) = entry else { return Ok(None) };
+    // Unreadable = of a later version: a miss, and never deleted.
+    let Some(glance) = Glance::of(bytes) else { return Ok(None) };
+    if !age.allows(glance.term, engine) || glance.long_key.is_some_and(|whole| whole != key) {
+        return Ok(None);
+    }
+    if glance.is_inline() {
+        let value = room(values::checked_size(glance.size)?);
+        values::read(&txn, &catalog.db, glance.content, value)?;
+        if glance.sum128.is_some_and(|sum| sum != quiver_io::sum128(value)) {
+            return Err(Error::new(Code::ChecksumMismatch, "a packed value differs from its sum").about(key));
+        }
+    }
+    let _ = engine.stamps.ensure(glance.slot);
+    // While a clear is between its stamp and its commit, this snapshot shows what is about to be gone.
+    let coherent = engine.stamps.load(glance.slot) == Some(glance.stamp)
+        && engine.stamps.load(namespace.slot) == Some(epoch);
+    Ok(Some(see(&Seen { glance, epoch, coherent, bytes })))
+}
+
+/// Looks up an entry that has not expired, with its whole record. `value` gets a packed value.
 pub fn lookup(
     engine: &Engine,
     namespace: &Namespace,
@@ -113,27 +173,16 @@ pub fn lookup_aged(
     age: Age,
     value: &mut Vec<u8>,
 ) -> Result<Option<Found>> {
-    let catalog = engine.catalog()?;
-    let txn = catalog.env.read()?;
-    let (id, epoch) = namespace.current(engine, &catalog, &txn)?;
-    let entry = keys::entry_key(id, key);
-    let Some(bytes) = txn.get(catalog.db.entries, &entry)? else { return Ok(None) };
-    // Unreadable = of a later version: a miss, and never deleted.
-    let Some(record) = Record::decode(bytes) else { return Ok(None) };
-    if !age.allows(&record, engine.now()) || record.long_key.as_deref().is_some_and(|whole| whole != key) {
-        return Ok(None);
+    Ok(look(engine, namespace, key, age, room_in(value), found)?.flatten())
+}
+
+/// Room for a packed value in a vector, which is left with nothing else.
+pub(crate) fn room_in<'v>(value: &'v mut Vec<u8>) -> impl FnOnce(usize) -> &'v mut [u8] {
+    value.clear();
+    move |size| {
+        value.resize(size, 0);
+        value
     }
-    if record.is_inline() {
-        values::get(&txn, &catalog.db, record.content, record.size, value)?;
-        if record.sum128.is_some_and(|sum| sum != quiver_io::sum128(value)) {
-            return Err(Error::new(Code::ChecksumMismatch, "a packed value differs from its sum").about(key));
-        }
-    }
-    let _ = engine.stamps.ensure(record.slot);
-    // While a clear is between its stamp and its commit, this snapshot shows what is about to be gone.
-    let coherent = engine.stamps.load(record.slot) == Some(record.stamp)
-        && engine.stamps.load(namespace.slot) == Some(epoch);
-    Ok(Some(Found { record, epoch, coherent }))
 }
 
 /// A kept older value.

@@ -2,6 +2,7 @@
 
 import type { EncodedValue } from "../../codecs/codec.ts";
 import {
+  asStoreError,
   type NativeStore,
   type NativeWriter,
   type Requests,
@@ -23,12 +24,14 @@ import type {
   NewFacts,
   Page,
   PathLease,
+  ReadOptions,
   StoredValue,
   StoreNamespace,
   Usage,
   ValueWriter,
 } from "../store.ts";
 import type { LocalClock } from "./clock.ts";
+import { Pool } from "./pool.ts";
 import { OpenValues, verifier } from "./values.ts";
 
 /** Values up to this many bytes are packed into the catalog, unless the namespace keeps one file an entry. */
@@ -37,14 +40,20 @@ export const PACKED_LIMIT: number = 16 * 1024;
 /** Bytes handed over at once, so that the copy never blocks for long. */
 const SLICE = 4 * 1024 * 1024;
 
-/** Where the parts of a response lie; see `lookup` of the add-on. */
+/** Where the parts of a look-up lie in the exchange; see the add-on's `lookup.rs`. */
 const CODEC_AT = 64;
 const VALUE_AT = 320;
+const KEY_AT: number = VALUE_AT + 64 * 1024;
+
+/** Keys up to this many units are checked and written unit by unit, which is quicker than a call. */
+const SHORT_KEY = 48;
 
 /** What a look-up found. */
 const PACKED = 1;
 const FILE = 2;
 const MAYBE_FOREIGN = 3;
+/** Packed as well, and put into the pool already. */
+const PLACED = 4;
 
 export interface LocalNamespaceParts {
   readonly name: string;
@@ -53,7 +62,8 @@ export interface LocalNamespaceParts {
   readonly handle: number;
   readonly requests: Requests;
   readonly clock: LocalClock;
-  readonly response: ArrayBuffer;
+  /** Memory shared with the add-on, through which look-ups go. */
+  readonly exchange: ArrayBuffer;
   readonly coherence: Coherence;
   /** Throws once the store is closed. */
   readonly checkOpen: () => void;
@@ -69,9 +79,14 @@ export class LocalNamespace implements StoreNamespace {
   readonly #words: Uint32Array;
   readonly #numbers: Float64Array;
   readonly #contents: BigUint64Array;
-  readonly #response: ArrayBuffer;
-  readonly #bytes: Buffer;
+  readonly #exchange: ArrayBuffer;
+  readonly #lookupNative: (keyLength: number, place?: ArrayBuffer, from?: number) => number;
+  /** Names of codecs by the add-on's numbers. */
+  readonly #codecs: string[] = [];
+  readonly #bytes: Uint8Array;
+  readonly #text: Buffer;
   readonly #values = new OpenValues();
+  readonly #pool = new Pool();
   readonly #queue = new KeyQueue();
   readonly #checkOpen: () => void;
   #settings: NamespaceSettings;
@@ -85,11 +100,13 @@ export class LocalNamespace implements StoreNamespace {
     this.#requests = parts.requests;
     this.#clock = parts.clock;
     this.#checkOpen = parts.checkOpen;
-    this.#words = new Uint32Array(parts.response, 0, 4);
-    this.#numbers = new Float64Array(parts.response, 16, 3);
-    this.#contents = new BigUint64Array(parts.response, 40, 1);
-    this.#response = parts.response;
-    this.#bytes = Buffer.from(parts.response);
+    this.#words = new Uint32Array(parts.exchange, 0, 13);
+    this.#numbers = new Float64Array(parts.exchange, 16, 3);
+    this.#contents = new BigUint64Array(parts.exchange, 40, 1);
+    this.#exchange = parts.exchange;
+    this.#bytes = new Uint8Array(parts.exchange);
+    this.#text = Buffer.from(parts.exchange);
+    this.#lookupNative = translated(() => parts.native.lookup(parts.handle));
   }
 
   get settings(): NamespaceSettings {
@@ -116,19 +133,27 @@ export class LocalNamespace implements StoreNamespace {
   }
 
   async #read(key: string, { version, stale }: GetFromStore): Promise<StoredValue | undefined> {
-    const status = this.#lookup(key, version, stale);
+    if (version !== undefined) return this.#found(key, this.#lookupVersion(key, version));
+    const status = stale ? this.#lookupStale(key) : this.#lookup(key);
     if (status !== MAYBE_FOREIGN) return this.#found(key, status);
     await translatedAsync(() => this.#native.adopt(this.#handle, key));
     return this.#found(key, this.#lookup(key));
+  }
+
+  getAtOnce(key: string, options?: ReadOptions): StoredValue | undefined | Promise<StoredValue | undefined> {
+    if (!this.#queue.isIdle(key)) return this.get(key);
+    const pooled = options?.pooled ?? false;
+    const status = this.#lookup(key, pooled);
+    return status === MAYBE_FOREIGN ? this.get(key) : this.#found(key, status, pooled);
   }
 
   /**
    * Sees neither writes that are under way nor a file that another program put there: `get` takes the time for
    * both.
    */
-  getSync(key: string): StoredValue | undefined {
-    checkKey(key);
-    return this.#found(key, this.#lookup(key));
+  getSync(key: string, options?: ReadOptions): StoredValue | undefined {
+    const pooled = options?.pooled ?? false;
+    return this.#found(key, this.#lookup(key, pooled), pooled);
   }
 
   async has(key: string): Promise<boolean> {
@@ -335,26 +360,62 @@ export class LocalNamespace implements StoreNamespace {
     this.#clock.apply();
   }
 
-  #lookup(key: string, version?: number, stale = false): number {
+  #lookup(key: string, pooled = false): number {
     this.#enter();
-    return translated(() => this.#native.lookup(this.#handle, key, version, stale));
+    const length = this.#writeKey(key);
+    try {
+      return pooled
+        ? this.#lookupNative(length, this.#pool.slab, this.#pool.used)
+        : this.#lookupNative(length);
+    } catch (error) {
+      throw asStoreError(error);
+    }
   }
 
-  /** What the look-up just made has put into the response; nothing else may run in between. */
-  #found(key: string, status: number): StoredValue | undefined {
-    if (status !== PACKED && status !== FILE) return undefined;
+  #lookupStale(key: string): number {
+    this.#enter();
+    const length = this.#writeKey(key);
+    return translated(() => this.#native.lookupStale(this.#handle, length));
+  }
+
+  #lookupVersion(key: string, version: number): number {
+    this.#enter();
+    return translated(() => this.#native.lookupVersion(this.#handle, key, version));
+  }
+
+  /** Checks a key and puts it into the exchange; its length in UTF-8. */
+  #writeKey(key: string): number {
+    if (typeof key !== "string" || key.length > SHORT_KEY) return this.#writeLongKey(key);
+    const { length } = key;
+    const bytes = this.#bytes;
+    for (let index = 0; index < length; index++) {
+      const unit = key.charCodeAt(index);
+      // NUL and everything beyond ASCII: the other way checks for what is not allowed.
+      if (unit === 0 || unit > 127) return this.#writeLongKey(key);
+      bytes[KEY_AT + index] = unit;
+    }
+    return length === 0 ? this.#writeLongKey(key) : length;
+  }
+
+  #writeLongKey(key: string): number {
+    checkKey(key);
+    return this.#text.write(key, KEY_AT);
+  }
+
+  /** What the look-up just made has put into the exchange; nothing else may run in between. */
+  #found(key: string, status: number, pooled = false): StoredValue | undefined {
+    if (status !== PACKED && status !== PLACED && status !== FILE) return undefined;
     // Objects are written out and arrays indexed on this path: spreading and destructuring take as long as the
     // look-up itself.
     const stamp = this.#words[0] as number;
     const slot = this.#words[1] as number;
-    const codecLength = this.#words[3] as number;
     const createdAt = this.#numbers[0] as number;
     const expires = this.#numbers[1] as number;
     const size = this.#numbers[2] as number;
-    const codec = this.#bytes.toString("latin1", CODEC_AT, CODEC_AT + codecLength);
+    const codec = this.#codecs[this.#words[3] as number] ?? this.#learnCodec();
     const expiresAt = expires === Number.POSITIVE_INFINITY ? null : expires;
-    if (status === PACKED) {
-      const bytes = new Uint8Array(this.#response.slice(VALUE_AT, VALUE_AT + size));
+    if (status !== FILE) {
+      const bytes = status === PLACED ? this.#pool.take(size) : this.#copy(size, pooled);
       return { codec, createdAt, expiresAt, slot, stamp, bytes, mapped: false };
     }
     const value = this.#values.take(this.#native, this.#contents[0] as bigint);
@@ -372,6 +433,21 @@ export class LocalNamespace implements StoreNamespace {
       mapped: value.mapped,
       ...(value.check && verifier(value.check)),
     };
+  }
+
+  /** The packed value in the exchange, in memory where it may stay. */
+  #copy(size: number, pooled: boolean): Uint8Array {
+    return pooled
+      ? this.#pool.copy(this.#bytes.subarray(VALUE_AT, VALUE_AT + size))
+      : new Uint8Array(this.#exchange.slice(VALUE_AT, VALUE_AT + size));
+  }
+
+  #learnCodec(): string {
+    const number = this.#words[3] as number;
+    const name = this.#text.toString("latin1", CODEC_AT, CODEC_AT + (this.#words[12] as number));
+    // Beyond those that the add-on numbers they are read each time.
+    if (number !== 0xffff_ffff) this.#codecs[number] = name;
+    return name;
   }
 }
 

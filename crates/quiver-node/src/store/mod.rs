@@ -13,7 +13,6 @@ use napi::Env;
 use napi::bindgen_prelude::{ArrayBuffer, AsyncTask, Function, Unknown};
 use napi_derive::napi;
 use quiver_store::catalog::Totals;
-use quiver_store::catalog::record::Record;
 use quiver_store::engine::Modes;
 use quiver_store::open_values::Limits;
 use quiver_store::reader::Namespace;
@@ -26,12 +25,10 @@ use serde_json::json;
 use crate::completions::{Completion, Completions};
 use crate::errors::{Result, bad_value, store_failure};
 use crate::external;
+use crate::lookup::Exchange;
 use crate::task::Job;
 
 pub use upkeep::removed_json;
-
-/// Bytes of the buffer through which found values come back: facts first, then a packed value.
-const RESPONSE: usize = 64 + 256 + 64 * 1024;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -83,18 +80,10 @@ pub fn open_store(path: String, options: String) -> AsyncTask<Job<NativeStore>> 
             store,
             namespaces: Mutex::default(),
             completions: Arc::default(),
-            found: Mutex::default(),
+            exchange: Arc::default(),
             released: AtomicBool::new(false),
-            response: Arc::new(Mutex::new(vec![0; RESPONSE].into_boxed_slice())),
         })
     })
-}
-
-/// A found file value that JavaScript has not taken yet.
-struct Found {
-    namespace: Arc<Namespace>,
-    key: Vec<u8>,
-    record: Record,
 }
 
 /// The store as one isolate has it open. Namespaces go by number.
@@ -103,10 +92,8 @@ pub struct NativeStore {
     store: Arc<Store>,
     namespaces: Mutex<Vec<Arc<Namespace>>>,
     completions: Arc<Mutex<Option<Completions>>>,
-    found: Mutex<Option<Found>>,
+    exchange: Arc<Exchange>,
     released: AtomicBool,
-    /// Written by `lookup`, read by JavaScript right after it, on the same thread.
-    response: Arc<Mutex<Box<[u8]>>>,
 }
 
 /// Memory that JavaScript reads or counts in directly.
@@ -116,8 +103,8 @@ pub struct Tables<'env> {
     pub stamps: ArrayBuffer<'env>,
     /// One word an entry: accesses not merged yet.
     pub heat: ArrayBuffer<'env>,
-    /// Where `lookup` puts what it found.
-    pub response: ArrayBuffer<'env>,
+    /// Where look-ups find the key and put what they found; see `lookup.rs`.
+    pub exchange: ArrayBuffer<'env>,
 }
 
 /// A file value.
@@ -193,18 +180,14 @@ impl NativeStore {
     #[napi]
     pub fn tables<'env>(&self, env: &'env Env) -> napi::Result<Tables<'env>> {
         let engine = &self.store.engine;
-        let response = {
-            let response = lock(&self.response);
-            (response.as_ptr(), response.len())
-        };
-        // SAFETY: the tables live in the store and the response in its own allocation; each is held by its view.
-        // The store's tables are atomics natively; JavaScript reads single words.
+        // SAFETY: the tables live in the store, which is held by their views. They are atomics natively; JavaScript
+        // reads single words.
         #[allow(unsafe_code)]
         unsafe {
             Ok(Tables {
                 stamps: external::array_buffer(env, engine.stamps.raw(), Arc::clone(&self.store))?,
                 heat: external::array_buffer(env, engine.heat.raw(), Arc::clone(&self.store))?,
-                response: external::array_buffer(env, response, Arc::clone(&self.response))?,
+                exchange: self.exchange.view(env)?,
             })
         }
     }

@@ -3,63 +3,76 @@
 use std::sync::Arc;
 
 use napi::Env;
-use napi::bindgen_prelude::{ArrayBuffer, AsyncTask};
+use napi::bindgen_prelude::{ArrayBuffer, AsyncTask, Function};
 use napi_derive::napi;
-use quiver_store::catalog::record::Record;
+use quiver_store::maintenance;
 use quiver_store::open_values::{COPY_BELOW, ValueBytes};
-use quiver_store::reader::{self, Age, Namespace};
-use quiver_store::{adopt, maintenance};
+use quiver_store::reader::{self, Age};
+use quiver_store::stamps::NO_SLOT;
 use serde_json::{Value, json};
 
-use super::{Found, NativeStore, NativeUsage, Taken, lock};
+use super::{NativeStore, NativeUsage, Taken};
 use crate::errors::{Result, bad_value, store_failure};
 use crate::facts;
+use crate::lookup::{Answer, Lookup, Pending, Status};
 use crate::task::Job;
 use crate::value::{self, ValueCheck};
 
 #[napi]
 impl NativeStore {
-    /// Looks an entry up, with `stale` also one that has expired and is kept: 0 = absent; 1 = a packed value, in the response; 2 = a file value, to be had by `take`;
-    /// 3 = absent here, but a file of another program may be there: `adopt`, then look again.
-    ///
-    /// Response: u32 stamp, slot, epoch, length of the codec's name | f64 created, expires (Infinity = never),
-    /// size | u64 content id | from byte 64 the codec's name | from byte 320 a packed value.
+    /// The function that looks entries of a namespace up: given the key in `Tables.exchange`, it answers 0 = absent;
+    /// 1 = a packed value, in the exchange; 2 = a file value, to be had by `take`; 3 = absent or changed here, but a
+    /// file of another program may be there: `adopt`, then look again; 4 = a packed value, in `place`.
+    #[napi(ts_return_type = "(keyLength: number, place?: ArrayBuffer, from?: number) => number")]
+    pub fn lookup<'env>(&self, env: &'env Env, handle: u32) -> Result<Function<'env, u32, u32>> {
+        let namespace = self.namespace(handle)?;
+        Lookup { store: Arc::clone(&self.store), namespace, exchange: Arc::clone(&self.exchange) }
+            .into_function(env)
+            .map_err(|error| bad_value(&error.reason))
+    }
+
+    /// Looks up, in the same way, an entry that may have expired as long as it is kept.
     #[napi]
-    pub fn lookup(&self, handle: u32, key: String, version: Option<u32>, stale: bool) -> Result<u32> {
+    pub fn lookup_stale(&self, handle: u32, key_length: u32) -> Result<u32> {
+        let namespace = self.namespace(handle)?;
+        Lookup { store: Arc::clone(&self.store), namespace, exchange: Arc::clone(&self.exchange) }
+            .run(key_length as usize, Age::Stale, None)
+            .map(|status| status as u32)
+            .map_err(store_failure)
+    }
+
+    /// Looks a kept older value up, with the same answers.
+    #[napi]
+    pub fn lookup_version(&self, handle: u32, key: String, version: u32) -> Result<u32> {
         let namespace = self.namespace(handle)?;
         let mut value = Vec::new();
-        if let Some(version) = version {
-            let record =
-                reader::lookup_version(&self.store.engine, &namespace, key.as_bytes(), version, &mut value)
-                    .map_err(store_failure)?;
-            return Ok(match record {
-                Some(record) => self.respond(namespace, key, record, 0, false, &value),
-                None => 0,
-            });
+        let record =
+            reader::lookup_version(&self.store.engine, &namespace, key.as_bytes(), version, &mut value)
+                .map_err(store_failure)?;
+        let Some(record) = record else { return Ok(Status::Absent as u32) };
+        let answer = Answer {
+            stamp: record.stamp,
+            slot: NO_SLOT,
+            epoch: 0,
+            created: record.created,
+            expires: record.expires,
+            size: record.size,
+            content: record.content,
+            codec: &record.codec,
+        };
+        self.exchange.write(&answer, &value);
+        if record.is_inline() {
+            return Ok(Status::Packed as u32);
         }
-        let age = if stale { Age::Stale } else { Age::Fresh };
-        let named = namespace.record().settings.layout == quiver_store::settings::Layout::Named;
-        let found =
-            self.store.lookup_aged(&namespace, key.as_bytes(), age, &mut value).map_err(store_failure)?;
-        let Some(found) = found else { return Ok(if named { 3 } else { 0 }) };
-        if named && !found.record.is_inline() {
-            match self.store.named_file(&namespace, &found.record) {
-                adopt::NamedFile::Same => {}
-                adopt::NamedFile::Changed | adopt::NamedFile::Gone => {
-                    *lock(&self.found) =
-                        Some(Found { namespace, key: key.into_bytes(), record: found.record });
-                    return Ok(3);
-                }
-            }
-        }
-        Ok(self.respond(namespace, key, found.record, found.epoch, found.coherent, &value))
+        self.exchange.put_aside(Pending { namespace, key: key.into_bytes(), record });
+        Ok(Status::File as u32)
     }
 
     /// Opens the file value just found; null when its file is gone. `check` is null when it is small and was
     /// verified at once.
     #[napi]
     pub fn take<'env>(&self, env: &'env Env) -> Result<Option<(Taken<'env>, Option<ValueCheck>)>> {
-        let Some(found) = lock(&self.found).take() else { return Ok(None) };
+        let Some(found) = self.exchange.take() else { return Ok(None) };
         let bytes =
             self.store.open_value(&found.namespace, &found.key, &found.record).map_err(store_failure)?;
         let Some(bytes) = bytes else { return Ok(None) };
@@ -163,38 +176,5 @@ impl NativeStore {
     pub fn counters(&self, namespace: String) -> Result<String> {
         let counters = self.store.counters(&namespace).map_err(store_failure)?;
         Ok(json!(counters).to_string())
-    }
-}
-
-impl NativeStore {
-    fn respond(
-        &self,
-        namespace: Arc<Namespace>,
-        key: String,
-        record: Record,
-        epoch: u32,
-        coherent: bool,
-        value: &[u8],
-    ) -> u32 {
-        let mut response = lock(&self.response);
-        let codec = record.codec.as_bytes();
-        let codec = &codec[..codec.len().min(256)];
-        let slot = if coherent { record.slot } else { u32::MAX };
-        for (at, word) in [record.stamp, slot, epoch, codec.len() as u32].into_iter().enumerate() {
-            response[at * 4..at * 4 + 4].copy_from_slice(&word.to_le_bytes());
-        }
-        let expires = if record.expires == u64::MAX { f64::INFINITY } else { record.expires as f64 };
-        for (at, number) in [record.created as f64, expires, record.size as f64].into_iter().enumerate() {
-            response[16 + at * 8..24 + at * 8].copy_from_slice(&number.to_le_bytes());
-        }
-        response[40..48].copy_from_slice(&record.content.to_le_bytes());
-        response[64..64 + codec.len()].copy_from_slice(codec);
-        if record.is_inline() {
-            response[320..320 + value.len()].copy_from_slice(value);
-            return 1;
-        }
-        drop(response);
-        *lock(&self.found) = Some(Found { namespace, key: key.into_bytes(), record });
-        2
     }
 }

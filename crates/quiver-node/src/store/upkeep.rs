@@ -12,7 +12,7 @@ use quiver_store::writer::Removed;
 use quiver_store::{Store, adopt, maintenance, sweep};
 use serde_json::{Value, json};
 
-use super::{NativeStore, lock};
+use super::NativeStore;
 use crate::errors::{Result, bad_value, store_failure};
 use crate::scan::{self, NativeScan};
 use crate::task::Job;
@@ -23,7 +23,7 @@ impl NativeStore {
     #[napi(ts_return_type = "Promise<boolean>")]
     pub fn adopt(&self, handle: u32, key: String) -> Result<AsyncTask<Job<bool>>> {
         let (store, namespace) = (Arc::clone(&self.store), self.namespace(handle)?);
-        let gone = lock(&self.found).take();
+        let gone = self.exchange.take();
         Ok(Job::start(move || {
             if store.adopt(&namespace, key.as_bytes())? {
                 return Ok(true);

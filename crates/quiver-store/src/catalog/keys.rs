@@ -24,6 +24,20 @@ pub fn entry_key(namespace: NamespaceId, key: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Calls with the entry key, for look-ups: that of a usual key lies on the stack.
+pub fn with_entry_key<R>(namespace: NamespaceId, key: &[u8], call: impl FnOnce(&[u8]) -> R) -> R {
+    const USUAL: usize = 124;
+    let mut out = [0; 4 + USUAL];
+    match out.get_mut(4..4 + key.len()) {
+        Some(place) => {
+            place.copy_from_slice(key);
+            out[..4].copy_from_slice(&namespace.to_be_bytes());
+            call(&out[..4 + key.len()])
+        }
+        None => call(&entry_key(namespace, key)),
+    }
+}
+
 /// Whether the key's record has to carry it whole.
 pub fn is_long(key: &[u8]) -> bool {
     key.len() > PLAIN
@@ -112,6 +126,14 @@ mod tests {
         assert_ne!(entry_key(1, &one), entry_key(1, &two));
         assert!(version_key(&entry_key(1, &one), u32::MAX).len() <= 511);
         assert_ne!(entry_key(1, &one[..400]), entry_key(1, &one[..401]));
+    }
+
+    #[test]
+    fn an_entry_key_on_the_stack_is_the_same() {
+        for length in [0, 1, 123, 124, 125, 400, 401] {
+            let key = vec![b'k'; length];
+            with_entry_key(7, &key, |entry| assert_eq!(entry, entry_key(7, &key)));
+        }
     }
 
     #[test]

@@ -156,20 +156,24 @@ impl Record {
         self.flags.has(Flags::INLINE)
     }
 
-    /// Whether the entry is expired at `now`. An entry from more than a minute in the future counts as expired:
-    /// the clock was wrong when it was made, so its age is unknown.
+    /// For how long it is served and kept.
+    pub fn term(&self) -> Term {
+        Term { created: self.created, expires: self.expires, stale_until: self.stale_until }
+    }
+
+    /// Whether the entry is expired at `now`.
     pub fn is_expired(&self, now: u64) -> bool {
-        self.expires != NEVER && (now >= self.expires || now.saturating_add(60_000) < self.created)
+        self.term().is_expired(now)
     }
 
     /// When the entry is to be removed: at its expiry, or later where it is kept for those who ask for stale ones.
     pub fn kept_until(&self) -> u64 {
-        if self.expires == NEVER { NEVER } else { self.expires.max(self.stale_until.unwrap_or(0)) }
+        self.term().kept_until()
     }
 
     /// Whether nobody is to get the entry at `now` any more.
     pub fn is_gone(&self, now: u64) -> bool {
-        self.is_expired(now) && (now >= self.kept_until() || now < self.expires)
+        self.term().is_gone(now)
     }
 
     /// The record as bytes.
@@ -256,12 +260,9 @@ impl Record {
         record.allocated = u64::from_le_bytes(array(head, 30)?);
         record.created = u64::from_le_bytes(array(head, 38)?);
         record.expires = u64::from_le_bytes(array(head, 46)?);
-        let mut rest = &bytes[HEAD..];
-        while !rest.is_empty() {
-            let length = u32::from_le_bytes(array(rest, 1)?) as usize;
-            let value = rest.get(5..5usize.checked_add(length)?)?;
-            record.field(rest[0], value)?;
-            rest = &rest[5 + length..];
+        for field in fields(bytes) {
+            let (tag, value) = field?;
+            record.field(tag, value)?;
         }
         Some(record)
     }
@@ -302,6 +303,114 @@ impl Record {
         }
         Some(())
     }
+}
+
+/// For how long an entry is served and kept, in wall-clock milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term {
+    /// When it was made.
+    pub created: u64,
+    /// When it ends, or `NEVER`.
+    pub expires: u64,
+    /// Until when it is kept once it has expired.
+    pub stale_until: Option<u64>,
+}
+
+impl Term {
+    /// Whether it is expired at `now`. An entry from more than a minute in the future counts as expired: the clock
+    /// was wrong when it was made, so its age is unknown.
+    pub fn is_expired(self, now: u64) -> bool {
+        self.expires != NEVER && (now >= self.expires || now.saturating_add(60_000) < self.created)
+    }
+
+    /// When it is to be removed.
+    pub fn kept_until(self) -> u64 {
+        if self.expires == NEVER { NEVER } else { self.expires.max(self.stale_until.unwrap_or(0)) }
+    }
+
+    /// Whether nobody is to get it at `now` any more.
+    pub fn is_gone(self, now: u64) -> bool {
+        self.is_expired(now) && (now >= self.kept_until() || now < self.expires)
+    }
+}
+
+/// What a look-up needs of a record, borrowed from its bytes: on the hottest path decoding all of it would cost as
+/// much as finding it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Glance<'t> {
+    /// Yes-or-no facts.
+    pub flags: Flags,
+    /// Number of the write that made this record, low 32 bits.
+    pub stamp: u32,
+    /// Word of the stamp table.
+    pub slot: u32,
+    /// Names the value's bytes.
+    pub content: u64,
+    /// Bytes of the stored value.
+    pub size: u64,
+    /// For how long it is served and kept.
+    pub term: Term,
+    /// Codec name.
+    pub codec: &'t str,
+    /// xxh3-128 of an inline value.
+    pub sum128: Option<u128>,
+    /// The whole key, where it is too long to be the catalog's key.
+    pub long_key: Option<&'t [u8]>,
+}
+
+impl<'t> Glance<'t> {
+    /// Reads a record; `None` for exactly the bytes for which `Record::decode` answers so, as far as it looks.
+    pub fn of(bytes: &'t [u8]) -> Option<Self> {
+        if *bytes.first()? != VERSION {
+            return None;
+        }
+        let mut glance = Self {
+            flags: Flags(*bytes.get(1)?),
+            stamp: u32::from_le_bytes(array(bytes, 6)?),
+            slot: u32::from_le_bytes(array(bytes, 10)?),
+            content: u64::from_le_bytes(array(bytes, 14)?),
+            size: u64::from_le_bytes(array(bytes, 22)?),
+            term: Term {
+                created: u64::from_le_bytes(array(bytes, 38)?),
+                expires: u64::from_le_bytes(array(bytes, 46)?),
+                stale_until: None,
+            },
+            codec: "",
+            sum128: None,
+            long_key: None,
+        };
+        for field in fields(bytes) {
+            let (tag, value) = field?;
+            match tag {
+                tag::CODEC => glance.codec = std::str::from_utf8(value).ok()?,
+                tag::SUM128 => glance.sum128 = Some(u128::from_le_bytes(value.try_into().ok()?)),
+                tag::KEY => glance.long_key = Some(value),
+                tag::STALE_UNTIL => {
+                    glance.term.stale_until = Some(u64::from_le_bytes(array(value, 0)?));
+                }
+                _ => {}
+            }
+        }
+        Some(glance)
+    }
+
+    /// Whether the value lies in the catalog.
+    pub fn is_inline(&self) -> bool {
+        self.flags.has(Flags::INLINE)
+    }
+}
+
+/// The tagged fields of a record; the last one is `None` where the bytes end within it.
+fn fields(bytes: &[u8]) -> impl Iterator<Item = Option<(u8, &[u8])>> {
+    let mut rest = bytes.get(HEAD..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let tag = *rest.first()?;
+        let value = array(rest, 1)
+            .map(u32::from_le_bytes)
+            .and_then(|length| rest.get(5..5_usize.checked_add(length as usize)?));
+        rest = value.map_or(&[], |value| &rest[5 + value.len()..]);
+        Some(value.map(|value| (tag, value)))
+    })
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
@@ -346,6 +455,23 @@ mod tests {
     }
 
     #[test]
+    fn a_glance_sees_what_the_whole_record_says() {
+        let (record, bytes) = (full(), full().encode());
+        let glance = Glance::of(&bytes).unwrap();
+        assert_eq!((glance.stamp, glance.slot, glance.content), (record.stamp, record.slot, record.content));
+        assert_eq!(
+            (glance.size, glance.term.created, glance.term.expires),
+            (record.size, record.created, record.expires)
+        );
+        assert_eq!((glance.codec, glance.sum128), (record.codec.as_str(), record.sum128));
+        assert_eq!((glance.long_key, glance.flags), (record.long_key.as_deref(), record.flags));
+        for length in 0..HEAD {
+            assert_eq!(Glance::of(&bytes[..length]), None);
+        }
+        assert_eq!(Glance::of(&bytes[..bytes.len() - 1]), None);
+    }
+
+    #[test]
     fn a_later_version_is_unreadable_and_every_cut_is_noticed() {
         let mut bytes = full().encode();
         for length in 0..HEAD {
@@ -370,8 +496,10 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             if let Some(record) = Record::decode(&bytes) {
+                prop_assert!(Glance::of(&bytes).is_some());
                 prop_assert_eq!(Record::decode(&record.encode()), Some(record));
             }
+            let _ = Glance::of(&bytes);
         }
     }
 }

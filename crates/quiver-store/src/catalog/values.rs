@@ -15,6 +15,9 @@ pub const PART: usize = 4_080;
 /// The largest value that is kept inline.
 pub const INLINE_LIMIT: usize = 16 * 1024;
 
+/// The largest that is read: another version may have kept more inline.
+pub const LARGEST: usize = 64 * 1024;
+
 /// Writes a value under its content id.
 pub fn put(txn: &mut WriteTxn<'_>, db: &Databases, content: u64, value: &[u8]) -> Result<()> {
     for (part, bytes) in value.chunks(PART).enumerate() {
@@ -26,28 +29,27 @@ pub fn put(txn: &mut WriteTxn<'_>, db: &Databases, content: u64, value: &[u8]) -
 /// Reads a value of `size` bytes into `out`, which is cleared first.
 pub fn get(txn: &impl Read, db: &Databases, content: u64, size: u64, out: &mut Vec<u8>) -> Result<()> {
     out.clear();
-    let missing = || Error::new(Code::Corrupt, "a packed value is not in the catalog");
-    if size > INLINE_LIMIT.max(64 * 1024) as u64 {
+    out.resize(checked_size(size)?, 0);
+    read(txn, db, content, out)
+}
+
+/// The size that a record claims for a packed value, where it can be one.
+pub fn checked_size(size: u64) -> Result<usize> {
+    if size > LARGEST as u64 {
         return Err(Error::new(Code::Corrupt, format!("a packed value claims {size} bytes")));
     }
-    let size = size as usize;
-    if size <= PART {
-        if size > 0 {
-            out.extend_from_slice(txn.get(db.values, &value_key(content, 0))?.ok_or_else(missing)?);
-        }
-    } else {
-        let mut cursor = txn.cursor(db.values)?;
-        let mut pair = cursor.seek(&value_key(content, 0))?;
-        while out.len() < size {
-            let (key, bytes) = pair.ok_or_else(missing)?;
-            if key.get(..8) != Some(&content.to_be_bytes()[..]) {
-                return Err(missing());
-            }
-            out.extend_from_slice(bytes);
-            pair = cursor.next()?;
+    Ok(size as usize)
+}
+
+/// Fills `out`, which has the value's size, part by part: for so few, look-ups cost less than a cursor.
+pub fn read(txn: &impl Read, db: &Databases, content: u64, out: &mut [u8]) -> Result<()> {
+    for (part, out) in out.chunks_mut(PART).enumerate() {
+        match txn.get(db.values, &value_key(content, part as u16))? {
+            Some(bytes) if bytes.len() == out.len() => out.copy_from_slice(bytes),
+            _ => return Err(Error::new(Code::Corrupt, "a packed value is not in the catalog")),
         }
     }
-    if out.len() == size { Ok(()) } else { Err(missing()) }
+    Ok(())
 }
 
 /// Removes a value of `size` bytes.

@@ -19,7 +19,7 @@ use crate::housekeeper::Housekeeper;
 use crate::open_values::{OpenValues, ValueBytes};
 use crate::pool::Pool;
 use crate::publisher::ObjectWriter;
-use crate::reader::{self, Age, Found, Incoherent, Namespace, Page};
+use crate::reader::{self, Age, Found, Incoherent, Namespace, Page, Seen};
 use crate::session::Session;
 use crate::settings::{Layout, NamespaceSettings};
 use crate::writer::{Completion, Op, Outcome, Reason, Victim, Writer};
@@ -120,32 +120,37 @@ impl Store {
 
     /// Looks up an entry that has not expired; a packed value is read into `value`. Counts the access.
     pub fn lookup(&self, namespace: &Namespace, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Found>> {
-        self.lookup_aged(namespace, key, Age::Fresh, value)
+        Ok(self.look(namespace, key, Age::Fresh, reader::room_in(value), reader::found)?.flatten())
     }
 
-    /// The same for entries of other ages.
-    pub fn lookup_aged(
+    /// Looks an entry up and shows it to `see`, without a copy of its record; see `reader::look`. Counts the access.
+    pub fn look<'v, R>(
         &self,
         namespace: &Namespace,
         key: &[u8],
         age: Age,
-        value: &mut Vec<u8>,
-    ) -> Result<Option<Found>> {
-        let found = reader::lookup_aged(&self.engine, namespace, key, age, value)?;
-        if let Some(found) = &found {
+        room: impl FnOnce(usize) -> &'v mut [u8],
+        see: impl FnOnce(&Seen<'_>) -> R,
+    ) -> Result<Option<R>> {
+        let mut incoherent = None;
+        let answer = reader::look(&self.engine, namespace, key, age, room, |seen| {
             let now = self.engine.now();
-            self.engine.heat.touch(found.record.slot, now);
-            if !found.coherent {
-                self.note_incoherent(namespace, key, found, now)?;
+            self.engine.heat.touch(seen.glance.slot, now);
+            if !seen.coherent {
+                incoherent = Some((seen.glance.slot, now));
             }
+            see(seen)
+        })?;
+        if let Some((slot, now)) = incoherent {
+            self.note_incoherent(namespace, key, slot, now)?;
         }
-        Ok(found)
+        Ok(answer)
     }
 
-    fn note_incoherent(&self, namespace: &Namespace, key: &[u8], found: &Found, now: u64) -> Result<()> {
-        let word = self.engine.stamps.load(found.record.slot);
+    fn note_incoherent(&self, namespace: &Namespace, key: &[u8], slot: u32, now: u64) -> Result<()> {
+        let word = self.engine.stamps.load(slot);
         if let (Some(word), Some(writer)) = (word, &self.writer)
-            && self.incoherent.note(found.record.slot, word, now)
+            && self.incoherent.note(slot, word, now)
         {
             let catalog = self.engine.catalog()?;
             let txn = catalog.env.read()?;
