@@ -63,7 +63,9 @@ export class Reader {
     }
     if (stored === undefined) return undefined;
     if (stored instanceof Promise || stored.ready !== undefined) return this.#finish(stored, hot, key, epoch);
-    return this.#decodeAtOnce(hot, key, stored, epoch);
+    // Inflating even a small value may take long.
+    const inflates = this.#codecs.named(stored.codec).decodeAsync !== undefined;
+    return inflates ? this.#finish(stored, hot, key, epoch) : this.#decodeAtOnce(hot, key, stored, epoch);
   }
 
   #decodeAtOnce(hot: HotNamespace, key: string, stored: StoredValue, epoch: number): Found {
@@ -145,6 +147,7 @@ export class Reader {
   async #decode(codec: Codec, stored: StoredValue, key: string): Promise<unknown> {
     if (this.#verify === "full") await stored.ready?.(0, stored.bytes.byteLength);
     const context = this.#contextOf(stored, key);
+    if (codec.whole) await context.ready?.(0, stored.bytes.byteLength);
     return codec.decodeAsync?.(stored.bytes, context) ?? codec.decode(stored.bytes, context);
   }
 

@@ -2,7 +2,7 @@
 
 import { QuiverError } from "../shared/errors.ts";
 import type { Codec, DecodeContext } from "./codec.ts";
-import { decodeWhenReady, located, refuseCompression } from "./context.ts";
+import { located, refuseCompression } from "./context.ts";
 
 /** Takes Uint8Array, Buffer, DataView and ArrayBuffer; returns the same bytes as a Uint8Array, which may be a view that must not be written to. */
 export const bin: Codec<Uint8Array | DataView | ArrayBuffer> = {
@@ -25,7 +25,7 @@ export const bin: Codec<Uint8Array | DataView | ArrayBuffer> = {
     return { parts: [bytes], byteLength: bytes.byteLength };
   },
   decode,
-  decodeAsync: decodeWhenReady(decode),
+  whole: true,
   weight: () => 0,
 };
 

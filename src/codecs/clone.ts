@@ -3,7 +3,7 @@
 import { deserialize, serialize } from "node:v8";
 import { QuiverError } from "../shared/errors.ts";
 import type { Codec, DecodeContext } from "./codec.ts";
-import { decodeWhenReady, located, refuseCompression } from "./context.ts";
+import { located, refuseCompression } from "./context.ts";
 import { isPlainObject, nameOf } from "./values.ts";
 
 /** Which format gives a value back as it was. "foreign": none, as with functions and instances of classes. */
@@ -31,7 +31,7 @@ export const clone: Codec = {
     return { parts: [bytes], byteLength: bytes.byteLength };
   },
   decode,
-  decodeAsync: decodeWhenReady(decode),
+  whole: true,
 };
 
 function decode(bytes: Uint8Array, context: DecodeContext): unknown {

@@ -45,6 +45,8 @@ export interface Codec<T = unknown> {
   encode(value: T, options: EncodeOptions): EncodedValue | Promise<EncodedValue>;
   /** Synchronous; may return views on `bytes`. Throws ERR_QUIVER_CORRUPT for bytes that aren't this format. */
   decode(bytes: Uint8Array, context: DecodeContext): T;
+  /** `decode` looks at all bytes at once, so that they are checked off the main thread before it is called. */
+  readonly whole?: boolean;
   /** Where decoding can take long (inflating): the same off the main thread. Must equal `decode`. */
   decodeAsync?(bytes: Uint8Array, context: DecodeContext): Promise<T>;
   /** Whether decoded values may be handed to several callers: "shared" (immutable by nature or documented views), "frozen" (deep-frozen on first decode), or "private" (not at all: decoded anew for each). */

@@ -1,7 +1,7 @@
 /** What the codecs share: checking bytes before they are believed, naming what failed, refusing options. */
 
 import { QuiverError } from "../shared/errors.ts";
-import type { Codec, DecodeContext, EncodeOptions } from "./codec.ts";
+import type { DecodeContext, EncodeOptions } from "./codec.ts";
 
 /** The context for bytes that are checked already and belong to nobody's file. */
 export const PLAIN: DecodeContext = { mapped: false };
@@ -29,16 +29,6 @@ function withLocation(error: unknown, { key, path }: DecodeContext): unknown {
   if (error.key !== undefined || error.path !== undefined) return error;
   const { code, message, hint, fix } = error;
   return new QuiverError(code, message, { hint, fix, key, path, cause: error.cause ?? error });
-}
-
-/** `decodeAsync` for codecs that need all bytes at once: checks them off the main thread, then decodes. */
-export function decodeWhenReady<T>(
-  decode: Codec<T>["decode"],
-): (bytes: Uint8Array, context: DecodeContext) => Promise<T> {
-  return async (bytes, context) => {
-    await context.ready?.(0, bytes.byteLength);
-    return decode(bytes, context);
-  };
 }
 
 /** Throws ERR_QUIVER_BAD_OPTION when a codec that only stores is asked to compress. */

@@ -2,7 +2,7 @@
 
 import { QuiverError } from "../shared/errors.ts";
 import type { Codec, DecodeContext } from "./codec.ts";
-import { decodeWhenReady, located, refuseCompression } from "./context.ts";
+import { located, refuseCompression } from "./context.ts";
 import { isPlainObject, nameOf } from "./values.ts";
 
 /** Deeper values are refused, before the check itself or JSON.stringify runs out of stack. */
@@ -28,7 +28,7 @@ export const json: Codec = {
     return { parts: [bytes], byteLength: bytes.byteLength };
   },
   decode,
-  decodeAsync: decodeWhenReady(decode),
+  whole: true,
 };
 
 function decode(bytes: Uint8Array, context: DecodeContext): unknown {

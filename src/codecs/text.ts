@@ -2,7 +2,7 @@
 
 import { QuiverError } from "../shared/errors.ts";
 import type { Codec, DecodeContext } from "./codec.ts";
-import { decodeWhenReady, located, refuseCompression } from "./context.ts";
+import { located, refuseCompression } from "./context.ts";
 import { loneSurrogate } from "./values.ts";
 
 const encoder = new TextEncoder();
@@ -31,7 +31,7 @@ export const text: Codec<string> = {
     return { parts: [bytes], byteLength: bytes.byteLength };
   },
   decode,
-  decodeAsync: decodeWhenReady(decode),
+  whole: true,
   weight: (value) => value.length * 2,
 };
 
