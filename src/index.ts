@@ -63,6 +63,13 @@ export type {
 export { TieredStore, type TieredStoreOptions, type TierOption } from "./stores/tiered.ts";
 export type { DType } from "./tensor/dtype.ts";
 export { Tensor, type TensorOptions } from "./tensor/tensor.ts";
+export type { CreateOptions, CreateProgress } from "./vectors/creation.ts";
+export {
+  type Neighbor,
+  type NearestOptions,
+  VectorCache,
+  type VectorCacheInfo,
+} from "./vectors/vector-cache.ts";
 export { fromAiSdk } from "./vectors/vectorizers/ai-sdk.ts";
 export { fromFunction } from "./vectors/vectorizers/function.ts";
 export { type HashingOptions, hashingVectorizer } from "./vectors/vectorizers/hashing.ts";

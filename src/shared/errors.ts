@@ -102,6 +102,10 @@ const ADVICE = {
     hint: "The operation's signal was aborted.",
     fix: "Nothing needs to be done if that was intended.",
   },
+  ERR_QUIVER_VECTORIZER: {
+    hint: "The vectorizer failed, or gave something else than finite vectors of one length, one for each text.",
+    fix: "Look at the cause and at the vectorizer's model and options, then call again: finished batches are kept.",
+  },
   ERR_QUIVER_TIMEOUT: {
     hint: "The operation took longer than it was given.",
     fix: "Give it more time, or find out what is slow.",

@@ -57,6 +57,15 @@ pub struct ColumnRows {
     pub texts: Option<Vec<Option<String>>>,
 }
 
+/// A file beside the data.
+#[napi(object)]
+pub struct ExtraFile {
+    /// Its name in the folder.
+    pub name: String,
+    /// All of it.
+    pub bytes: Uint8Array,
+}
+
 enum Form {
     Texts,
     Tensors(DType, Rows),
@@ -139,13 +148,21 @@ impl NativeDatasetWriter {
         }))
     }
 
-    /// Publishes the folder; fails when something is there and is not to be replaced. Resolves to its fingerprint.
+    /// Publishes the folder, with further files beside the data; fails when something is there and is not to be
+    /// replaced. Resolves to its fingerprint.
     #[napi(ts_return_type = "Promise<string>")]
-    pub fn finish(&self, replace: bool, stop: Option<&StopFlag>) -> AsyncTask<Job<String>> {
+    pub fn finish(
+        &self,
+        replace: bool,
+        stop: Option<&StopFlag>,
+        #[napi(ts_arg_type = "readonly ExtraFile[]")] files: Option<Vec<ExtraFile>>,
+    ) -> AsyncTask<Job<String>> {
         let (writer, asks) = (lock(&self.writer).take(), StopFlag::asks(stop));
+        let extra: Vec<(String, Vec<u8>)> =
+            files.unwrap_or_default().into_iter().map(|file| (file.name, file.bytes.to_vec())).collect();
         Job::start(move || {
             let writer = writer.ok_or_else(Failure::closed)?;
-            Ok(writer.finish(&[], replace, &asks)?.fingerprint)
+            Ok(writer.finish(&extra, replace, &asks)?.fingerprint)
         })
     }
 

@@ -1,5 +1,7 @@
 //! How failures of the crates below become JavaScript errors that keep their code.
 
+use std::path::Path;
+
 use napi::bindgen_prelude::{Env, JsError};
 use quiver_tensor::{Error as TensorError, ErrorKind};
 
@@ -34,13 +36,6 @@ pub fn tensor_failure(error: TensorError) -> napi::Error<Code> {
     napi::Error::new(Code(code), error.to_string())
 }
 
-/// The JavaScript error for a failure on vectors; they know no other than arguments that don't fit.
-// By value, so that it can be passed to map_err as it is.
-#[allow(clippy::needless_pass_by_value)]
-pub fn vector_failure(error: quiver_vectors::Error) -> napi::Error<Code> {
-    bad_value(&error.to_string())
-}
-
 /// A failure on its way from another thread.
 pub struct Failure {
     code: &'static str,
@@ -48,6 +43,16 @@ pub struct Failure {
 }
 
 impl Failure {
+    fn new(code: &'static str, message: &impl ToString, path: Option<&Path>) -> Self {
+        let mut fields = serde_json::Map::new();
+        fields.insert("code".into(), code.into());
+        fields.insert("message".into(), message.to_string().into());
+        if let Some(path) = path {
+            fields.insert("path".into(), path.to_string_lossy().into_owned().into());
+        }
+        Self { code, message: serde_json::Value::Object(fields).to_string() }
+    }
+
     /// A call on what was ended before.
     pub fn closed() -> Self {
         quiver_store::Error::new(quiver_store::Code::Closed, "it was finished or stopped before this call")
@@ -63,13 +68,13 @@ impl From<quiver_store::Error> for Failure {
 
 impl From<quiver_dataset::Error> for Failure {
     fn from(error: quiver_dataset::Error) -> Self {
-        let mut fields = serde_json::Map::new();
-        fields.insert("code".into(), error.code().into());
-        fields.insert("message".into(), error.to_string().into());
-        if let Some(path) = error.path() {
-            fields.insert("path".into(), path.to_string_lossy().into_owned().into());
-        }
-        Self { code: error.code(), message: serde_json::Value::Object(fields).to_string() }
+        Self::new(error.code(), &error, error.path())
+    }
+}
+
+impl From<quiver_vectors::Error> for Failure {
+    fn from(error: quiver_vectors::Error) -> Self {
+        Self::new(error.code(), &error, error.path())
     }
 }
 
@@ -77,6 +82,11 @@ impl From<Failure> for napi::Error<Code> {
     fn from(Failure { code, message }: Failure) -> Self {
         Self::new(Code(code), message)
     }
+}
+
+/// The JavaScript error for a failure on vectors.
+pub fn vector_failure(error: quiver_vectors::Error) -> napi::Error<Code> {
+    Failure::from(error).into()
 }
 
 /// The JavaScript error for a failure of a dataset.

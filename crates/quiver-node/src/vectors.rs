@@ -1,13 +1,19 @@
-//! Embeddings: texts as hashed n-grams.
+//! Embeddings: texts as hashed n-grams, folders of vectors, nearest rows.
 
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{AsyncTask, Env, Float32Array, Task};
+use napi::bindgen_prelude::{AsyncTask, Env, Float32Array, Float64Array, Task, Uint8Array};
 use napi_derive::napi;
+use quiver_dataset::Dataset;
 use quiver_vectors::hashing::Hashing;
+use quiver_vectors::nearest::{Metric, Neighbour};
+use quiver_vectors::search::{Quantisation, nearest_rows};
+use quiver_vectors::texts;
 
 use crate::errors::{Result, rejection, vector_failure};
+use crate::task::Job;
 
 /// Turns texts into vectors of hashed n-grams on the thread pool.
 #[napi]
@@ -56,4 +62,101 @@ impl Task for Hash {
     fn resolve(&mut self, env: Env, output: Self::Output) -> napi::Result<Self::JsValue> {
         output.map(Float32Array::new).map_err(|error| rejection(env, vector_failure(error)))
     }
+}
+
+/// Digests of texts: 16 bytes each, one after the other.
+#[napi(ts_args_type = "texts: readonly string[]", ts_return_type = "Promise<Uint8Array>")]
+pub fn digest_texts(texts: Vec<String>) -> AsyncTask<Job<Uint8Array>> {
+    Job::start(move || Ok(texts::digests(&texts).into()))
+}
+
+/// Rows that were found, query by query, each of them as many.
+#[napi(object)]
+pub struct NativeNeighbours {
+    /// Numbers of the rows, nearest first.
+    pub rows: Float64Array,
+    /// Their dot products, cosines or distances.
+    pub scores: Float32Array,
+}
+
+/// Looks for the nearest rows of a dataset's column, where they are in the files.
+#[napi]
+pub struct NativeSearch {
+    dataset: Arc<Dataset>,
+}
+
+#[napi]
+impl NativeSearch {
+    /// Maps the files of a dataset folder, for as long as this is referenced.
+    #[napi(constructor)]
+    pub fn new(folder: String) -> Result<Self> {
+        let dataset = Dataset::open(Path::new(&folder)).map_err(|error| vector_failure(error.into()))?;
+        Ok(Self { dataset: Arc::new(dataset) })
+    }
+
+    /// The `k` nearest rows to each query; queries are copied before this returns. `metric` is "dot", "cosine" or
+    /// "euclidean".
+    #[napi(ts_return_type = "Promise<NativeNeighbours>")]
+    pub fn nearest(
+        &self,
+        column: String,
+        queries: &[f32],
+        k: u32,
+        metric: String,
+        scale: f64,
+        zero_point: i32,
+    ) -> AsyncTask<Find> {
+        let metric = match metric.as_str() {
+            "dot" => Metric::Dot,
+            "euclidean" => Metric::Euclidean,
+            _ => Metric::Cosine,
+        };
+        let quantisation = Quantisation { scale: scale as f32, zero_point: zero_point as i8 };
+        let (dataset, queries) = (Arc::clone(&self.dataset), queries.to_vec());
+        AsyncTask::new(Find { dataset, column, queries, k: k as usize, metric, quantisation })
+    }
+
+    /// Compares the files with the digests that were written with them; resolves to how many have one.
+    #[napi(ts_return_type = "Promise<number>")]
+    pub fn verify(&self) -> AsyncTask<Job<f64>> {
+        let dataset = Arc::clone(&self.dataset);
+        Job::start(move || {
+            let compared = dataset.verify(|| false).map_err(quiver_vectors::Error::from)?;
+            Ok(compared as f64)
+        })
+    }
+}
+
+/// One search of a [`NativeSearch`].
+pub struct Find {
+    dataset: Arc<Dataset>,
+    column: String,
+    queries: Vec<f32>,
+    k: usize,
+    metric: Metric,
+    quantisation: Quantisation,
+}
+
+impl Task for Find {
+    type Output = quiver_vectors::Result<Vec<Vec<Neighbour>>>;
+    type JsValue = NativeNeighbours;
+
+    fn compute(&mut self) -> napi::Result<Self::Output> {
+        let Self { dataset, column, queries, k, metric, quantisation } = self;
+        Ok(nearest_rows(dataset, column, queries, *k, *metric, *quantisation))
+    }
+
+    fn resolve(&mut self, env: Env, output: Self::Output) -> napi::Result<Self::JsValue> {
+        let found = output.map_err(|error| rejection(env, vector_failure(error)))?.concat();
+        Ok(NativeNeighbours {
+            rows: found.iter().map(|neighbour| neighbour.row as f64).collect::<Vec<_>>().into(),
+            scores: found.iter().map(|neighbour| neighbour.score).collect::<Vec<_>>().into(),
+        })
+    }
+}
+
+/// Removes unfinished folders in `root` that nobody is writing and that are older than a day; resolves to how many.
+#[napi(ts_return_type = "Promise<number>")]
+pub fn sweep_unfinished(root: String) -> AsyncTask<Job<f64>> {
+    Job::start(move || Ok(quiver_vectors::sweep(Path::new(&root))? as f64))
 }

@@ -3,9 +3,16 @@
 /// Result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Arguments that don't fit each other; nothing else can fail here.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// A failure.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
+    /// The dataset folder, or the system under it, refused.
+    #[error(transparent)]
+    Dataset(#[from] quiver_dataset::Error),
+    /// A column whose rows are not vectors of float32, float16 or int8.
+    #[error("column {0:?} doesn't hold one vector of float32, float16 or int8 a row")]
+    NotVectors(String),
     /// Vectors of no elements, or of more than can be counted.
     #[error("a vector has 1 to {limit} elements, not {found}")]
     Dimension {
@@ -32,4 +39,29 @@ pub enum Error {
         /// The longest there may be.
         limit: usize,
     },
+}
+
+impl From<quiver_tensor::Error> for Error {
+    fn from(error: quiver_tensor::Error) -> Self {
+        Self::Dataset(error.into())
+    }
+}
+
+impl Error {
+    /// The stable name of the kind.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Dataset(error) => error.code(),
+            Self::NotVectors(_) => "ERR_QUIVER_UNSUPPORTED",
+            Self::Dimension { .. } | Self::Length { .. } | Self::Grams { .. } => "ERR_QUIVER_BAD_VALUE",
+        }
+    }
+
+    /// The file or folder concerned.
+    pub fn path(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Dataset(error) => error.path(),
+            _ => None,
+        }
+    }
 }

@@ -1,11 +1,16 @@
-//! Arithmetic on embeddings: vectors of hashed n-grams, and the exact nearest rows of a table.
+//! Embeddings: vectors of hashed n-grams, digests of texts, and the exact nearest rows of a column.
 //!
-//! Everything works on slices. Work above a threshold is divided among threads; results don't depend on how many.
+//! Work above a threshold is divided among threads; results don't depend on how many.
 #![deny(unsafe_code)]
 
 mod error;
 pub mod hashing;
 pub mod nearest;
 mod parallel;
+pub mod search;
+pub mod texts;
+mod unfinished;
+mod view;
 
 pub use error::{Error, Result};
+pub use unfinished::sweep;

@@ -1,0 +1,21 @@
+/** Elements of vectors as they are kept: as they are, rounded to half precision, or quantised to a byte. */
+
+import { toFloat16 } from "../tensor/float16.ts";
+import { bytesOf } from "../tensor/tensor.ts";
+import type { Quantization } from "./metadata.ts";
+
+/** How elements are kept. */
+export type StoredDType = "float32" | "float16" | "int8";
+
+/** The bytes that stand for the values; of float32 the values' own memory. */
+export function encodeElements(
+  values: Float32Array,
+  dtype: StoredDType,
+  quantization: Quantization,
+): Uint8Array {
+  if (dtype === "float32") return bytesOf(values);
+  if (dtype === "float16") return bytesOf(Uint16Array.from(values, toFloat16));
+  const { scale, zeroPoint } = quantization;
+  const quantised = (value: number) => Math.min(Math.max(Math.round(value / scale) + zeroPoint, -128), 127);
+  return bytesOf(Int8Array.from(values, quantised));
+}

@@ -1,0 +1,105 @@
+/** What a vectorizer gave, checked: finite float32 vectors of one length, for each text one or some. */
+
+import { QuiverError } from "../shared/errors.ts";
+import { naturalDType } from "../tensor/dtype.ts";
+import { Tensor } from "../tensor/tensor.ts";
+import type { Vectors } from "./vectorizers/vectorizer.ts";
+
+/** The vectors of some texts, one after the other. */
+export interface Embedded {
+  readonly texts: number;
+  readonly dimension: number;
+  /** Vectors of each text: null for one each, a number where all have as many, else how many each has. */
+  readonly chunks: null | number | Uint32Array;
+  readonly values: Float32Array;
+}
+
+/** Checks what came for `texts` texts. Throws ERR_QUIVER_VECTORIZER, which says what is wrong with which text. */
+export function checkVectors(vectors: Vectors, texts: number): Embedded {
+  const embedded = vectors instanceof Tensor ? fromTensor(vectors) : fromList(vectors);
+  if (embedded.texts !== texts) {
+    throw refusal(`the vectorizer gave vectors for ${embedded.texts} texts instead of ${texts}`);
+  }
+  if (embedded.dimension === 0) throw refusal("the vectorizer gave vectors without elements");
+  const wrong = embedded.values.findIndex((value) => !Number.isFinite(value));
+  if (wrong >= 0) {
+    const vector = Math.floor(wrong / embedded.dimension);
+    throw refusal(`the vectorizer gave ${embedded.values[wrong]} in vector ${vector} of a batch`);
+  }
+  return embedded;
+}
+
+/** The error for vectors that can't be kept. */
+export function refusal(message: string): QuiverError {
+  return new QuiverError("ERR_QUIVER_VECTORIZER", message);
+}
+
+function fromTensor(tensor: Tensor): Embedded {
+  const [texts, ...rest] = tensor.shape;
+  const [first, second] = rest;
+  if (texts === undefined || first === undefined || rest.length > 2) {
+    throw refusal(`the vectorizer gave a tensor [${tensor.shape.join(", ")}]`);
+  }
+  const values = float32(tensor);
+  return second === undefined
+    ? { texts, dimension: first, chunks: null, values }
+    : { texts, dimension: second, chunks: first, values };
+}
+
+function fromList(vectors: unknown): Embedded {
+  if (!Array.isArray(vectors)) throw refusal("the vectorizer gave neither a tensor nor a list of vectors");
+  const rows = vectors.map(rowOf);
+  const ranks = new Set(rows.map(({ chunks }) => chunks === null));
+  if (ranks.size > 1) throw refusal("the vectorizer gave one vector for some texts and several for others");
+  const dimension = rows.find((row) => row.dimension > 0)?.dimension ?? 0;
+  const odd = rows.findIndex((row) => row.dimension !== dimension);
+  if (odd >= 0) {
+    throw refusal(
+      `the vectorizer gave vectors of ${rows[odd]?.dimension} elements for text ${odd} of a batch, not ${dimension}`,
+    );
+  }
+  const values = new Float32Array(rows.reduce((sum, row) => sum + row.values.length, 0));
+  let at = 0;
+  for (const row of rows) {
+    values.set(row.values, at);
+    at += row.values.length;
+  }
+  const chunks = ranks.has(false) ? Uint32Array.from(rows, (row) => row.chunks ?? 0) : null;
+  return { texts: rows.length, dimension, chunks, values };
+}
+
+interface Row {
+  readonly chunks: number | null;
+  readonly dimension: number;
+  readonly values: ArrayLike<number>;
+}
+
+/** The vector of one text, or its vectors. */
+function rowOf(row: unknown): Row {
+  if (row instanceof Tensor) {
+    const [first = 0, second] = row.shape;
+    if (row.shape.length > 2)
+      throw refusal(`the vectorizer gave a tensor [${row.shape.join(", ")}] for a text`);
+    const values = float32(row);
+    return second === undefined
+      ? { chunks: null, dimension: first, values }
+      : { chunks: first, dimension: second, values };
+  }
+  if (naturalDType(row) !== undefined) {
+    const values = row as Float32Array | Float64Array;
+    return { chunks: null, dimension: values.length, values };
+  }
+  if (!Array.isArray(row)) throw refusal("the vectorizer gave something else than a vector for a text");
+  if (!Array.isArray(row[0])) return { chunks: null, dimension: row.length, values: row as number[] };
+  const inner = (row as number[][]).map((vector) => vector.length);
+  const dimension = inner[0] ?? 0;
+  if (inner.some((length) => length !== dimension))
+    throw refusal("the chunks of a text have vectors of different lengths");
+  return { chunks: row.length, dimension, values: (row as number[][]).flat() };
+}
+
+function float32(tensor: Tensor): Float32Array {
+  if (tensor.dtype === "float32") return tensor.data as Float32Array;
+  if (tensor.dtype === "float64") return Float32Array.from(tensor.data as Float64Array);
+  return Float32Array.from([tensor.toArray()].flat(4) as number[]);
+}

@@ -1,0 +1,318 @@
+/** Vector caches: embeddings computed once, kept as Hugging Face dataset folders, read where they are mapped. */
+
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import * as read from "../cache/option-readers.ts";
+import { Dataset, Search } from "../native/vectors.ts";
+import { isQuiverError, QuiverError } from "../shared/errors.ts";
+import { Tensor } from "../tensor/tensor.ts";
+import { type CreateOptions, createFolder } from "./creation.ts";
+import { checkVectors } from "./embedded.ts";
+import { DEFAULT_ROOT, type Folder, findFolder, listFolders, METADATA, removeFolder } from "./folders.ts";
+import { corrupted, parseMetadata, type VectorMetadata } from "./metadata.ts";
+import { VectorColumn } from "./vector-column.ts";
+import type { Vectorizer } from "./vectorizers/vectorizer.ts";
+
+/** Where caches lie. */
+export interface RootOptions {
+  /** Folder of the caches. Default: ".vmcache". */
+  readonly root?: string;
+}
+
+/** What `info` says of a cache. */
+export interface VectorCacheInfo {
+  readonly name: string;
+  readonly path: string;
+  readonly size: number;
+  readonly dimension: number;
+  readonly dtype: string;
+  /** Vectors of a text: null for one, a number where all have as many, "ragged" where that varies. */
+  readonly chunks: null | number | "ragged";
+  readonly columns: readonly string[];
+  readonly model: string | null;
+  readonly createdAt: Date | null;
+}
+
+export interface NearestOptions {
+  /** How many rows to find. Default: 10. */
+  readonly k?: number;
+  /** Default: "cosine". Of "euclidean" the score is the distance, and the least are nearest. */
+  readonly metric?: "cosine" | "dot" | "euclidean";
+  /** Turns queries that are texts into vectors; must be the model of the cache. */
+  readonly vectorizer?: Vectorizer;
+  readonly signal?: AbortSignal;
+}
+
+/** A row that was found. */
+export interface Neighbor {
+  readonly row: number;
+  readonly score: number;
+}
+
+/** A query: a text, one vector, or a tensor of vectors. */
+export type Query = string | Float32Array | readonly number[] | Tensor;
+
+/**
+ * An open vector cache. Its files are mapped; nothing is read before it is used, and what `slice` and `row` give are
+ * views. Indices count from 0; one that names no row is ERR_QUIVER_OUT_OF_RANGE.
+ */
+export class VectorCache {
+  readonly name: string;
+  readonly path: string;
+  /** How many texts there are. */
+  readonly size: number;
+  /** Names of all columns of the dataset. */
+  readonly columns: readonly string[];
+  /** null for a dataset folder without metadata.json. */
+  readonly metadata: VectorMetadata | null;
+  /** The column of vectors. */
+  readonly column: string;
+  readonly #folder: Folder;
+  readonly #vectors: VectorColumn;
+  #search: Search | undefined;
+
+  private constructor(
+    folder: Folder,
+    dataset: Dataset,
+    metadata: VectorMetadata | null,
+    vectors: VectorColumn,
+  ) {
+    this.name = folder.name;
+    this.path = folder.path;
+    this.#folder = folder;
+    this.size = dataset.rows;
+    this.columns = dataset.columns;
+    this.metadata = metadata;
+    this.column = vectors.name;
+    this.#vectors = vectors;
+  }
+
+  /**
+   * Embeds texts batch by batch and keeps the vectors as a folder `name` that Python's `datasets` loads. Nothing is
+   * seen under the name before all is there and verified; a cache that had it is replaced. Memory holds a few batches
+   * of vectors, whatever the number of texts. Equal texts are embedded once, and not at all where another cache of
+   * the same model has them. The same call goes on where an interrupted one stopped.
+   *
+   * Rejects with ERR_QUIVER_BAD_OPTION, ERR_QUIVER_VECTORIZER, ERR_QUIVER_ABORTED, or what the disk refused.
+   */
+  static async create(options: CreateOptions): Promise<VectorCache> {
+    return VectorCache.load(await createFolder(options));
+  }
+
+  /**
+   * Opens a cache by its name under the root, or by the path of its folder. `column` picks one of several columns of
+   * vectors; the default is the last one made. Costs a millisecond, whatever the size.
+   *
+   * Rejects with ERR_QUIVER_NOT_FOUND, and ERR_QUIVER_CORRUPT for a folder that is incomplete or contradicts itself.
+   */
+  static async load(
+    nameOrPath: string,
+    { root = DEFAULT_ROOT, column }: RootOptions & { readonly column?: string } = {},
+  ): Promise<VectorCache> {
+    const folder = findFolder(nameOrPath, root);
+    const dataset = await Dataset.open(folder.data).catch((error: unknown) => {
+      throw loadFailure(folder.name, error);
+    });
+    const metadata = await readMetadata(folder, dataset.columns);
+    if (metadata !== null && metadata.size !== null && metadata.size !== dataset.rows) {
+      throw corrupted(folder.name, `it has ${dataset.rows} rows, and ${METADATA} says ${metadata.size}`);
+    }
+    const missing = metadata && [...metadata.columns.keys()].find((name) => !dataset.columns.includes(name));
+    if (missing) throw corrupted(folder.name, `it has no column "${missing}", which ${METADATA} names`);
+    const known = [...(metadata?.columns.keys() ?? [])];
+    const wanted =
+      column ?? known.at(-1) ?? ["embeddings", "embedding"].find((name) => dataset.columns.includes(name));
+    if (wanted === undefined || !dataset.columns.includes(wanted)) {
+      throw new QuiverError(
+        "ERR_QUIVER_NOT_FOUND",
+        `"${folder.name}" has no column ${wanted ? `"${wanted}"` : "of vectors"}`,
+        {
+          path: folder.path,
+          hint: `Its columns are ${dataset.columns.join(", ")}.`,
+          fix: "Name one of them: VectorCache.load(name, { column })",
+        },
+      );
+    }
+    return new VectorCache(folder, dataset, metadata, new VectorColumn(dataset, wanted));
+  }
+
+  /** Names of the caches under a root, sorted. */
+  static list({ root = DEFAULT_ROOT }: RootOptions = {}): Promise<string[]> {
+    return listFolders(resolve(root));
+  }
+
+  /** Removes a cache; whether there was one. Who has it open keeps it. */
+  static delete(name: string, { root = DEFAULT_ROOT }: RootOptions = {}): Promise<boolean> {
+    return removeFolder(name, root);
+  }
+
+  /** Elements of a vector. */
+  get dimension(): number {
+    return this.#vectors.dimension;
+  }
+
+  get dtype(): string {
+    return this.#vectors.dtype;
+  }
+
+  /** [size, dimension], or [size, chunks, dimension]; chunks are null where they vary by text. */
+  get shape(): readonly (number | null)[] {
+    const { chunks } = this.#vectors;
+    const inner = chunks === null ? [] : [chunks === "ragged" ? null : chunks];
+    return [this.size, ...inner, this.dimension];
+  }
+
+  /** Rows `[start, end)` as one tensor: a view where they lie in one batch of one file, else a copy. */
+  slice(start = 0, end: number = this.size): Tensor {
+    return this.#vectors.slice(start, end);
+  }
+
+  /** The vector of one text, or its vectors [chunks, dimension]; a view. */
+  row(index: number): Tensor {
+    return this.#vectors.row(index);
+  }
+
+  /** Rows in the order of the indices, which may repeat, copied natively into one tensor. */
+  gather(indices: ArrayLike<number>): Tensor {
+    return this.#vectors.gather(indices);
+  }
+
+  /** All rows, or those of the indices. */
+  getEmbeddings(indices?: ArrayLike<number>): Tensor {
+    return indices === undefined ? this.slice() : this.gather(indices);
+  }
+
+  /** Which chunks of the rows are real, 1 or 0, as [rows, most chunks]; null where each text has one vector. */
+  masks(indices: ArrayLike<number> = range(0, this.size)): Tensor<Int8Array> | null {
+    return this.#vectors.masks(indices);
+  }
+
+  /** All rows in order, `size` at a time, as `slice` gives them. */
+  *batches(size: number): Generator<Tensor> {
+    if (read.count(size, "size") === 0) throw read.badOption("size", size, "a whole number above 0");
+    for (let start = 0; start < this.size; start += size) {
+      yield this.slice(start, Math.min(start + size, this.size));
+    }
+  }
+
+  /**
+   * The rows nearest to a query, nearest first; for a tensor of several vectors a list each. Every row is compared,
+   * off the event loop, as fast as memory is read. Of equal scores the lower row comes first.
+   *
+   * Rejects with ERR_QUIVER_BAD_VALUE for a query of another dimension, ERR_QUIVER_UNSUPPORTED where texts have
+   * several vectors.
+   */
+  async nearest(query: Tensor, options?: NearestOptions): Promise<Neighbor[] | Neighbor[][]>;
+  async nearest(
+    query: string | Float32Array | readonly number[],
+    options?: NearestOptions,
+  ): Promise<Neighbor[]>;
+  async nearest(query: Query, options: NearestOptions = {}): Promise<Neighbor[] | Neighbor[][]> {
+    const { k = 10, metric = "cosine" } = options;
+    const vectors = await this.#queryVectors(query, options);
+    if (vectors.length % this.dimension !== 0 || vectors.length === 0) {
+      throw new QuiverError(
+        "ERR_QUIVER_BAD_VALUE",
+        `a query of ${vectors.length} elements for vectors of ${this.dimension}`,
+        {
+          hint: "A query is a vector of the cache's dimension, or several of them as a tensor.",
+          fix: "Embed the query with the model that the cache was made with.",
+        },
+      );
+    }
+    this.#search ??= new Search(this.#folder.data);
+    const { scale, zeroPoint } = this.metadata?.columns.get(this.column)?.quantization ?? {
+      scale: 1,
+      zeroPoint: 0,
+    };
+    const checked = read.oneOf("cosine", "dot", "euclidean")(metric, "metric");
+    const { rows, scores } = await this.#search.nearest(
+      this.column,
+      vectors,
+      read.count(k, "k"),
+      checked,
+      scale,
+      zeroPoint,
+    );
+    const queries = vectors.length / this.dimension;
+    const each = rows.length / queries;
+    const lists = Array.from({ length: queries }, (_, number) =>
+      Array.from({ length: each }, (_, i): Neighbor => {
+        const at = number * each + i;
+        return { row: rows[at] as number, score: scores[at] as number };
+      }),
+    );
+    return query instanceof Tensor && query.shape.length > 1 ? lists : (lists[0] ?? []);
+  }
+
+  /** Compares the files with the digests written with them. Resolves to how many have one; ERR_QUIVER_CHECKSUM_MISMATCH otherwise. */
+  async verify(): Promise<{ readonly compared: number }> {
+    this.#search ??= new Search(this.#folder.data);
+    return { compared: await this.#search.verify() };
+  }
+
+  /** What there is to know without reading vectors. */
+  info(): VectorCacheInfo {
+    const { name, path, size, dimension, dtype, columns } = this;
+    const { chunks } = this.#vectors;
+    const model = this.metadata?.columns.get(this.column)?.model ?? null;
+    return {
+      name,
+      path,
+      size,
+      dimension,
+      dtype,
+      chunks,
+      columns,
+      model,
+      createdAt: this.metadata?.createdAt ?? null,
+    };
+  }
+
+  async #queryVectors(query: Query, { vectorizer, signal }: NearestOptions): Promise<Float32Array> {
+    if (typeof query !== "string") {
+      if (!(query instanceof Tensor)) return Float32Array.from(query);
+      return checkVectors(
+        query.shape.length > 1 ? query : [query],
+        query.shape.length > 1 ? (query.shape[0] ?? 0) : 1,
+      ).values;
+    }
+    if (vectorizer === undefined)
+      throw read.badOption("vectorizer", vectorizer, "given with a query that is a text");
+    const model = this.metadata?.columns.get(this.column)?.model ?? null;
+    if (model !== null && model !== vectorizer.model) {
+      throw read.badOption(
+        "vectorizer",
+        vectorizer.model,
+        `the model of the cache, ${JSON.stringify(model)}`,
+      );
+    }
+    const vectors = await vectorizer.embed([query], signal === undefined ? {} : { signal });
+    return checkVectors(vectors, 1).values;
+  }
+}
+
+function loadFailure(name: string, error: unknown): unknown {
+  if (!isQuiverError(error)) return error;
+  return new QuiverError(error.code, `loading the vector cache "${name}" failed: ${error.message}`, {
+    path: error.path,
+    hint: "Its files are damaged, or something else wrote them.",
+    fix: "Create the cache again; look at the permissions of its files if that does not help.",
+    cause: error,
+  });
+}
+
+async function readMetadata(folder: Folder, columns: readonly string[]): Promise<VectorMetadata | null> {
+  let text: string;
+  try {
+    text = await readFile(`${folder.path}/${METADATA}`, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+  return parseMetadata(text, folder.name, columns);
+}
+
+function range(start: number, end: number): Uint32Array {
+  return Uint32Array.from({ length: end - start }, (_, i) => start + i);
+}
