@@ -63,10 +63,11 @@ export type {
 export { TieredStore, type TieredStoreOptions, type TierOption } from "./stores/tiered.ts";
 export type { DType } from "./tensor/dtype.ts";
 export { Tensor, type TensorOptions } from "./tensor/tensor.ts";
-export type { CreateOptions, CreateProgress } from "./vectors/creation.ts";
+export type { ExtendOptions } from "./vectors/extension.ts";
+export type { CreateOptions, CreateProgress } from "./vectors/options.ts";
 export {
-  type Neighbor,
   type NearestOptions,
+  type Neighbor,
   VectorCache,
   type VectorCacheInfo,
 } from "./vectors/vector-cache.ts";

@@ -43,7 +43,7 @@ describe("a new cache", () => {
       size: 100,
       dimension: 3,
       shape: [100, 3],
-      columns: ["text_id", "embeddings"],
+      columns: ["text_id", "embeddings", "text"],
     });
     expect(cache.info()).toMatchObject({ model: "counting", dtype: "float32", chunks: null });
     expect(JSON.parse(readFileSync(join(cache.path, "metadata.json"), "utf8"))).toMatchObject({
@@ -52,7 +52,7 @@ describe("a new cache", () => {
       num_samples: 100,
       output_mode: "2d",
       num_observations: 100,
-      features: ["text_id", "embeddings"],
+      features: ["text_id", "embeddings", "text"],
       embeddings: { model_tag: "counting", tensordtype: 1, hidden_size: 3, chunk_sizes: null },
     });
     expect(await cache.verify()).toEqual({ compared: 1 });
@@ -83,7 +83,7 @@ describe("a new cache", () => {
     );
     for (const index of [-1, 100, 1.5, Number.NaN, 2 ** 32]) {
       expect(() => cache.gather([0, index])).toThrow(coded("OUT_OF_RANGE"));
-      expect(() => cache.row(index)).toThrow(/is not a row of this cache of 100/);
+      expect(() => cache.row(index)).toThrow(/is not in \[0, 100\)/);
     }
   });
 
@@ -168,6 +168,96 @@ describe("texts with several vectors", () => {
     );
     expect(() => cache.slice()).toThrow(coded("UNSUPPORTED"));
     await expect(cache.nearest([1, 2])).rejects.toThrow(coded("UNSUPPORTED"));
+  });
+
+  test("as many as are asked for: filled up or cut, with masks", async () => {
+    const chunksOf = (text: string) => Array.from({ length: (text.length % 4) + 1 }, (_, i) => [i + 1, 7]);
+    const vectorizer = fromFunction((batch) => batch.map(chunksOf), { model: "m" });
+    const cache = await VectorCache.create({ name: "c", texts, vectorizer, root, padTo: 3 });
+    expect(cache.shape).toEqual([100, 3, 2]);
+    expect(cache.columns).toEqual(["text_id", "embeddings", "masks", "text"]);
+    const expected = texts.map((text) => [...chunksOf(text), [0, 0], [0, 0], [0, 0]].slice(0, 3));
+    expect(cache.slice().toArray()).toEqual(expected);
+    const masks = texts.map((text) => [0, 1, 2].map((i) => (i < chunksOf(text).length ? 1 : 0)));
+    expect(cache.masks()?.toArray()).toEqual(masks);
+  });
+
+  test("and go on after an interruption with what was counted", async () => {
+    const chunksOf = (text: string) => Array.from({ length: (text.length % 3) + 1 }, (_, i) => [i]);
+    const create = (name: string, batches: number) => {
+      let calls = 0;
+      const embed = (batch: readonly string[]) => {
+        if (++calls > batches) throw new Error("gone");
+        return batch.map(chunksOf);
+      };
+      const vectorizer = fromFunction(embed, { model: "m" });
+      return VectorCache.create({ name, texts, vectorizer, root, batchSize: 10 });
+    };
+    const whole = await create("whole", 99);
+    await expect(create("c", 6)).rejects.toThrow(/gone/);
+    const cache = await create("c", 5);
+    expect(cache.metadata?.all["embeddings"]).toEqual(whole.metadata?.all["embeddings"]);
+    expect(texts.map((_, row) => cache.row(row).toArray())).toEqual(texts.map(chunksOf));
+  });
+});
+
+describe("a cache grows", () => {
+  test("by a column of another model, beside the old columns as they are", async () => {
+    const cache = await VectorCache.create({ name: "c", texts, vectorizer: counting(), root, numShards: 3 });
+    const vectorizer = counting(2, "other");
+    const both = await cache.extend({ column: "other", vectorizer, numShards: 2 });
+    expect(both).toMatchObject({ name: "c", column: "other", dimension: 2 });
+    expect(both.columns).toEqual(["text_id", "embeddings", "text", "other"]);
+    expect(both.getEmbeddings().toArray()).toEqual(texts.map((text) => vectorOf(text, 2)));
+    const old = await VectorCache.load("c", { root, column: "embeddings" });
+    expect(old.getEmbeddings().toArray()).toEqual(texts.map((text) => vectorOf(text)));
+    expect(old.text(99)).toBe(texts[99]);
+    expect(await both.verify()).toEqual({ compared: 2 });
+    expect(both.metadata?.all).toMatchObject({
+      model_name: "counting",
+      features: ["text_id", "embeddings", "text", "other"],
+      embeddings: { model_tag: "counting" },
+      other: { model_tag: "other", hidden_size: 2 },
+    });
+    // Who has the old one open keeps it.
+    expect(cache.row(1).toArray()).toEqual(vectorOf(texts[1] as string));
+
+    const again = { column: "other", vectorizer: counting(2, "third") };
+    await expect(both.extend(again)).rejects.toThrow(/has a column "other" already/);
+    const named = await both.extend({ ...again, overwrite: true, name: "d" });
+    expect(named.columns).toEqual(["text_id", "embeddings", "text", "other"]);
+    expect(named.info().model).toBe("third");
+    expect((await VectorCache.load("c", { root })).info().model).toBe("other");
+    await expect(cache.extend({ ...again, column: "features" })).rejects.toThrow(coded("BAD_OPTION"));
+  });
+
+  test("by more texts, without embedding the old ones again", async () => {
+    const cache = await VectorCache.create({
+      name: "c",
+      texts: texts.slice(0, 60),
+      vectorizer: counting(),
+      root,
+    });
+    const vectorizer = counting();
+    const grown = await cache.extend({ texts: texts.slice(60), vectorizer });
+    expect(vectorizer.calls.flat()).toEqual(texts.slice(60));
+    expect(grown.size).toBe(100);
+    expect(grown.getEmbeddings().toArray()).toEqual(texts.map((text) => vectorOf(text)));
+    await expect(grown.extend({ texts, vectorizer: counting(3, "other") })).rejects.toThrow(/not "other"/);
+  });
+
+  test("with texts from the caller where it keeps none", async () => {
+    const options = { name: "c", texts, vectorizer: counting(), root, keepTexts: false };
+    const cache = await VectorCache.create(options);
+    expect(cache.columns).toEqual(["text_id", "embeddings"]);
+    expect(cache.text(0)).toBeNull();
+    const vectorizer = counting(2, "other");
+    await expect(cache.extend({ column: "other", vectorizer })).rejects.toThrow(/doesn't keep its texts/);
+    await expect(cache.extend({ column: "other", vectorizer, texts: ["a"] })).rejects.toThrow(
+      coded("BAD_VALUE"),
+    );
+    await cache.extend({ column: "other", vectorizer, texts });
+    expect(vectorizer.calls.flat()).toEqual(texts);
   });
 });
 

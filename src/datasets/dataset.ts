@@ -5,6 +5,7 @@ import { QuiverError } from "../shared/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { DatasetColumn } from "./column.ts";
 import { MappedFiles } from "./files.ts";
+import { handles } from "./handles.ts";
 import type { ColumnInput } from "./input.ts";
 import { type DatasetWriteOptions, writeDataset } from "./write.ts";
 
@@ -47,6 +48,7 @@ export class Dataset {
     this.split = split;
     this.#handle = handle;
     this.#files = new MappedFiles(handle);
+    handles.set(this, handle);
   }
 
   /**

@@ -41,7 +41,7 @@ export async function writeDataset(
   const sources = Object.entries(columns).map(([name, input]) => sourceOf(name, input));
   const rows = rowsOf(sources);
   const { shards, replace, sync } = resolve(options, sources, rows);
-  const writer = new DatasetWriter(sources.map(({ layout }) => layout));
+  const writer = DatasetWriter.of(sources.map(({ layout }) => layout));
   await writer.begin(path, { shardBytes: DEFAULT_SHARD_SIZE, shards, rows, sync });
   try {
     const step = Math.max(1, Math.floor((PIECE * rows) / Math.max(1, sumOf(sources))));

@@ -1,10 +1,26 @@
 /** The add-on's datasets: failures become QuiverErrors, descriptions become objects. */
 
 import { addon } from "./addon.ts";
-import type { ColumnLayout, ColumnRows, FolderLayout, NativeColumn } from "./generated.ts";
+import type {
+  Begun,
+  ColumnLayout,
+  ColumnRows,
+  ExtraFile,
+  FolderLayout,
+  NativeColumn,
+  NativeNeighbours,
+} from "./generated.ts";
 import { translated, translatedAsync } from "./store.ts";
 
-export type { ColumnLayout, ColumnRows, FolderLayout, NativeColumn } from "./generated.ts";
+export type {
+  Begun,
+  ColumnLayout,
+  ColumnRows,
+  ExtraFile,
+  FolderLayout,
+  NativeColumn,
+  NativeNeighbours,
+} from "./generated.ts";
 
 /** What is known of a dataset when it is opened. */
 export interface DatasetDescription {
@@ -67,31 +83,54 @@ export class DatasetHandle {
   verify(signal: AbortSignal | undefined): Promise<number> {
     return stoppable(signal, (flag) => this.#native.verify(flag));
   }
+
+  /** Rows of vectors nearest to each query, and their scores, query by query. */
+  nearest(
+    ...args: Parameters<InstanceType<typeof addon.NativeDataset>["nearest"]>
+  ): Promise<NativeNeighbours> {
+    return translatedAsync(() => this.#native.nearest(...args));
+  }
+
+  /** A writer of a folder with columns of this dataset, row by row beside new ones. */
+  writerBeside(kept: readonly string[], columns: readonly ColumnLayout[]): DatasetWriter {
+    return new DatasetWriter(
+      translated(() => new addon.NativeDatasetWriter(columns, this.#native, [...kept])),
+    );
+  }
 }
 
 /** A dataset folder being written; calls must come one after the other. */
 export class DatasetWriter {
   readonly #native: InstanceType<typeof addon.NativeDatasetWriter>;
 
-  constructor(columns: readonly ColumnLayout[]) {
-    this.#native = translated(() => new addon.NativeDatasetWriter(columns));
+  constructor(native: InstanceType<typeof addon.NativeDatasetWriter>) {
+    this.#native = native;
   }
 
-  /** Resolves to the rows that an interrupted writer of the same key left. */
-  begin(path: string, layout: FolderLayout): Promise<number> {
+  static of(columns: readonly ColumnLayout[]): DatasetWriter {
+    return new DatasetWriter(translated(() => new addon.NativeDatasetWriter(columns)));
+  }
+
+  /** Resolves to what an interrupted writer of the same key left. */
+  begin(path: string, layout: FolderLayout): Promise<Begun> {
     return translatedAsync(() => this.#native.begin(path, layout));
   }
 
-  /** Copies the rows before it returns. */
-  append(rows: number, columns: readonly ColumnRows[]): Promise<void> {
-    return translatedAsync(() => this.#native.append(rows, columns));
+  /** Copies the rows before it returns. The note is kept with them for a writer that goes on. */
+  append(rows: number, columns: readonly ColumnRows[], note?: string): Promise<void> {
+    return translatedAsync(() => this.#native.append(rows, columns, note));
   }
 
-  /** Resolves to the fingerprint of the published folder. */
-  finish(replace: boolean, signal: AbortSignal | undefined): Promise<string> {
-    return stoppable(signal, (flag) => this.#native.finish(replace, flag));
+  /** Publishes the folder, with further files beside the data; resolves to its fingerprint. */
+  finish(
+    replace: boolean,
+    signal: AbortSignal | undefined,
+    files: readonly ExtraFile[] = [],
+  ): Promise<string> {
+    return stoppable(signal, (flag) => this.#native.finish(replace, flag, files));
   }
 
+  /** Ends without publishing; what is there stays for a writer of the same key, unless it is discarded. */
   stop(discard: boolean): Promise<void> {
     return translatedAsync(() => this.#native.stop(discard));
   }

@@ -66,18 +66,29 @@ export declare class NativeDataset {
   gatherPadded(name: string, indices: Uint32Array, items: number, out: Uint8Array): void
   /** Compares the files with their SHA-256, where there is one; resolves to how many were compared. */
   verify(stop?: StopFlag | undefined | null): Promise<number>
+  /**
+   * The `k` nearest rows to each query; queries are copied before this returns. `metric` is "dot", "cosine" or
+   * "euclidean".
+   */
+  nearest(column: string, queries: Float32Array, k: number, metric: string, scale: number, zeroPoint: number): Promise<NativeNeighbours>
 }
 
 /** A dataset folder being written; calls one after the other. */
 export declare class NativeDatasetWriter {
-  /** Nothing is written before `begin`. */
-  constructor(columns: readonly ColumnLayout[])
-  /** Begins the folder; resolves to the rows that it has already. */
-  begin(target: string, layout: FolderLayout): Promise<number>
-  /** Appends rows, one item a column. */
-  append(rows: number, columns: readonly ColumnRows[]): Promise<void>
-  /** Publishes the folder; fails when something is there and is not to be replaced. Resolves to its fingerprint. */
-  finish(replace: boolean, stop?: StopFlag | undefined | null): Promise<string>
+  /**
+   * Nothing is written before `begin`. With a dataset, its columns named in `kept` come first, and each append
+   * copies as many of its rows as it brings of the new columns.
+   */
+  constructor(columns: readonly ColumnLayout[], dataset?: NativeDataset | undefined | null, kept?: readonly string[])
+  /** Begins the folder; resolves to what it has already. */
+  begin(target: string, layout: FolderLayout): Promise<Begun>
+  /** Appends rows, one item a new column. `note` is kept with the rows, for a writer that goes on. */
+  append(rows: number, columns: readonly ColumnRows[], note?: string | undefined | null): Promise<void>
+  /**
+   * Publishes the folder, with further files beside the data; fails when something is there and is not to be
+   * replaced. Resolves to its fingerprint.
+   */
+  finish(replace: boolean, stop?: StopFlag | undefined | null, files?: readonly ExtraFile[]): Promise<string>
   /** Stops writing; `discard` removes what there is, else a later writer of the same key may go on. */
   stop(discard: boolean): Promise<void>
 }
@@ -233,6 +244,14 @@ export declare class ValueCheck {
   get poisoned(): boolean
 }
 
+/** What of a folder was written by an earlier run. */
+export interface Begun {
+  /** Rows. */
+  rows: number
+  /** What was noted of them; empty for nothing. */
+  note: string
+}
+
 /** A column to write. */
 export interface ColumnLayout {
   /** Its name. */
@@ -268,8 +287,22 @@ export interface Completion {
   json: string
 }
 
+/** Digests of texts: 16 bytes each, one after the other. */
+export declare function digestTexts(texts: readonly string[]): Promise<Uint8Array>
+
 /** Writes bits as bytes of 0 and 1, as many as `out` is long. */
 export declare function expandBits(bits: Uint8Array, first: number, out: Uint8Array): void
+
+/** A file beside the data. */
+export interface ExtraFile {
+  /** Its name in the folder. */
+  name: string
+  /** All of it. */
+  bytes: Uint8Array
+}
+
+/** For each of some digests the number of the first one that equals it. */
+export declare function firstTexts(digests: Uint8Array): Uint32Array
 
 /** How rows are split into files: by size, or into a known number. */
 export interface FolderLayout {
@@ -284,6 +317,9 @@ export interface FolderLayout {
   /** Lets an interrupted folder be taken up by a writer of the same key. */
   key?: string
 }
+
+/** For each of the `wanted` digests the number of the first one among `present` that equals it; 0xffffffff for none. */
+export declare function foundTexts(wanted: Uint8Array, present: Uint8Array): Uint32Array
 
 /**
  * Copies the rows `indices` of `source` into `out`; `stride` is the bytes from one row's start to the next one's.
@@ -323,6 +359,14 @@ export interface NativeColumns {
   expiresAt: Float64Array
   /** 1 = accessed since the last eviction that passed over it. */
   visited: Uint8Array
+}
+
+/** Rows that were found, query by query, each of them as many. */
+export interface NativeNeighbours {
+  /** Numbers of the rows, nearest first. */
+  rows: Float64Array
+  /** Their dot products, cosines or distances. */
+  scores: Float32Array
 }
 
 /** Sums. */
@@ -463,6 +507,9 @@ export interface Summary {
 
 /** Copies numbers of `width` bytes in the other byte order. */
 export declare function swapBytes(source: Uint8Array, width: number, out: Uint8Array): void
+
+/** Removes unfinished folders in `root` that nobody is writing and that are older than a day; resolves to how many. */
+export declare function sweepUnfinished(root: string): Promise<number>
 
 /** Memory that JavaScript reads or counts in directly. */
 export interface Tables {

@@ -69,45 +69,93 @@ export function corrupted(name: string, why: string, cause?: unknown): QuiverErr
   });
 }
 
-/** What a creation knows of itself. */
-export interface CreationFacts {
+/** What is known of a new column. */
+export interface ColumnFacts {
   readonly model: string;
   readonly dimension: number;
   /** Axes of a text's vectors: 1, or 2 where texts have several. */
   readonly rank: 1 | 2;
-  readonly texts: number;
   readonly contextSize: number | null;
   /** Chunks of a text, and how many texts have as many; null for one vector a text. */
   readonly chunkSizes: ReadonlyMap<number, number> | null;
   readonly quantization: Quantization | null;
 }
 
+/** Names that columns can't have: what the metadata say beside them. */
+const RESERVED: ReadonlySet<string> = new Set([
+  "vectormesh_version",
+  "model_name",
+  "embedding_dim",
+  "num_samples",
+  "created_at",
+  "cache_format",
+  "output_mode",
+  "features",
+  "num_observations",
+]);
+
+/** Whether a column may be called so. */
+export function isFreeName(column: string): boolean {
+  return column !== "" && !RESERVED.has(column);
+}
+
 /** The text of a new metadata.json: the flat form and the one by column in one, as Python reads either. */
-export function metadataText(facts: CreationFacts, createdAt: Date): string {
-  const { model, dimension, rank, texts, contextSize, chunkSizes, quantization } = facts;
-  const fields = {
+export function createdMetadata(
+  column: string,
+  facts: ColumnFacts,
+  features: readonly string[],
+  rows: number,
+  createdAt: Date,
+): string {
+  return textOf({
     vectormesh_version: VERSION,
-    model_name: model,
-    embedding_dim: dimension,
-    num_samples: texts,
+    model_name: facts.model,
+    embedding_dim: facts.dimension,
+    num_samples: rows,
     created_at: createdAt.toISOString(),
     cache_format: FORMAT,
-    output_mode: rank === 1 ? "2d" : "3d",
-    embeddings: {
-      vectormesh_version: VERSION,
-      model_tag: model,
-      vectorizer_type: "Vectorizer",
-      tensordtype: rank,
-      hidden_size: dimension,
-      context_size: contextSize,
-      chunk_sizes: chunkSizes && Object.fromEntries(chunkSizes),
-      ...(quantization && {
-        quantization: { scale: quantization.scale, zero_point: quantization.zeroPoint },
-      }),
-    },
-    features: ["text_id", "embeddings"],
-    num_observations: texts,
+    output_mode: facts.rank === 1 ? "2d" : "3d",
+    [column]: fieldsOf(facts),
+    features,
+    num_observations: rows,
+  });
+}
+
+/** The text of the metadata.json of a cache that has one more column: all that the old one says stays. */
+export function extendedMetadata(
+  old: Fields,
+  column: string,
+  facts: ColumnFacts,
+  features: readonly string[],
+  rows: number,
+  createdAt: Date,
+): string {
+  return textOf({
+    ...old,
+    [column]: fieldsOf(facts),
+    features,
+    created_at: createdAt.toISOString(),
+    num_observations: rows,
+  });
+}
+
+function fieldsOf({ model, dimension, rank, contextSize, chunkSizes, quantization }: ColumnFacts): Fields {
+  const sizes = chunkSizes && [...chunkSizes].sort(([one], [other]) => one - other);
+  return {
+    vectormesh_version: VERSION,
+    model_tag: model,
+    vectorizer_type: "Vectorizer",
+    tensordtype: rank,
+    hidden_size: dimension,
+    context_size: contextSize,
+    chunk_sizes: sizes && Object.fromEntries(sizes),
+    ...(quantization && {
+      quantization: { scale: quantization.scale, zero_point: quantization.zeroPoint },
+    }),
   };
+}
+
+function textOf(fields: Fields): string {
   return `${JSON.stringify(fields, null, 2)}\n`;
 }
 

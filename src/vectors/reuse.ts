@@ -1,52 +1,78 @@
 /** Vectors that need not be computed: of texts that another cache of the same model has, and of repeated texts. */
 
 import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
-import { TEXT_DIGEST } from "../native/vectors.ts";
+import { join } from "node:path";
+import { Dataset } from "../datasets/dataset.ts";
+import { digestTexts, firstTexts, foundTexts, NO_TEXT, TEXT_DIGEST } from "../native/vectors.ts";
 import { DIGESTS, findFolder, listFolders, METADATA } from "./folders.ts";
 import { parseMetadata } from "./metadata.ts";
-import { openVectors, type VectorColumn } from "./vector-column.ts";
+import { VectorColumn } from "./vector-column.ts";
 
-/** The digests of some texts, as keys of maps. */
-export class TextKeys {
-  readonly #bytes: Buffer;
+/** Texts whose digests are made at a time. */
+const DIGESTED = 8192;
 
-  constructor(digests: Uint8Array) {
-    this.#bytes = Buffer.from(digests.buffer, digests.byteOffset, digests.byteLength);
+/** The digest of each text, one after the other. */
+export async function digestsOf(texts: readonly string[]): Promise<Uint8Array> {
+  const digests = new Uint8Array(texts.length * TEXT_DIGEST);
+  for (let start = 0; start < texts.length; start += DIGESTED) {
+    digests.set(await digestTexts(texts.slice(start, start + DIGESTED)), start * TEXT_DIGEST);
   }
-
-  get count(): number {
-    return Math.floor(this.#bytes.byteLength / TEXT_DIGEST);
-  }
-
-  at(index: number): string {
-    return this.#bytes.toString("latin1", index * TEXT_DIGEST, (index + 1) * TEXT_DIGEST);
-  }
+  return digests;
 }
 
 /** A row of a cache. */
-export interface KnownRow {
+interface KnownRow {
   readonly column: VectorColumn;
   readonly row: number;
 }
+
+/** Rows of other caches that have vectors of texts, all of one dimension. */
+export class KnownRows {
+  readonly #columns: VectorColumn[] = [];
+  readonly #rows: Uint32Array;
+  readonly #column: Uint16Array;
+
+  constructor(texts: number) {
+    this.#rows = new Uint32Array(texts).fill(NO_TEXT);
+    this.#column = new Uint16Array(texts);
+  }
+
+  /** null as long as there are none. */
+  get dimension(): number | null {
+    return this.#columns[0]?.dimension ?? null;
+  }
+
+  /** `rows` has a row of the column for each text, or NO_TEXT. */
+  add(column: VectorColumn, rows: Uint32Array): void {
+    const isFirst = this.#columns.length === 0;
+    if (!rows.some((row) => row !== NO_TEXT) || !(isFirst || column.dimension === this.dimension)) return;
+    const number = this.#columns.push(column) - 1;
+    rows.forEach((row, text) => {
+      if (row === NO_TEXT || this.#rows[text] !== NO_TEXT) return;
+      this.#rows[text] = row;
+      this.#column[text] = number;
+    });
+  }
+
+  at(text: number): KnownRow | undefined {
+    const row = this.#rows[text];
+    const column = this.#columns[this.#column[text] ?? 0];
+    return row === undefined || row === NO_TEXT || column === undefined ? undefined : { column, row };
+  }
+}
+
+/** Most caches that are looked into. */
+const MOST_CACHES = 1000;
 
 /**
  * Where the vectors of texts lie that caches under `root` have from the same model: float32, one vector a text.
  * Caches that can't be read are passed over.
  */
-export async function findKnown(keys: TextKeys, model: string, root: string): Promise<Map<string, KnownRow>> {
-  const known = new Map<string, KnownRow>();
-  let wanted: Set<string> | undefined;
-  for (const name of await listFolders(root)) {
-    const cache = await openWithDigests(join(resolve(root), name), model);
-    if (cache === undefined) continue;
-    wanted ??= new Set(Array.from({ length: keys.count }, (_, index) => keys.at(index)));
-    const [first] = known.values();
-    if (first !== undefined && first.column.dimension !== cache.column.dimension) continue;
-    for (let row = 0; row < cache.keys.count; row++) {
-      const key = cache.keys.at(row);
-      if (wanted.has(key) && !known.has(key)) known.set(key, { column: cache.column, row });
-    }
+export async function findKnown(digests: Uint8Array, model: string, root: string): Promise<KnownRows> {
+  const known = new KnownRows(digests.byteLength / TEXT_DIGEST);
+  for (const name of (await listFolders(root)).slice(0, MOST_CACHES)) {
+    const cache = await openWithDigests(join(root, name), model);
+    if (cache !== undefined) known.add(cache.column, foundTexts(digests, cache.digests));
   }
   return known;
 }
@@ -54,84 +80,82 @@ export async function findKnown(keys: TextKeys, model: string, root: string): Pr
 async function openWithDigests(
   path: string,
   model: string,
-): Promise<{ readonly column: VectorColumn; readonly keys: TextKeys } | undefined> {
+): Promise<{ readonly column: VectorColumn; readonly digests: Uint8Array } | undefined> {
   try {
     const folder = findFolder(path, path);
-    const keys = new TextKeys(await readFile(join(path, DIGESTS)));
-    const text = await readFile(join(path, METADATA), "utf8");
-    const { columns } = parseMetadata(text, folder.name, ["embeddings"]);
-    if (columns.get("embeddings")?.model !== model) return undefined;
-    const column = await openVectors(folder.data, "embeddings");
-    const exact = column.dtype === "float32" && column.chunks === null;
+    const { columns } = parseMetadata(await readFile(join(path, METADATA), "utf8"), folder.name, []);
+    const name = [...columns].find(([, column]) => column.model === model)?.[0];
+    if (name === undefined) return undefined;
+    const digests = await readFile(join(path, DIGESTS));
+    const column = new VectorColumn(await Dataset.open(folder.data), name);
+    const isExact = column.dtype === "float32" && column.chunks === null;
     // Digests that another program carried over beside other rows say nothing.
-    return exact && keys.count === column.size ? { column, keys } : undefined;
+    return isExact && digests.byteLength === column.size * TEXT_DIGEST ? { column, digests } : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Most memory for vectors of texts that come again. */
-const MEMORY = 64 * 1024 * 1024;
+/** Most memory for vectors of texts that come again; those of further ones are computed again. */
+const MEMORY = 16 * 1024 * 1024;
 
-/** Where the vector of each text comes from, text by text from `start` on. */
-export class Provenance {
-  readonly #keys: TextKeys;
-  readonly #known: ReadonlyMap<string, KnownRow>;
-  /** Texts that come again: how often still, and the vector once it is there. */
-  readonly #repeated = new Map<string, { left: number; vector: Float32Array | undefined }>();
+/** Where the vector of each text comes from: another cache, an earlier equal text, or the vectorizer. */
+export class Origins {
+  readonly #known: KnownRows;
+  readonly #start: number;
+  /** For each text from `start` on the first of those that equals it, counted from `start`. */
+  readonly #firsts: Uint32Array;
+  /** Texts that come again: how often still, and their vectors once they are there. */
+  readonly #repeated = new Map<number, { left: number; vector: Float32Array | undefined }>();
 
-  constructor(keys: TextKeys, known: ReadonlyMap<string, KnownRow>, start: number, dimension: number) {
-    this.#keys = keys;
+  constructor(digests: Uint8Array, known: KnownRows, start: number, dimension: number) {
     this.#known = known;
+    this.#start = start;
+    this.#firsts = firstTexts(digests.subarray(start * TEXT_DIGEST));
     const most = Math.floor(MEMORY / (dimension * 4));
-    const seen = new Set<string>();
-    for (let index = start; index < keys.count; index++) {
-      const key = keys.at(index);
-      if (known.has(key)) continue;
-      const repeated = this.#repeated.get(key);
+    this.#firsts.forEach((first, index) => {
+      if (first === index || known.at(start + index) !== undefined) return;
+      const repeated = this.#repeated.get(first);
       if (repeated !== undefined) repeated.left++;
-      else if (!seen.has(key)) seen.add(key);
-      else if (this.#repeated.size < most) this.#repeated.set(key, { left: 2, vector: undefined });
-    }
+      else if (this.#repeated.size < most) this.#repeated.set(first, { left: 1, vector: undefined });
+    });
   }
 
   /** The row of another cache that has the text's vector. */
-  known(index: number): KnownRow | undefined {
-    return this.#known.get(this.#keys.at(index));
+  known(text: number): KnownRow | undefined {
+    return this.#known.at(text);
   }
 
-  /** Of the texts `[start, end)` those that have to be embedded. Asked once for each text, in order. */
+  /** Of the texts `[start, end)` those that have to be embedded. */
   missing(start: number, end: number): number[] {
-    const missing: number[] = [];
-    const here = new Set<string>();
-    for (let index = start; index < end; index++) {
-      const key = this.#keys.at(index);
-      if (this.#known.has(key) || here.has(key) || this.#asked.has(key)) continue;
-      here.add(key);
-      if (this.#repeated.has(key)) this.#asked.add(key);
-      missing.push(index);
-    }
-    return missing;
+    return range(start, end).filter((text) => {
+      if (this.#known.at(text) !== undefined) return false;
+      const first = this.first(text);
+      return first === text || (first < start && !this.#repeated.has(first - this.#start));
+    });
   }
 
-  readonly #asked = new Set<string>();
+  /** The first text that equals this one. */
+  first(text: number): number {
+    return (this.#firsts[text - this.#start] ?? 0) + this.#start;
+  }
 
   /** Notes a vector that has been embedded, when its text comes again. */
-  keep(index: number, vector: Float32Array): void {
-    const repeated = this.#repeated.get(this.#keys.at(index));
+  keep(text: number, vector: Float32Array): void {
+    const repeated = this.#repeated.get(text - this.#start);
     if (repeated !== undefined) repeated.vector = vector.slice();
   }
 
-  /** The vector of a text that was embedded before; forgotten with its last use. */
-  take(index: number): Float32Array | undefined {
-    const key = this.#keys.at(index);
-    const repeated = this.#repeated.get(key);
-    if (repeated === undefined) return undefined;
-    if (--repeated.left === 0) this.#repeated.delete(key);
+  /** The vector of an earlier equal text; forgotten with its last use. */
+  take(text: number): Float32Array | undefined {
+    const first = this.first(text) - this.#start;
+    const repeated = this.#repeated.get(first);
+    if (repeated === undefined || first + this.#start === text) return undefined;
+    if (--repeated.left === 0) this.#repeated.delete(first);
     return repeated.vector;
   }
+}
 
-  key(index: number): string {
-    return this.#keys.at(index);
-  }
+export function range(start: number, end: number): number[] {
+  return Array.from({ length: end - start }, (_, i) => start + i);
 }

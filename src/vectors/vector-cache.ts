@@ -3,13 +3,16 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import * as read from "../cache/option-readers.ts";
-import { Dataset, Search } from "../native/vectors.ts";
+import { Dataset } from "../datasets/dataset.ts";
+import { handleOf } from "../datasets/handles.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import { type CreateOptions, createFolder } from "./creation.ts";
+import { createFolder, TEXT } from "./creation.ts";
 import { checkVectors } from "./embedded.ts";
+import { type ExtendOptions, extendFolder } from "./extension.ts";
 import { DEFAULT_ROOT, type Folder, findFolder, listFolders, METADATA, removeFolder } from "./folders.ts";
 import { corrupted, parseMetadata, type VectorMetadata } from "./metadata.ts";
+import type { CreateOptions } from "./options.ts";
 import { VectorColumn } from "./vector-column.ts";
 import type { Vectorizer } from "./vectorizers/vectorizer.ts";
 
@@ -18,6 +21,9 @@ export interface RootOptions {
   /** Folder of the caches. Default: ".vmcache". */
   readonly root?: string;
 }
+
+/** What elements stand for that are not quantised. */
+const EXACT = { scale: 1, zeroPoint: 0 };
 
 /** What `info` says of a cache. */
 export interface VectorCacheInfo {
@@ -68,8 +74,8 @@ export class VectorCache {
   /** The column of vectors. */
   readonly column: string;
   readonly #folder: Folder;
+  readonly #dataset: Dataset;
   readonly #vectors: VectorColumn;
-  #search: Search | undefined;
 
   private constructor(
     folder: Folder,
@@ -80,6 +86,7 @@ export class VectorCache {
     this.name = folder.name;
     this.path = folder.path;
     this.#folder = folder;
+    this.#dataset = dataset;
     this.size = dataset.rows;
     this.columns = dataset.columns;
     this.metadata = metadata;
@@ -220,17 +227,12 @@ export class VectorCache {
         },
       );
     }
-    this.#search ??= new Search(this.#folder.data);
-    const { scale, zeroPoint } = this.metadata?.columns.get(this.column)?.quantization ?? {
-      scale: 1,
-      zeroPoint: 0,
-    };
-    const checked = read.oneOf("cosine", "dot", "euclidean")(metric, "metric");
-    const { rows, scores } = await this.#search.nearest(
+    const { scale, zeroPoint } = this.metadata?.columns.get(this.column)?.quantization ?? EXACT;
+    const { rows, scores } = await handleOf(this.#dataset).nearest(
       this.column,
       vectors,
       read.count(k, "k"),
-      checked,
+      read.oneOf("cosine", "dot", "euclidean")(metric, "metric"),
       scale,
       zeroPoint,
     );
@@ -245,10 +247,34 @@ export class VectorCache {
     return query instanceof Tensor && query.shape.length > 1 ? lists : (lists[0] ?? []);
   }
 
-  /** Compares the files with the digests written with them. Resolves to how many have one; ERR_QUIVER_CHECKSUM_MISMATCH otherwise. */
-  async verify(): Promise<{ readonly compared: number }> {
-    this.#search ??= new Search(this.#folder.data);
-    return { compared: await this.#search.verify() };
+  /** The text of a row, where the cache keeps texts; null otherwise. */
+  text(index: number): string | null {
+    return this.columns.includes(TEXT) ? this.#dataset.column(TEXT).text(index) : null;
+  }
+
+  /**
+   * Adds a column of vectors, those of another model for the same texts, or more texts. The result is another folder,
+   * complete before it takes this one's place or, with a `name`, one of its own; this object goes on showing the old
+   * one. Old columns are copied as they are; texts that are there are not embedded again where vectors are float32.
+   *
+   * Rejects as `create` does, with ERR_QUIVER_BAD_VALUE for texts that are not those of the rows, and with
+   * ERR_QUIVER_UNSUPPORTED where the texts are needed and neither kept nor given.
+   */
+  async extend(options: ExtendOptions): Promise<VectorCache> {
+    const [dataset, vectors] = [this.#dataset, this.#vectors];
+    const path = await extendFolder(
+      { folder: this.#folder, dataset, metadata: this.metadata, vectors },
+      options,
+    );
+    return VectorCache.load(path);
+  }
+
+  /**
+   * Compares the files with the digests written with them. Resolves to how many have one. Rejects with
+   * ERR_QUIVER_CHECKSUM_MISMATCH.
+   */
+  async verify(options: { readonly signal?: AbortSignal } = {}): Promise<{ readonly compared: number }> {
+    return { compared: await this.#dataset.verify(options) };
   }
 
   /** What there is to know without reading vectors. */

@@ -57,6 +57,13 @@ pub struct NativeDataset {
     dataset: Arc<Dataset>,
 }
 
+impl NativeDataset {
+    /// For work that goes on when this is gone.
+    pub fn shared(&self) -> Arc<Dataset> {
+        Arc::clone(&self.dataset)
+    }
+}
+
 /// What a column is, and where its values lie.
 #[napi(object)]
 pub struct NativeColumn {

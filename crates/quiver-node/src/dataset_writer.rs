@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::bindgen_prelude::{AsyncTask, Uint8Array};
 use napi_derive::napi;
-use quiver_dataset::{FolderWriter, Sharding, WriteOptions};
+use quiver_dataset::{Dataset, FolderWriter, Sharding, WriteOptions};
 use quiver_io::Disk;
 use quiver_tensor::DType;
 use quiver_tensor::arrow::build::{Built, tensor_array, text_array};
 use quiver_tensor::arrow::features::{Rows, features, tensor_field, with_features};
 use quiver_tensor::arrow::{DataType, Field, Piece, Schema};
 
-use crate::dataset::StopFlag;
+use crate::dataset::{NativeDataset, StopFlag};
 use crate::errors::{Failure, Result, bad_value, tensor_failure};
 use crate::task::Job;
 use crate::tensor::{count, counts, dtype_of};
@@ -66,6 +66,15 @@ pub struct ExtraFile {
     pub bytes: Uint8Array,
 }
 
+/// What of a folder was written by an earlier run.
+#[napi(object)]
+pub struct Begun {
+    /// Rows.
+    pub rows: f64,
+    /// What was noted of them; empty for nothing.
+    pub note: String,
+}
+
 enum Form {
     Texts,
     Tensors(DType, Rows),
@@ -74,6 +83,8 @@ enum Form {
 /// A dataset folder being written; calls one after the other.
 #[napi]
 pub struct NativeDatasetWriter {
+    /// Whose columns are copied before the new ones, and which of them.
+    kept: Option<(Arc<Dataset>, Vec<usize>)>,
     forms: Vec<Form>,
     schema: Schema,
     writer: Arc<Mutex<Option<FolderWriter>>>,
@@ -81,10 +92,26 @@ pub struct NativeDatasetWriter {
 
 #[napi]
 impl NativeDatasetWriter {
-    /// Nothing is written before `begin`.
+    /// Nothing is written before `begin`. With a dataset, its columns named in `kept` come first, and each append
+    /// copies as many of its rows as it brings of the new columns.
     #[napi(constructor)]
-    pub fn new(#[napi(ts_arg_type = "readonly ColumnLayout[]")] columns: Vec<ColumnLayout>) -> Result<Self> {
-        let (mut forms, mut fields) = (Vec::new(), Vec::new());
+    pub fn new(
+        #[napi(ts_arg_type = "readonly ColumnLayout[]")] columns: Vec<ColumnLayout>,
+        dataset: Option<&NativeDataset>,
+        #[napi(ts_arg_type = "readonly string[]")] kept: Option<Vec<String>>,
+    ) -> Result<Self> {
+        let (mut forms, mut fields, mut known) = (Vec::new(), Vec::new(), serde_json::Map::new());
+        let mut source = None;
+        if let Some(dataset) = dataset.map(NativeDataset::shared) {
+            let kept = kept.unwrap_or_default();
+            let present = dataset.schema().fields().iter().enumerate();
+            let chosen = present.filter(|(_, field)| kept.contains(field.name()));
+            let (numbers, copied): (Vec<usize>, Vec<Field>) =
+                chosen.map(|(number, field)| (number, field.as_ref().clone())).unzip();
+            fields = copied;
+            known = dataset.features().cloned().unwrap_or_default();
+            source = Some((dataset, numbers));
+        }
         for column in columns {
             if column.dtype == "string" {
                 forms.push(Form::Texts);
@@ -97,13 +124,14 @@ impl NativeDatasetWriter {
             forms.push(Form::Tensors(dtype, rows));
         }
         let schema = Schema::new(fields);
-        let known = features(&schema, &serde_json::Map::new());
-        Ok(Self { forms, schema: with_features(schema, known.as_ref()), writer: Arc::default() })
+        let known = features(&schema, &known);
+        let schema = with_features(schema, known.as_ref());
+        Ok(Self { kept: source, forms, schema, writer: Arc::default() })
     }
 
-    /// Begins the folder; resolves to the rows that it has already.
-    #[napi(ts_return_type = "Promise<number>")]
-    pub fn begin(&self, target: String, layout: FolderLayout) -> Result<AsyncTask<Job<f64>>> {
+    /// Begins the folder; resolves to what it has already.
+    #[napi(ts_return_type = "Promise<Begun>")]
+    pub fn begin(&self, target: String, layout: FolderLayout) -> Result<AsyncTask<Job<Begun>>> {
         let sharding = match layout.shards {
             Some(shards) => Sharding::Shards { shards: count(shards)?, rows: count(layout.rows)? },
             None => Sharding::Size(count(layout.shard_bytes)?),
@@ -113,18 +141,19 @@ impl NativeDatasetWriter {
         let (slot, schema) = (Arc::clone(&self.writer), self.schema.clone());
         Ok(Job::start(move || {
             let writer = FolderWriter::begin(Arc::new(Disk), Path::new(&target), schema, options)?;
-            let rows = writer.rows() as f64;
+            let begun = Begun { rows: writer.rows() as f64, note: writer.note().to_owned() };
             *lock(&slot) = Some(writer);
-            Ok(rows)
+            Ok(begun)
         }))
     }
 
-    /// Appends rows, one item a column.
+    /// Appends rows, one item a new column. `note` is kept with the rows, for a writer that goes on.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn append(
         &self,
         rows: u32,
         #[napi(ts_arg_type = "readonly ColumnRows[]")] columns: Vec<ColumnRows>,
+        note: Option<String>,
     ) -> Result<AsyncTask<Job<()>>> {
         if columns.len() != self.forms.len() {
             return Err(bad_value("there must be rows of every column"));
@@ -135,16 +164,26 @@ impl NativeDatasetWriter {
             .zip(&columns)
             .map(|(form, column)| build(form, column, rows as usize))
             .collect::<Result<Vec<Built>>>()?;
-        let slot = Arc::clone(&self.writer);
+        let (slot, kept) = (Arc::clone(&self.writer), self.kept.clone());
         Ok(Job::start(move || {
-            let pieces: Vec<Piece<'_>> = built
-                .iter()
-                .map(|built| Piece { array: &built.array, bytes: &built.bytes, start: 0 })
-                .collect();
-            match lock(&slot).as_mut() {
-                Some(writer) => Ok(writer.append(&pieces, rows as usize)?),
-                None => Err(Failure::closed()),
+            let mut guard = lock(&slot);
+            let Some(writer) = guard.as_mut() else { return Err(Failure::closed()) };
+            if let Some(note) = note {
+                writer.set_note(note);
             }
+            let mut done = 0;
+            while done < rows as usize {
+                let left = rows as usize - done;
+                let new = built.iter().map(|new| Piece { array: &new.array, bytes: &new.bytes, start: done });
+                let (mut pieces, now) = match &kept {
+                    Some((dataset, numbers)) => copied(dataset, numbers, writer.rows(), left)?,
+                    None => (Vec::new(), left),
+                };
+                pieces.extend(new);
+                writer.append(&pieces, now)?;
+                done += now;
+            }
+            Ok(())
         }))
     }
 
@@ -175,6 +214,19 @@ impl NativeDatasetWriter {
             _ => Ok(()),
         })
     }
+}
+
+/// Rows of the kept columns, from `start` on as many as lie together.
+fn copied<'a>(
+    dataset: &'a Dataset,
+    numbers: &[usize],
+    start: u64,
+    most: usize,
+) -> quiver_dataset::Result<(Vec<Piece<'a>>, usize)> {
+    let missing = || quiver_dataset::Error::BadOption("the dataset has fewer rows than are appended".into());
+    let (pieces, rows) = dataset.pieces(start, most).ok_or_else(missing)?;
+    let kept = numbers.iter().filter_map(|&number| pieces.get(number).copied()).collect();
+    Ok((kept, rows))
 }
 
 fn build(form: &Form, column: &ColumnRows, rows: usize) -> Result<Built> {

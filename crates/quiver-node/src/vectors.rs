@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{AsyncTask, Env, Float32Array, Float64Array, Task, Uint8Array};
+use napi::bindgen_prelude::{AsyncTask, Env, Float32Array, Float64Array, Task, Uint8Array, Uint32Array};
 use napi_derive::napi;
 use quiver_dataset::Dataset;
 use quiver_vectors::hashing::Hashing;
@@ -12,6 +12,7 @@ use quiver_vectors::nearest::{Metric, Neighbour};
 use quiver_vectors::search::{Quantisation, nearest_rows};
 use quiver_vectors::texts;
 
+use crate::dataset::NativeDataset;
 use crate::errors::{Result, rejection, vector_failure};
 use crate::task::Job;
 
@@ -70,6 +71,18 @@ pub fn digest_texts(texts: Vec<String>) -> AsyncTask<Job<Uint8Array>> {
     Job::start(move || Ok(texts::digests(&texts).into()))
 }
 
+/// For each of some digests the number of the first one that equals it.
+#[napi]
+pub fn first_texts(digests: &[u8]) -> Uint32Array {
+    texts::firsts(digests).into()
+}
+
+/// For each of the `wanted` digests the number of the first one among `present` that equals it; 0xffffffff for none.
+#[napi]
+pub fn found_texts(wanted: &[u8], present: &[u8]) -> Uint32Array {
+    texts::found(wanted, present).into()
+}
+
 /// Rows that were found, query by query, each of them as many.
 #[napi(object)]
 pub struct NativeNeighbours {
@@ -79,21 +92,8 @@ pub struct NativeNeighbours {
     pub scores: Float32Array,
 }
 
-/// Looks for the nearest rows of a dataset's column, where they are in the files.
 #[napi]
-pub struct NativeSearch {
-    dataset: Arc<Dataset>,
-}
-
-#[napi]
-impl NativeSearch {
-    /// Maps the files of a dataset folder, for as long as this is referenced.
-    #[napi(constructor)]
-    pub fn new(folder: String) -> Result<Self> {
-        let dataset = Dataset::open(Path::new(&folder)).map_err(|error| vector_failure(error.into()))?;
-        Ok(Self { dataset: Arc::new(dataset) })
-    }
-
+impl NativeDataset {
     /// The `k` nearest rows to each query; queries are copied before this returns. `metric` is "dot", "cosine" or
     /// "euclidean".
     #[napi(ts_return_type = "Promise<NativeNeighbours>")]
@@ -112,22 +112,12 @@ impl NativeSearch {
             _ => Metric::Cosine,
         };
         let quantisation = Quantisation { scale: scale as f32, zero_point: zero_point as i8 };
-        let (dataset, queries) = (Arc::clone(&self.dataset), queries.to_vec());
+        let (dataset, queries) = (self.shared(), queries.to_vec());
         AsyncTask::new(Find { dataset, column, queries, k: k as usize, metric, quantisation })
-    }
-
-    /// Compares the files with the digests that were written with them; resolves to how many have one.
-    #[napi(ts_return_type = "Promise<number>")]
-    pub fn verify(&self) -> AsyncTask<Job<f64>> {
-        let dataset = Arc::clone(&self.dataset);
-        Job::start(move || {
-            let compared = dataset.verify(|| false).map_err(quiver_vectors::Error::from)?;
-            Ok(compared as f64)
-        })
     }
 }
 
-/// One search of a [`NativeSearch`].
+/// One search.
 pub struct Find {
     dataset: Arc<Dataset>,
     column: String,

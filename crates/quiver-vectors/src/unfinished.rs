@@ -8,9 +8,9 @@ use quiver_io::Disk;
 use crate::error::Result;
 
 /// How long an unfinished folder can be taken up again.
-const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+const KEPT: Duration = Duration::from_hours(24);
 /// How long a folder without a lock may belong to a running program of others.
-const FOREIGN: Duration = Duration::from_secs(60 * 60);
+const FOREIGN: Duration = Duration::from_hours(1);
 
 /// Removes unfinished folders in `root` that nobody is writing: own ones that are a day old, others after an hour
 /// without a change. How many.

@@ -32,6 +32,9 @@ pub(super) struct Line {
     pub(super) used: (u64, u64),
     /// What was appended to each of its buffers since the line before; since its start when files were completed.
     pub(super) spools: Vec<Vec<Segment>>,
+    /// What the caller notes of the rows so far.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) note: String,
 }
 
 /// An open journal.

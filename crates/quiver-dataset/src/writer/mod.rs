@@ -105,6 +105,7 @@ pub struct FolderWriter {
     recorded: usize,
     /// Rows of `closed` and of the growing file.
     rows: u64,
+    note: String,
     failed: bool,
 }
 
@@ -140,6 +141,7 @@ impl FolderWriter {
             closed: Vec::new(),
             recorded: 0,
             rows: 0,
+            note: String::new(),
             failed: false,
             schema,
             options,
@@ -161,6 +163,16 @@ impl FolderWriter {
     /// Rows so far, those of an earlier run included.
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// What was noted of the rows so far, by an earlier run included.
+    pub fn note(&self) -> &str {
+        &self.note
+    }
+
+    /// Notes something of all rows, those of the next append included; kept with them for a writer that goes on.
+    pub fn set_note(&mut self, note: String) {
+        self.note = note;
     }
 
     /// Appends rows: one piece a column of the schema. When this returns, the rows are there after a crash of this
@@ -270,6 +282,7 @@ impl FolderWriter {
             state: self.growing.state(),
             used: (self.plan.used().bits, self.plan.used().items),
             spools: self.spools.take_sums(),
+            note: self.note.clone(),
         }
     }
 }

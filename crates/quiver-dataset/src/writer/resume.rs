@@ -27,6 +27,7 @@ pub(super) struct Unfinished {
 struct Grown {
     state: Vec<u64>,
     used: (u64, u64),
+    note: String,
     /// Bytes of each buffer, in the pieces in which they were appended.
     spools: Vec<Vec<u64>>,
 }
@@ -86,9 +87,14 @@ fn believe(temporary: Temporary, lines: Vec<Line>) -> Unfinished {
         since.push(line);
     }
     let known = closed.len();
+    let is_noted = since.iter().any(|line| !line.note.is_empty());
     let present = closed.iter().enumerate().take_while(|(shard, facts)| whole(*shard, facts)).count();
     closed.truncate(present);
     let growing = if present == known { grown(&folder, present, &since) } else { None };
+    if growing.is_none() && is_noted {
+        // The notes are of other rows than those of the complete files.
+        closed.clear();
+    }
     Unfinished { temporary, closed, growing }
 }
 
@@ -116,7 +122,12 @@ fn grown(folder: &Path, shard: usize, lines: &[Line]) -> Option<Grown> {
         segments.map(|&(length, _)| length).collect()
     };
     let last = believed.last()?;
-    Some(Grown { state: last.state.clone(), used: last.used, spools: (0..buffers).map(pieces).collect() })
+    Some(Grown {
+        state: last.state.clone(),
+        used: last.used,
+        note: last.note.clone(),
+        spools: (0..buffers).map(pieces).collect(),
+    })
 }
 
 fn read_segment(file: &mut std::fs::File, length: u64) -> Option<Vec<u8>> {
@@ -152,6 +163,7 @@ impl FolderWriter {
             let used = Extent { bits: grown.used.0, items: grown.used.1 };
             self.plan.restore(shard, growing.rows(), used);
             self.growing = growing;
+            self.note = grown.note;
         }
         unfinished.temporary.remove(self.storage.as_ref())
     }

@@ -1,0 +1,162 @@
+/** A folder with a column of vectors being written, beside other columns. */
+
+import type { Dataset } from "../datasets/dataset.ts";
+import { handleOf } from "../datasets/handles.ts";
+import { type ColumnLayout, type ColumnRows, DatasetWriter, type ExtraFile } from "../native/datasets.ts";
+import { encodeElements } from "./elements.ts";
+import { type Embedded, refusal } from "./embedded.ts";
+import type { EmbeddingPlan } from "./options.ts";
+import { MASKS } from "./vector-column.ts";
+
+/** What a text's vectors look like: one of so many elements, or chunks of them; 0 chunks for a number that varies. */
+export type Shape = readonly [dimension: number] | readonly [chunks: number, dimension: number];
+
+/** A column whose rows are known without being embedded. */
+export interface PlainColumn {
+  readonly layout: ColumnLayout;
+  rows(start: number, end: number): ColumnRows;
+}
+
+/** What there is beside the vectors. */
+export interface Beside {
+  /** Columns that come before and after them. */
+  readonly before: readonly PlainColumn[];
+  readonly after: readonly PlainColumn[];
+  /** A dataset of which columns are copied as they are, before all others. */
+  readonly kept: { readonly dataset: Dataset; readonly columns: readonly string[] } | undefined;
+}
+
+export class VectorWriter {
+  readonly shape: Shape;
+  /** How many texts have so many vectors, where texts have several. */
+  readonly chunkSizes: Map<number, number> = new Map();
+  readonly #plan: EmbeddingPlan;
+  readonly #beside: Beside;
+  readonly #writer: DatasetWriter;
+  #texts = 0;
+
+  private constructor(plan: EmbeddingPlan, shape: Shape, beside: Beside, writer: DatasetWriter) {
+    this.#plan = plan;
+    this.shape = shape;
+    this.#beside = beside;
+    this.#writer = writer;
+  }
+
+  /** Begins a folder, or goes on with an unfinished one of the same key. */
+  static async begin(
+    target: string,
+    column: string,
+    shape: Shape,
+    plan: EmbeddingPlan,
+    beside: Beside,
+    key: string | undefined,
+  ): Promise<VectorWriter> {
+    const { dtype, padTo, shardBytes, shards, texts } = plan;
+    const isRagged = shape[0] === 0 && padTo === 0;
+    const padded: readonly number[] = shape.length === 2 && padTo > 0 ? [padTo, shape[1]] : shape;
+    const columns: ColumnLayout[] = [
+      ...beside.before.map(({ layout }) => layout),
+      { name: column, dtype, row: isRagged ? shape.slice(1) : [...padded], ragged: isRagged },
+      ...(shape.length === 2 && padTo > 0
+        ? [{ name: MASKS, dtype: "int8", row: [padTo], ragged: false }]
+        : []),
+      ...beside.after.map(({ layout }) => layout),
+    ];
+    const { kept } = beside;
+    const native =
+      kept === undefined
+        ? DatasetWriter.of(columns)
+        : handleOf(kept.dataset).writerBeside(kept.columns, columns);
+    const writer = new VectorWriter(plan, shape, beside, native);
+    const { rows, note } = await native.begin(target, {
+      shardBytes,
+      rows: texts.length,
+      sync: true,
+      ...(shards === undefined ? {} : { shards }),
+      ...(key === undefined ? {} : { key }),
+    });
+    writer.#texts = rows;
+    if (note !== "") {
+      for (const [chunks, count] of JSON.parse(note) as [number, number][])
+        writer.chunkSizes.set(chunks, count);
+    }
+    return writer;
+  }
+
+  /** Texts so far, those of an interrupted run included. */
+  get texts(): number {
+    return this.#texts;
+  }
+
+  /** Appends the vectors of the next texts. Throws ERR_QUIVER_VECTORIZER where they look different from those before. */
+  async append(embedded: Embedded): Promise<void> {
+    this.#plan.signal?.throwIfAborted();
+    const found = shapeOf(embedded);
+    if (String(found) !== String(this.shape)) {
+      throw refusal(`the vectorizer gave vectors [${found}] for a batch, and [${this.shape}] before`);
+    }
+    const { before, after } = this.#beside;
+    const [start, end] = [this.#texts, this.#texts + embedded.texts];
+    const rows = [
+      ...before.map((column) => column.rows(start, end)),
+      ...this.#vectors(embedded),
+      ...after.map((column) => column.rows(start, end)),
+    ];
+    const note = this.chunkSizes.size === 0 ? undefined : JSON.stringify([...this.chunkSizes]);
+    await this.#writer.append(embedded.texts, rows, note);
+    this.#texts = end;
+  }
+
+  /** Publishes the folder, with further files, in place of what is there. */
+  finish(files: readonly ExtraFile[]): Promise<string> {
+    return this.#writer.finish(true, this.#plan.signal, files);
+  }
+
+  /** Stops writing; what is there stays for a later writer of the same key, unless it is discarded. */
+  stop(discard: boolean): Promise<void> {
+    return this.#writer.stop(discard);
+  }
+
+  #vectors({ texts, dimension, chunks, values }: Embedded): ColumnRows[] {
+    const { dtype, quantization, padTo } = this.#plan;
+    const encode = (elements: Float32Array): Uint8Array => encodeElements(elements, dtype, quantization);
+    if (chunks === null) return [{ data: encode(values) }];
+    const lengths = typeof chunks === "number" ? Array<number>(texts).fill(chunks) : [...chunks];
+    for (const length of lengths) this.chunkSizes.set(length, (this.chunkSizes.get(length) ?? 0) + 1);
+    if (padTo === 0) return [{ data: encode(values), ...(typeof chunks === "number" ? {} : { lengths }) }];
+    const padded = new Float32Array(texts * padTo * dimension);
+    const masks = new Int8Array(texts * padTo);
+    let at = 0;
+    lengths.forEach((length, text) => {
+      const real = Math.min(length, padTo);
+      padded.set(values.subarray(at * dimension, (at + real) * dimension), text * padTo * dimension);
+      masks.fill(1, text * padTo, text * padTo + real);
+      at += length;
+    });
+    return [{ data: encode(padded) }, { data: new Uint8Array(masks.buffer) }];
+  }
+}
+
+export function shapeOf({ chunks, dimension }: Embedded): Shape {
+  if (chunks === null) return [dimension];
+  return [typeof chunks === "number" ? chunks : 0, dimension];
+}
+
+/** The number of each text. */
+export function textIds(name: string): PlainColumn {
+  return {
+    layout: { name, dtype: "int64", row: [], ragged: false },
+    rows(start, end) {
+      const ids = BigInt64Array.from({ length: end - start }, (_, i) => BigInt(start + i));
+      return { data: new Uint8Array(ids.buffer) };
+    },
+  };
+}
+
+/** The texts themselves. */
+export function textColumn(name: string, texts: readonly string[]): PlainColumn {
+  return {
+    layout: { name, dtype: "string", row: [], ragged: false },
+    rows: (start, end) => ({ texts: texts.slice(start, end) }),
+  };
+}
