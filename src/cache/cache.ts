@@ -15,6 +15,7 @@ import type { CacheContext } from "./context.ts";
 import { type CacheEventMap, CacheEvents } from "./events.ts";
 import { type EvictionReport, type EvictionTarget, Evictor } from "./evictor.ts";
 import { swallow } from "./failures.ts";
+import { Guard } from "./guard.ts";
 import { HotTier } from "./hot.ts";
 import { invalidate, type Selection } from "./invalidate.ts";
 import { Latencies, type LatencyListener } from "./latencies.ts";
@@ -91,6 +92,7 @@ export class Cache implements AsyncDisposable {
       memory: new HotTier(options.memoryLimit),
       codecs: new CodecSet(given.codecs ?? []),
       pending: new PendingWork(),
+      isClosed: () => this.#closing !== undefined,
       checkOpen: () => this.#checkOpen(),
       checkWritable: () => this.#checkWritable(),
       open: (name, settings) => this.#openInStores(name, settings),
@@ -126,9 +128,11 @@ export class Cache implements AsyncDisposable {
     const opening = await prepareOpening(path, options);
     const cache = new Cache(opening);
     try {
-      for (const name of new Set([...(await opening.router.names()), ...opening.configured])) {
+      const known = await cache.#within([], "", () => opening.router.names());
+      for (const name of new Set([...known, ...opening.configured])) {
         checkNamespace(name);
-        await cache.#openInStores(name, cache.#resolve(name, {}).settings);
+        const { settings } = cache.#resolve(name, {});
+        await cache.#within(undefined, name, () => cache.#openInStores(name, settings));
       }
     } catch (error) {
       await cache.#stop();
@@ -236,7 +240,10 @@ export class Cache implements AsyncDisposable {
    * that it may be asked for every few seconds. `prometheusText` and `reportToOpenTelemetry` pass them on.
    */
   async metrics(): Promise<Metrics> {
-    const namespaces = await this.#openAll();
+    this.#checkOpen();
+    // They are looked at most when a store is away.
+    const opened = [...this.#opened.values()].map(({ namespace }) => namespace);
+    const namespaces = await this.#within(opened, "", () => this.#openAll());
     const { tally, latencies, memory, options } = this.#context;
     return takeMetrics({
       at: now(),
@@ -287,10 +294,12 @@ export class Cache implements AsyncDisposable {
     this.#checkWritable();
     return invalidate(
       {
-        namespaces: () => this.namespaces(),
+        namespaces: () => this.#within([], "", () => this.namespaces()),
         namespace: (name) => this.namespace(name),
         deleteByTag: async (name, tag) => {
-          const deleted = await (await this.#openByName(name)).deleteByTag(tag);
+          const deleted = await this.#within(0, name, async () =>
+            (await this.#openByName(name)).deleteByTag(tag),
+          );
           this.#context.tally.of(name).deletes += deleted;
           return deleted;
         },
@@ -341,11 +350,22 @@ export class Cache implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await this.#stop();
-    await this.#context.pending.settled();
+    await this.#within(undefined, "", async () => {
+      await this.#stop();
+      await this.#context.pending.settled();
+    });
     for (const { namespace } of this.#handles.values()) namespace.release();
     this.#flush();
-    await this.#opening.router.close();
+    await this.#within(undefined, "", () => this.#opening.router.close());
+  }
+
+  /** What a call about the whole cache comes to; with `onError` "miss" within its budget, and `miss` when it fails. */
+  #within<R>(miss: R, namespace: string, operation: () => Promise<R>): Promise<R> {
+    return new Guard(this.#context, namespace, this.#context.options.onError).read(
+      undefined,
+      miss,
+      operation,
+    );
   }
 
   /** Whether the value was computed here. Rejects also when it could not be stored: then nothing was warmed. */

@@ -7,8 +7,8 @@ import { isQuiverError } from "../shared/errors.ts";
 import type { Flight } from "../stores/store.ts";
 import { type ComputePlan, looksAtAge } from "./compute-options.ts";
 import type { CacheContext } from "./context.ts";
-import { swallow } from "./failures.ts";
 import { type FlightPlan, Flights } from "./flight.ts";
+import type { Guard } from "./guard.ts";
 import type { NamespaceLink } from "./namespace-link.ts";
 import type { Found, Reader } from "./reader.ts";
 import type { Writer } from "./writer.ts";
@@ -22,22 +22,31 @@ export interface Task {
   readonly plan: ComputePlan;
 }
 
+/** What a namespace computes with. */
+export interface ComputingParts {
+  readonly guard: Guard;
+  readonly reader: Reader;
+  readonly writer: Writer;
+}
+
 const PATIENT = { timeout: undefined, signal: undefined } as const;
 
 export class Computing {
   readonly #context: CacheContext;
   readonly #link: NamespaceLink;
+  readonly #guard: Guard;
   readonly #reader: Reader;
   readonly #writer: Writer;
   readonly #flights = new Flights();
   /** Flights of those who want the value computed anew, whatever is there or under way. */
   readonly #renewals = new Flights();
 
-  constructor(context: CacheContext, link: NamespaceLink, reader: Reader, writer: Writer) {
+  constructor(context: CacheContext, link: NamespaceLink, parts: ComputingParts) {
     this.#context = context;
     this.#link = link;
-    this.#reader = reader;
-    this.#writer = writer;
+    this.#guard = parts.guard;
+    this.#reader = parts.reader;
+    this.#writer = parts.writer;
   }
 
   /** The value, found or computed by whoever of all who ask is the one to. Failures of the cache itself are swallowed. */
@@ -123,13 +132,13 @@ export class Computing {
       return plan.errorTtl(error);
     } catch (failure) {
       // The caller is to get the error of the function, not that of who judges it.
-      swallow(this.#context, this.#link.name, key, failure);
+      this.#guard.swallow(key, failure);
       return undefined;
     }
   }
 
   #look(key: string, stale: boolean): Promise<Found | undefined> {
-    return this.#orNothing(key, async () =>
+    return this.#guard.attempt("read", key, async () =>
       this.#reader.load(await this.#link.open(), this.#link.hot, key, stale),
     );
   }
@@ -137,7 +146,7 @@ export class Computing {
   async #store(key: string, value: unknown, plan: ComputePlan, fence: number | undefined): Promise<void> {
     if (this.#isReadOnly()) return;
     const staleTtl = Math.max(plan.staleTtl, plan.grace);
-    await this.#orNothing(key, async () =>
+    await this.#guard.attempt("write", key, async () =>
       this.#writer.set(key, value, plan.set, {
         exact: true,
         staleTtl,
@@ -148,20 +157,12 @@ export class Computing {
 
   async #claim(key: string, timeout: number, signal: AbortSignal): Promise<Flight | undefined> {
     if (this.#isReadOnly()) return undefined;
-    return this.#orNothing(key, async () => (await this.#link.open()).flight?.(key, { timeout, signal }));
+    const store = await this.#guard.attempt("read", key, () => this.#link.open());
+    return this.#guard.claim(key, timeout, async () => store?.flight?.(key, { timeout, signal }));
   }
 
   #isReadOnly(): boolean {
     return this.#context.options.mode === "read-only";
-  }
-
-  async #orNothing<R>(key: string, operation: () => Promise<R>): Promise<R | undefined> {
-    try {
-      return await operation();
-    } catch (error) {
-      swallow(this.#context, this.#link.name, key, error);
-      return undefined;
-    }
   }
 
   #count(key: string, found: Found | undefined): void {

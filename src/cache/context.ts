@@ -20,6 +20,7 @@ export interface CacheContext {
   readonly codecs: CodecSet;
   /** What `close` waits for. */
   readonly pending: PendingWork;
+  isClosed(): boolean;
   /** Throws ERR_QUIVER_CLOSED after close. */
   checkOpen(): void;
   /** Throws ERR_QUIVER_READ_ONLY where nothing may be written. */

@@ -33,7 +33,7 @@ export function swallow(
   const cause = isQuiverError(error) ? error.code : "error";
   context.tally.countError(namespace, cause);
   const subject = key === undefined ? `"${namespace}"` : `"${key}" in "${namespace}"`;
-  context.logger.warn(`${subject} counts as a miss: ${reason}`, `${namespace}:${cause}`);
+  context.logger.warn(`${subject} counts as a miss: ${reason}`, `miss:${cause}`);
 }
 
 /** The error of an operation whose signal was aborted. */

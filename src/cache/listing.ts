@@ -12,20 +12,20 @@ export interface ListOptions {
   readonly prefix?: string;
 }
 
+/** Fetches one page. Called for each, so that a walk ends with ERR_QUIVER_CLOSED when the cache is closed meanwhile. */
+type List = (...query: Parameters<StoreNamespace["list"]>) => Promise<Page>;
+
 export async function* allEntries(
-  open: () => Promise<StoreNamespace>,
+  list: List,
   options: ListOptions,
 ): AsyncGenerator<[key: string, info: EntryFacts]> {
-  for await (const page of pages(open, options)) {
+  for await (const page of pages(list, options)) {
     for (const entry of page.entries) yield [entry.key, entry];
   }
 }
 
-export async function* keysWithPrefix(
-  open: () => Promise<StoreNamespace>,
-  options: ListOptions,
-): AsyncGenerator<string> {
-  for await (const page of pages(open, options)) {
+export async function* keysWithPrefix(list: List, options: ListOptions): AsyncGenerator<string> {
+  for await (const page of pages(list, options)) {
     for (const entry of page.entries) yield entry.key;
   }
 }
@@ -34,7 +34,7 @@ export async function* keysWithPrefix(
 export async function measure(store: StoreNamespace, counters: Readonly<Counters>): Promise<Statistics> {
   let oldestAccess: number | null = null;
   let newestAccess: number | null = null;
-  for await (const page of pages(async () => store, {})) {
+  for await (const page of pages((query) => store.list(query), {})) {
     for (const { lastAccessed } of page.entries) {
       oldestAccess = Math.min(oldestAccess ?? lastAccessed, lastAccessed);
       newestAccess = Math.max(newestAccess ?? lastAccessed, lastAccessed);
@@ -43,12 +43,10 @@ export async function measure(store: StoreNamespace, counters: Readonly<Counters
   return { ...store.usage(), ...counters, hitRate: hitRate(counters), oldestAccess, newestAccess };
 }
 
-/** Asks `open` for each page, so that a walk ends with ERR_QUIVER_CLOSED when the cache is closed meanwhile. */
-async function* pages(open: () => Promise<StoreNamespace>, { prefix }: ListOptions): AsyncGenerator<Page> {
+async function* pages(list: List, { prefix }: ListOptions): AsyncGenerator<Page> {
   let after: string | undefined;
   do {
-    const store = await open();
-    const page = await store.list({
+    const page = await list({
       limit: PAGE,
       ...(prefix !== undefined && { prefix }),
       ...(after !== undefined && { after }),

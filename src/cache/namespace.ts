@@ -8,12 +8,13 @@ import { QuiverError } from "../shared/errors.ts";
 import { checkKey } from "../shared/keys.ts";
 import { type Duration, parseDuration } from "../shared/units.ts";
 import type { Counters } from "../stores/counters.ts";
-import type { EntryFacts, NamespaceSettings, PathLease, StoreNamespace } from "../stores/store.ts";
+import type { EntryFacts, NamespaceSettings, Page, PathLease, StoreNamespace } from "../stores/store.ts";
 import { mapBounded } from "./bounded.ts";
 import { type ComputeOptions, planOf } from "./compute-options.ts";
 import { Computing, type Task } from "./computing.ts";
 import type { CacheContext } from "./context.ts";
-import { isOfTheCaller, swallow } from "./failures.ts";
+import { isOfTheCaller } from "./failures.ts";
+import { Guard } from "./guard.ts";
 import type { NamespaceLatencies } from "./latencies.ts";
 import { allEntries, keysWithPrefix, type ListOptions, measure } from "./listing.ts";
 import { type Memoizable, type MemoizedOf, type Memoizee, type MemoizeOptions, memoize } from "./memoize.ts";
@@ -46,18 +47,20 @@ export interface TouchOptions {
 /** Keys read or written at the same time by the methods that take many. */
 const TOGETHER = 64;
 
+const NO_PAGE: Page = { entries: [], next: undefined };
+
 /**
  * Values that are read are shared: objects are frozen, and bytes and tensors are views that must not be written to.
  * Reads see what has been acknowledged; writes to one key take effect in the order of the calls.
  *
  * Every method rejects with ERR_QUIVER_BAD_KEY for what can't be a key and with ERR_QUIVER_CLOSED after close. With
- * `onError: "miss"` failures of the cache itself are warned of and counted, and the call acts as if nothing were
- * stored.
+ * `onError: "miss"` failures of the cache itself, and that it takes longer than `budget`, are warned of and counted, and
+ * the call acts as if nothing were stored; a computation is also made when the cache has been closed.
  */
 export class Namespace<T = unknown> {
   readonly name: string;
   readonly #context: CacheContext;
-  readonly #options: ResolvedNamespaceOptions;
+  readonly #guard: Guard;
   readonly #link: NamespaceLink;
   readonly #counters: Counters;
   readonly #latencies: NamespaceLatencies;
@@ -69,13 +72,17 @@ export class Namespace<T = unknown> {
   constructor(context: CacheContext, options: ResolvedNamespaceOptions, link: NamespaceLink) {
     this.name = link.name;
     this.#context = context;
-    this.#options = options;
+    this.#guard = new Guard(context, link.name, options.onError);
     this.#link = link;
     this.#counters = context.tally.of(link.name);
     this.#latencies = context.latencies.of(link.name);
     this.#reader = new Reader(context.codecs, context.options.verify);
     this.#writer = new Writer(context, link.name, options, link);
-    this.#computing = new Computing(context, link, this.#reader, this.#writer);
+    this.#computing = new Computing(context, link, {
+      guard: this.#guard,
+      reader: this.#reader,
+      writer: this.#writer,
+    });
   }
 
   /** The settings that are in force; undefined until the namespace has been opened by a first operation. */
@@ -89,11 +96,10 @@ export class Namespace<T = unknown> {
    * for what no codec or not the named one can hold, and with ERR_QUIVER_TOO_LARGE for more than a limit allows.
    */
   async set(key: string, value: T | ByteStream, options: SetOptions = {}): Promise<EntryInfo> {
-    this.#checkWrite(key);
-    const written = isByteStream(value)
-      ? this.#writer.stream(key, value, options)
-      : this.#writer.set(key, value, options);
-    return this.#options.onError === "throw" ? written : this.#orUnstored(key, written);
+    this.#check(key);
+    return this.#guard.write(key, unstored(key), () =>
+      isByteStream(value) ? this.#writer.stream(key, value, options) : this.#writer.set(key, value, options),
+    );
   }
 
   /** The value, or undefined when there is none or it has expired. A hit in memory costs a resolved promise. */
@@ -121,14 +127,14 @@ export class Namespace<T = unknown> {
   async has(key: string): Promise<boolean> {
     this.#check(key);
     if (this.#link.hot.find(key) !== undefined) return true;
-    return this.#orMiss(key, false, async () => (await this.#link.open()).has(key));
+    return this.#guard.read(key, false, async () => (await this.#link.open()).has(key));
   }
 
   /** Removes an entry and its kept versions; whether there was one. */
   async delete(key: string): Promise<boolean> {
-    this.#checkWrite(key);
+    this.#check(key);
     const started = performance.now();
-    const deleted = await this.#orMiss(key, false, () =>
+    const deleted = await this.#guard.write(key, false, () =>
       this.#writer.change(key, (store) => store.delete(key)),
     );
     this.#latencies.end("delete", started);
@@ -139,7 +145,7 @@ export class Namespace<T = unknown> {
   /** Facts about an entry; undefined when there is none. Computes the digest of a small value when first asked. */
   async info(key: string): Promise<EntryInfo | undefined> {
     this.#check(key);
-    return this.#orMiss(key, undefined, async () => (await this.#link.open()).info(key));
+    return this.#guard.read(key, undefined, async () => (await this.#link.open()).info(key));
   }
 
   /**
@@ -149,19 +155,21 @@ export class Namespace<T = unknown> {
    */
   async path(key: string, options: { readonly verify?: boolean } = {}): Promise<PathLease | undefined> {
     this.#check(key);
-    const store = await this.#link.open();
-    if (store.path === undefined) throw unsupported(this.name, "has no files", key);
-    return store.path(key, { verify: options.verify ?? false });
+    return this.#guard.read(key, undefined, async () => {
+      const store = await this.#link.open();
+      if (store.path === undefined) throw unsupported(this.name, "has no files", key);
+      return store.path(key, { verify: options.verify ?? false });
+    });
   }
 
   /** Keys in ascending order of their UTF-8 bytes. What is set or deleted meanwhile may or may not be among them. */
   keys(options: ListOptions = {}): AsyncIterableIterator<string> {
-    return keysWithPrefix(() => this.#opened(), options);
+    return keysWithPrefix((query) => this.#list(query), options);
   }
 
   /** The same with the facts about each. */
   entries(options: ListOptions = {}): AsyncIterableIterator<[key: string, info: EntryInfo]> {
-    return allEntries(() => this.#opened(), options);
+    return allEntries((query) => this.#list(query), options);
   }
 
   /** Values in the order of the keys; undefined for those that are not there. */
@@ -185,7 +193,7 @@ export class Namespace<T = unknown> {
 
   /** Changes an entry's facts; undefined when there is no entry. */
   async touch(key: string, changes: TouchOptions): Promise<EntryInfo | undefined> {
-    this.#checkWrite(key);
+    this.#check(key);
     const { metadata, priority, tags } = changes;
     const ttl = changes.ttl === undefined ? undefined : parseDuration(changes.ttl, "ttl");
     const given = {
@@ -194,7 +202,9 @@ export class Namespace<T = unknown> {
       ...(tags !== undefined && { tags: plainTags(tags) }),
       ...(metadata !== undefined && { metadata: metadata === null ? null : plainMetadata(metadata) }),
     };
-    return this.#orMiss(key, undefined, () => this.#writer.change(key, (store) => store.touch(key, given)));
+    return this.#guard.write(key, undefined, () =>
+      this.#writer.change(key, (store) => store.touch(key, given)),
+    );
   }
 
   /** Keeps an entry from being evicted, until `unpin`; whether there is one. It still expires. */
@@ -249,21 +259,20 @@ export class Namespace<T = unknown> {
    */
   createReadStream(key: string, range: ByteRange = {}): Readable {
     this.#check(key);
-    return readStream(key, range, async () => (await this.#opened()).get(key));
+    return readStream(key, range, () =>
+      this.#guard.read(key, undefined, async () => (await this.#opened()).get(key)),
+    );
   }
 
   /** Facts about the replaced values that are kept, newest first. */
   async versions(key: string): Promise<readonly EntryInfo[]> {
     this.#check(key);
-    const store = await this.#link.open();
-    return (await store.versions?.(key)) ?? [];
+    return this.#guard.read(key, [], async () => (await (await this.#link.open()).versions?.(key)) ?? []);
   }
 
   /** Removes everything at once; how many entries there were. */
   async clear(): Promise<number> {
-    this.#context.checkWritable();
-    const store = await this.#link.open();
-    const cleared = await store.clear();
+    const cleared = await this.#guard.write(undefined, 0, async () => (await this.#link.open()).clear());
     this.#link.hot.clear();
     this.#counters.deletes += cleared;
     return cleared;
@@ -280,6 +289,12 @@ export class Namespace<T = unknown> {
   }
 
   #get(key: string, options: GetOptions | undefined): Promise<T | undefined> {
+    if (this.#guard.isLenient) {
+      return this.#noteLater(
+        key,
+        this.#guard.read(key, undefined, () => this.#find(key, options)),
+      );
+    }
     let found: Found | undefined | Promise<Found | undefined>;
     try {
       found = this.#find(key, options);
@@ -317,7 +332,7 @@ export class Namespace<T = unknown> {
   }
 
   async #noteLater(key: string, found: Promise<Found | undefined>): Promise<T | undefined> {
-    return this.#note(key, await this.#orMiss(key, undefined, () => found));
+    return this.#note(key, await found);
   }
 
   #getSync(key: string): T | undefined {
@@ -328,8 +343,8 @@ export class Namespace<T = unknown> {
     try {
       return this.#note(key, this.#reader.loadSync(store, this.#link.hot, key));
     } catch (error) {
-      if (this.#options.onError === "throw" || isOfTheCaller(error)) throw error;
-      swallow(this.#context, this.name, key, error);
+      if (!this.#guard.isLenient || isOfTheCaller(error)) throw error;
+      this.#guard.swallow(key, error);
       return this.#note(key, undefined);
     }
   }
@@ -339,7 +354,6 @@ export class Namespace<T = unknown> {
     compute: (context: { readonly signal: AbortSignal }) => T | Promise<T>,
     options: ComputeOptions,
   ): Promise<T> {
-    this.#check(key);
     const { signal, ...rest } = options;
     return this.#obtain({ key, compute, plan: planOf(rest) }, signal) as Promise<T>;
   }
@@ -351,6 +365,7 @@ export class Namespace<T = unknown> {
       this.#noteHit(task.key);
       return held.value;
     }
+    if (this.#isPassedOver()) return alone(task, signal);
     this.#check(task.key);
     return this.#computing.join(task, signal);
   }
@@ -360,6 +375,7 @@ export class Namespace<T = unknown> {
       name: this.name,
       obtain: (task, signal) => this.#obtain(task, signal),
       renew: async (task, signal) => {
+        if (this.#isPassedOver()) return alone(task, signal);
         this.#check(task.key);
         return this.#computing.renew(task, signal);
       },
@@ -367,7 +383,7 @@ export class Namespace<T = unknown> {
       delete: (key) => this.delete(key),
       deleteByPrefix: (prefix) => this.deleteByPrefix(prefix),
       digestOf: (namespace, key) =>
-        this.#orMiss(key, undefined, async () => {
+        this.#guard.read(key, undefined, async () => {
           const store =
             namespace === undefined ? await this.#link.open() : await this.#context.open(namespace, {});
           return (await store.info(key))?.digest;
@@ -376,11 +392,15 @@ export class Namespace<T = unknown> {
   }
 
   async #setPinned(key: string, pinned: boolean): Promise<boolean> {
-    this.#checkWrite(key);
-    const touched = await this.#orMiss(key, undefined, () =>
+    this.#check(key);
+    const touched = await this.#guard.write(key, undefined, () =>
       this.#writer.change(key, (store) => store.touch(key, { pinned })),
     );
     return touched !== undefined;
+  }
+
+  #list(query: Parameters<StoreNamespace["list"]>[0]): Promise<Page> {
+    return this.#guard.read(undefined, NO_PAGE, async () => (await this.#opened()).list(query));
   }
 
   async #opened(): Promise<StoreNamespace> {
@@ -388,14 +408,14 @@ export class Namespace<T = unknown> {
     return this.#link.open();
   }
 
+  /** Whether the cache is closed and computing goes on all the same, for requests that outlast it. */
+  #isPassedOver(): boolean {
+    return this.#guard.isLenient && this.#context.isClosed();
+  }
+
   #check(key: string): void {
     this.#context.checkOpen();
     checkKey(key);
-  }
-
-  #checkWrite(key: string): void {
-    this.#check(key);
-    this.#context.checkWritable();
   }
 
   #note(key: string, found: Found | undefined): T | undefined {
@@ -422,36 +442,30 @@ export class Namespace<T = unknown> {
     if (this.#context.events.has("delete"))
       this.#context.events.emit("delete", { namespace: this.name, key });
   }
+}
 
-  async #orMiss<R>(key: string, miss: R, operation: () => Promise<R>): Promise<R> {
-    try {
-      return await operation();
-    } catch (error) {
-      if (this.#options.onError === "throw" || isOfTheCaller(error)) throw error;
-      swallow(this.#context, this.name, key, error);
-      return miss;
-    }
-  }
+/** The value as if there were no cache. */
+async function alone({ compute }: Task, signal = new AbortController().signal): Promise<unknown> {
+  return compute({ signal });
+}
 
-  /** Facts of an entry that was gone as soon as it was stored. */
-  #orUnstored(key: string, written: Promise<EntryInfo>): Promise<EntryInfo> {
-    const time = now();
-    const nothing: EntryInfo = {
-      key,
-      size: 0,
-      digest: undefined,
-      createdAt: time,
-      expiresAt: time,
-      lastAccessed: time,
-      accessCount: 0,
-      codec: "",
-      priority: 0,
-      pinned: false,
-      tags: [],
-      metadata: undefined,
-    };
-    return this.#orMiss(key, nothing, () => written);
-  }
+/** Facts of an entry that was gone as soon as it was stored. */
+function unstored(key: string): EntryInfo {
+  const time = now();
+  return {
+    key,
+    size: 0,
+    digest: undefined,
+    createdAt: time,
+    expiresAt: time,
+    lastAccessed: time,
+    accessCount: 0,
+    codec: "",
+    priority: 0,
+    pinned: false,
+    tags: [],
+    metadata: undefined,
+  };
 }
 
 function unsupported(namespace: string, what: string, key: string): QuiverError {

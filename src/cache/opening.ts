@@ -3,9 +3,10 @@
 import { resolve } from "node:path";
 import { Router } from "../routing/router.ts";
 import type { RouteRule } from "../routing/rules.ts";
-import { QuiverError } from "../shared/errors.ts";
+import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import { defaultLogger, type Logger } from "../shared/logger.ts";
-import { LocalStore } from "../stores/local.ts";
+import { LateStore } from "../stores/late.ts";
+import { LOCAL_CAPABILITIES, LocalStore } from "../stores/local.ts";
 import { NullStore } from "../stores/null.ts";
 import type { Store } from "../stores/store.ts";
 import {
@@ -18,6 +19,8 @@ import {
   type Source,
   warnOfUnknownVariables,
 } from "./config-sources.ts";
+import { isOfTheCaller } from "./failures.ts";
+import { inTime } from "./guard.ts";
 import {
   CACHE_OPTIONS,
   type CacheOptions,
@@ -44,6 +47,13 @@ export interface Opening {
   readonly configured: readonly string[];
 }
 
+/** How soon opening the disk is tried again where it has failed and that counts as a miss. */
+const RETRY_AFTER = 10_000;
+
+const LOCAL = { name: "local", capabilities: LOCAL_CAPABILITIES };
+
+type Resolved = ReturnType<typeof resolveCacheOptions>;
+
 export async function prepareOpening(
   path: string | undefined,
   given: CacheOptions,
@@ -56,13 +66,14 @@ export async function prepareOpening(
   warnOfUnknownVariables(environment, CACHE_OPTIONS, NAMESPACE_OPTIONS, logger);
   const place = given.store === undefined ? placeOf(path, environment) : undefined;
   const code: Source = { kind: "code", values: given as Record<string, unknown>, placeOf: () => "" };
-  const file = place === undefined ? undefined : await fileSource(place.path);
-  const sources = [code, environmentSource(environment, CACHE_OPTIONS), ...(file ? [file] : [])];
+  const fixed = [code, environmentSource(environment, CACHE_OPTIONS)];
+  const file = place === undefined ? undefined : await readableFile(place.path, fixed, logger);
+  const sources = [...fixed, ...(file ? [file] : [])];
   let resolved = resolveCacheOptions(sources);
-  const store =
-    given.store ?? (resolved.options.enabled ? await openDisk(place?.path ?? "", resolved) : new NullStore());
+  const { store, mode } = await openStore(given, place?.path ?? "", resolved, logger);
   if (store instanceof LocalStore) {
-    resolved = resolveCacheOptions([...sources, recordedSource(store)]);
+    const found = resolveCacheOptions([...sources, recordedSource(store)]);
+    resolved = { ...found, options: Object.freeze({ ...found.options, mode }) };
     for (const notice of store.describe().notices) logger.warn(notice);
   }
   const { options, origins } = resolved;
@@ -83,14 +94,69 @@ export async function prepareOpening(
   };
 }
 
-/** The store on the local disk. Recorded settings are compared with what was given, not with defaults. */
-function openDisk(path: string, resolved: ReturnType<typeof resolveCacheOptions>): Promise<LocalStore> {
+/** The configuration file, where it can be read or must be. */
+async function readableFile(
+  path: string,
+  sources: readonly Source[],
+  logger: Logger,
+): Promise<Source | undefined> {
+  try {
+    return await fileSource(path);
+  } catch (error) {
+    if (isOfTheCaller(error) || resolveCacheOptions(sources).options.onError === "throw") throw error;
+    logger.warn(`the cache goes on without its configuration file: ${String(error)}`);
+    return undefined;
+  }
+}
+
+/** A store, and what may be done with it. */
+interface OpenedStore {
+  readonly store: Store;
+  readonly mode: ResolvedCacheOptions["mode"];
+}
+
+async function openStore(
+  given: CacheOptions,
+  path: string,
+  resolved: Resolved,
+  logger: Logger,
+): Promise<OpenedStore> {
+  const { enabled, mode, onError } = resolved.options;
+  if (given.store !== undefined) return { store: given.store, mode };
+  if (!enabled) return { store: new NullStore(), mode };
+  if (onError === "throw") return { store: await openDisk(path, resolved, mode), mode };
+  return openDiskIfPossible(path, resolved, logger);
+}
+
+/** Of a disk that can't be written what is there is read, and one that can't be opened at all is tried again later. */
+async function openDiskIfPossible(path: string, resolved: Resolved, logger: Logger): Promise<OpenedStore> {
+  const { mode, budget } = resolved.options;
+  const late = (): QuiverError =>
+    new QuiverError("ERR_QUIVER_TIMEOUT", `${path} could not be opened in time`, { path });
+  const first = openDisk(path, resolved, mode);
+  try {
+    return { store: await inTime(first, budget, late), mode };
+  } catch (error) {
+    if (isOfTheCaller(error)) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    if (isRefused(error)) {
+      const store = await openDisk(path, resolved, "read-only").catch(() => undefined);
+      logger.warn(`the cache in ${path} ${store ? "is only read" : "can't be opened"}: ${reason}`);
+      if (store !== undefined) return { store, mode: "read-only" };
+    } else logger.warn(`the cache in ${path} can't be opened: ${reason}`);
+    const open = (): Promise<Store> => openDisk(path, resolved, mode);
+    return { store: new LateStore({ ...LOCAL, open, retryAfter: RETRY_AFTER, first }), mode };
+  }
+}
+
+/** Recorded settings are compared with what was given, not with defaults. */
+function openDisk(path: string, resolved: Resolved, mode: ResolvedCacheOptions["mode"]): Promise<LocalStore> {
   const { options, origins } = resolved;
   const given = (option: string): boolean =>
     origins.some((origin) => origin.option === option && origin.source !== "default");
   return LocalStore.open(path, {
-    mode: options.mode,
-    reconfigure: options.reconfigure,
+    mode,
+    reconfigure: options.reconfigure && mode === "read-write",
     maxMappings: options.maxMappings,
     maxCopies: options.maxCopies,
     ...(given("durability") && { durability: options.durability }),
@@ -98,6 +164,12 @@ function openDisk(path: string, resolved: ReturnType<typeof resolveCacheOptions>
     ...(given("maxEntries") && { maxEntries: options.maxEntries }),
     ...(given("eviction") && { eviction: options.eviction.name }),
   });
+}
+
+/** What a disk says that can't be written, in its different ways, and goes on saying. */
+function isRefused(error: unknown): boolean {
+  const codes = ["ERR_QUIVER_READ_ONLY", "ERR_QUIVER_PERMISSION", "ERR_QUIVER_IO"] as const;
+  return codes.some((code) => isQuiverError(error, code));
 }
 
 /** What the cache has recorded of itself. */

@@ -43,6 +43,8 @@ export interface CacheOptions {
   readonly enabled?: boolean;
   /** What get, set and their like do when the cache itself fails: throw, or act as if nothing were stored. Default: "throw". */
   readonly onError?: "throw" | "miss";
+  /** With `onError` "miss": how long a call waits for the cache before it acts as if nothing were stored; null = as long as it takes. Waiting for another's computation is not meant. Default: "5s". */
+  readonly budget?: Duration | null;
   /** Changes recorded options and settings to those given, for all processes, instead of refusing. Default: false. */
   readonly reconfigure?: boolean;
   /** Namespaces and their options; they are opened with the cache. */
@@ -101,6 +103,7 @@ export interface ResolvedCacheOptions {
   readonly maxCopies: number;
   readonly enabled: boolean;
   readonly onError: "throw" | "miss";
+  readonly budget: number | null;
   readonly reconfigure: boolean;
 }
 
@@ -144,6 +147,7 @@ const CACHE_SETTINGS: { readonly [Name in keyof ResolvedCacheOptions]: Setting<R
     maxCopies: { read: read.size, fallback: 1024 ** 3 },
     enabled: { read: read.flag, fallback: true },
     onError: { read: read.oneOf("throw", "miss"), fallback: "throw" },
+    budget: { read: read.nullable(read.duration), fallback: 5000 },
     reconfigure: { read: read.flag, fallback: false },
   };
 

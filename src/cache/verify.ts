@@ -32,7 +32,7 @@ export async function verifyEntries(
   let checked = 0;
   let repaired = 0;
   for (const namespace of namespaces) {
-    for await (const [key] of allEntries(async () => namespace, {})) {
+    for await (const [key] of allEntries((query) => namespace.list(query), {})) {
       options.signal?.throwIfAborted();
       try {
         await verifyEntry(namespace, key, codecs);

@@ -59,18 +59,21 @@ export interface LocalDescription {
   readonly fileSystem: Readonly<Record<string, string | boolean>>;
 }
 
+/** What the store on the disk can do, open or not. */
+export const LOCAL_CAPABILITIES: StoreCapabilities = {
+  sync: true,
+  persistent: true,
+  shared: true,
+  files: true,
+  mapped: true,
+  versions: true,
+  stale: true,
+  keeps: true,
+};
+
 export class LocalStore implements Store {
   readonly name = "local";
-  readonly capabilities: StoreCapabilities = {
-    sync: true,
-    persistent: true,
-    shared: true,
-    files: true,
-    mapped: true,
-    versions: true,
-    stale: true,
-    keeps: true,
-  };
+  readonly capabilities: StoreCapabilities = LOCAL_CAPABILITIES;
   /** Counters that all processes share. */
   readonly statistics: LocalCounters;
   readonly maintenance: Maintenance;
