@@ -24,13 +24,17 @@ export class Cli {
 
   /** A new command that takes the common options and reports its own misuse through this run. */
   command(name: string, description: string): Command {
-    return this.quiet(new Command(name))
-      .description(description)
+    return this.group(name, description)
       .option(
         "-C, --cache <directory>",
         "directory of the cache (default: QUIVER_PATH, then the user's cache folder)",
       )
       .option("--json", "print the result as JSON");
+  }
+
+  /** A new command without options, for those that others hang below or that are about no cache. */
+  group(name: string, description: string): Command {
+    return this.quiet(new Command(name)).description(description);
   }
 
   /** Makes commander throw instead of ending the process, and write where this run writes. */

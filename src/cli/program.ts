@@ -17,6 +17,7 @@ import { repairCommand } from "./commands/repair.ts";
 import { rmCommand } from "./commands/rm.ts";
 import { setCommand } from "./commands/set.ts";
 import { statsCommand } from "./commands/stats.ts";
+import { vectorsCommand } from "./commands/vectors.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { warmCommand } from "./commands/warm.ts";
 import type { ExitStatus } from "./exit.ts";
@@ -37,6 +38,7 @@ const commands = [
   evictCommand,
   clearCommand,
   warmCommand,
+  vectorsCommand,
   configCommand,
   doctorCommand,
 ];

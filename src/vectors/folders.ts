@@ -83,19 +83,27 @@ export function findFolder(nameOrPath: string, root: string): Folder {
 
 /** Names of the caches under a root, sorted; none where there is no root. Temporary folders are never among them. */
 export async function listFolders(root: string): Promise<string[]> {
+  const isCache = (name: string): boolean =>
+    [join(root, name), join(root, name, "dataset")].some((folder) => existsSync(join(folder, "state.json")));
+  return (await foldersIn(root)).filter((name) => !name.startsWith(TEMPORARY) && isCache(name)).sort();
+}
+
+/** Names of caches that are being made, or whose making was interrupted and can go on; sorted. */
+export async function listUnfinished(root: string): Promise<string[]> {
+  const temporary = new RegExp(`^\\${TEMPORARY}(.+)\\.\\d+-[0-9a-f]{16}$`);
+  const names = (await foldersIn(root)).flatMap((folder) => {
+    const name = temporary.exec(folder)?.[1];
+    return name !== undefined && existsSync(join(root, folder, "journal")) ? [name] : [];
+  });
+  return [...new Set(names)].sort();
+}
+
+async function foldersIn(root: string): Promise<string[]> {
   const entries = await readdir(root, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
     throw error;
   });
-  return entries
-    .filter((entry) => entry.isDirectory() && !entry.name.startsWith(TEMPORARY))
-    .map((entry) => entry.name)
-    .filter((name) =>
-      [join(root, name), join(root, name, "dataset")].some((folder) =>
-        existsSync(join(folder, "state.json")),
-      ),
-    )
-    .sort();
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 }
 
 /** Removes a cache; nobody sees a part of one. Whether there was one. */

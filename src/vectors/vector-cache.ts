@@ -10,7 +10,15 @@ import { Tensor } from "../tensor/tensor.ts";
 import { createFolder, TEXT } from "./creation.ts";
 import { checkVectors } from "./embedded.ts";
 import { type ExtendOptions, extendFolder } from "./extension.ts";
-import { DEFAULT_ROOT, type Folder, findFolder, listFolders, METADATA, removeFolder } from "./folders.ts";
+import {
+  DEFAULT_ROOT,
+  type Folder,
+  findFolder,
+  listFolders,
+  listUnfinished,
+  METADATA,
+  removeFolder,
+} from "./folders.ts";
 import { corrupted, parseMetadata, type VectorMetadata } from "./metadata.ts";
 import type { CreateOptions } from "./options.ts";
 import { VectorColumn } from "./vector-column.ts";
@@ -35,6 +43,9 @@ export interface VectorCacheInfo {
   /** Vectors of a text: null for one, a number where all have as many, "ragged" where that varies. */
   readonly chunks: null | number | "ragged";
   readonly columns: readonly string[];
+  /** Data files, and their bytes. */
+  readonly files: number;
+  readonly bytes: number;
   readonly model: string | null;
   readonly createdAt: Date | null;
 }
@@ -146,6 +157,11 @@ export class VectorCache {
   /** Names of the caches under a root, sorted. */
   static list({ root = DEFAULT_ROOT }: RootOptions = {}): Promise<string[]> {
     return listFolders(resolve(root));
+  }
+
+  /** Names of caches whose creation was interrupted or is under way, sorted. */
+  static unfinished({ root = DEFAULT_ROOT }: RootOptions = {}): Promise<string[]> {
+    return listUnfinished(resolve(root));
   }
 
   /** Removes a cache; whether there was one. Who has it open keeps it. */
@@ -280,17 +296,18 @@ export class VectorCache {
   /** What there is to know without reading vectors. */
   info(): VectorCacheInfo {
     const { name, path, size, dimension, dtype, columns } = this;
-    const { chunks } = this.#vectors;
-    const model = this.metadata?.columns.get(this.column)?.model ?? null;
+    const { files } = handleOf(this.#dataset).description;
     return {
       name,
       path,
       size,
       dimension,
       dtype,
-      chunks,
+      chunks: this.#vectors.chunks,
       columns,
-      model,
+      files: files.length,
+      bytes: files.reduce((sum, file) => sum + file.bytes, 0),
+      model: this.metadata?.columns.get(this.column)?.model ?? null,
       createdAt: this.metadata?.createdAt ?? null,
     };
   }

@@ -40,3 +40,14 @@ export function hashingVectorizer({
     embed: async (texts) => new Tensor(await hasher.embed(texts), [texts.length, dimension]),
   };
 }
+
+const MODEL = /^quiver\/hashing-(\d+)(?:-w(\d+)-(\d+))?(?:-c(\d+)-(\d+))?$/;
+
+/** The vectorizer of hashed n-grams that is called so; undefined for other models. */
+export function vectorizerOfModel(model: string): Vectorizer | undefined {
+  const match = MODEL.exec(model);
+  if (match === null) return undefined;
+  const range = (at: number): GramRange | null =>
+    match[at] === undefined ? null : [Number(match[at]), Number(match[at + 1])];
+  return hashingVectorizer({ dimension: Number(match[1]), words: range(2), characters: range(4) });
+}
