@@ -48,8 +48,9 @@ export class VectorColumn {
     this.dimension = dimension;
     this.chunks = inner.length === 1 ? null : (inner[0] ?? "ragged");
     this.#column = column;
-    this.#masks =
-      typeof this.chunks === "number" && dataset.columns.includes(MASKS) ? dataset.column(MASKS) : undefined;
+    const masks = dataset.columns.includes(MASKS) ? dataset.column(MASKS) : undefined;
+    const fits = masks?.dtype === "int8" || masks?.dtype === "bool";
+    this.#masks = fits && masks.shape?.[1] === this.chunks ? masks : undefined;
     this.#isNested = isNested;
   }
 
@@ -74,7 +75,10 @@ export class VectorColumn {
   /** Which vectors of the rows are real, 1 or 0, as `gather` gives them; null where rows are one vector. */
   masks(indices: ArrayLike<number>): Tensor<Int8Array> | null {
     if (this.chunks === null) return null;
-    if (this.#masks !== undefined) return this.#masks.gather(indices) as Tensor<Int8Array>;
+    if (this.#masks !== undefined) {
+      const { data, shape } = this.#masks.gather(indices);
+      return new Tensor(Int8Array.from(data as Int8Array), shape);
+    }
     const lengths =
       this.chunks === "ragged"
         ? this.#column.lengths(indices)

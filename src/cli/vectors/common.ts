@@ -21,11 +21,7 @@ export interface VectorsOptions {
 export function vectorCommand(cli: Cli, name: string, description: string): Command {
   return cli
     .group(name, description)
-    .option(
-      "-r, --root <directory>",
-      "folder of the vector caches",
-      DEFAULT_ROOT,
-    )
+    .option("-r, --root <directory>", "folder of the vector caches", DEFAULT_ROOT)
     .option("--json", "print the result as JSON");
 }
 
