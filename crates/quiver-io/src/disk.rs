@@ -267,6 +267,18 @@ pub fn open_or_create(path: &Path, mode: u32) -> Result<File> {
     }
 }
 
+/// Whether a file could be opened to write, or made, by this process as it is now; found out without opening it.
+/// `ReadOnly` where the media or their mount take no writes, `PermissionDenied` where others may write.
+pub fn check_writable(path: &Path) -> Result<()> {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    let ask = |path: &Path, access| accessat(CWD, path, access, AtFlags::EACCESS);
+    match (ask(path, Access::WRITE_OK), path.parent()) {
+        (Err(rustix::io::Errno::NOENT), Some(folder)) => ask(folder, Access::WRITE_OK | Access::EXEC_OK),
+        (answer, _) => answer,
+    }
+    .during("asking to write", path)
+}
+
 /// Extends a file to `bytes`, with blocks.
 pub(crate) fn allocate(file: &File, bytes: u64) -> std::io::Result<()> {
     if file.metadata()?.len() >= bytes {

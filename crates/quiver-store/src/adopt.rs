@@ -4,11 +4,13 @@
 //! shared where the file system can, into an object of our own. A file younger than two seconds, or one that
 //! changes while it is read, is left for later.
 
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use quiver_io::FileFacts;
+use quiver_io::{FileFacts, Storage};
 
 use crate::catalog::keys;
 use crate::catalog::lmdb::Read;
@@ -94,7 +96,7 @@ pub fn one(store: &Store, namespace: &Namespace, key: &[u8]) -> Result<bool> {
     for name in recorded.into_iter().chain(names_of(text)) {
         let Ok(facts) = store.engine.storage.facts(&folder.join(&name)) else { continue };
         if let Some(candidate) = Candidate::new(&name).filter(|_| facts.is_file) {
-            let index = Index::read(&store.engine, &folder);
+            let index = Index::read(store.engine.storage.as_ref(), &folder);
             return file(store, namespace, key, candidate, &index).map(|taken| taken == Taken::Yes);
         }
     }
@@ -108,7 +110,7 @@ pub fn all(store: &Store, namespace: &Namespace) -> Result<u64> {
         return Ok(0);
     }
     let folder = store.engine.root.namespace(&namespace.name);
-    let index = Index::read(&store.engine, &folder);
+    let index = Index::read(store.engine.storage.as_ref(), &folder);
     let mut adopted = 0;
     let Ok(listed) = store.engine.storage.list(&folder) else { return Ok(0) };
     for entry in listed {
@@ -144,18 +146,28 @@ impl<'a> Candidate<'a> {
 }
 
 /// What the index.json in a folder says of the files beside it.
-struct Index {
+pub(crate) struct Index {
     entries: ForeignIndex,
     written_ns: i128,
 }
 
 impl Index {
-    fn read(engine: &Engine, folder: &Path) -> Self {
+    pub(crate) fn read(storage: &dyn Storage, folder: &Path) -> Self {
         let path = folder.join("index.json");
         Self {
             entries: ForeignIndex::read(&path).unwrap_or_default(),
-            written_ns: engine.storage.facts(&path).map_or(0, |facts| facts.mtime_ns),
+            written_ns: storage.facts(&path).map_or(0, |facts| facts.mtime_ns),
         }
+    }
+
+    /// When it was written, nanoseconds since 1970.
+    pub(crate) fn written_ns(&self) -> i128 {
+        self.written_ns
+    }
+
+    /// Names of the files that it lists.
+    pub(crate) fn files(&self) -> HashSet<&OsStr> {
+        self.entries.entries.values().filter_map(|entry| entry.file.as_deref()).map(OsStr::new).collect()
     }
 
     /// What it says of a file, unless it was written before the file was, or tells of the value that the catalog
@@ -247,7 +259,7 @@ fn file(
         namespace: namespace.name.clone(),
         key: key.to_vec(),
         facts: NewFacts {
-            codec: codec.to_owned(),
+            codec: known.and_then(|entry| entry.codec.clone()).unwrap_or_else(|| codec.to_owned()),
             extension: extension.to_owned(),
             metadata,
             expires: known.and_then(|entry| entry.expires),

@@ -33,6 +33,10 @@ pub struct ForeignEntry {
     pub priority: i32,
     /// Of our own indexes.
     pub tags: Vec<String>,
+    /// How the value is encoded; of our own indexes.
+    pub codec: Option<String>,
+    /// Name of the file; of our own indexes.
+    pub file: Option<String>,
 }
 
 /// Somebody else's index.
@@ -47,6 +51,7 @@ impl ForeignIndex {
     pub fn read(path: &Path) -> Option<Self> {
         let value: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
         let mut entries = BTreeMap::new();
+        let text = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).map(str::to_owned);
         for (key, entry) in value.get("entries")?.as_object()? {
             entries.insert(
                 key.clone(),
@@ -63,6 +68,8 @@ impl ForeignIndex {
                         .and_then(Value::as_array)
                         .map(|tags| tags.iter().filter_map(Value::as_str).map(str::to_owned).collect())
                         .unwrap_or_default(),
+                    codec: text(entry, "codec"),
+                    file: text(entry, "file"),
                 },
             );
         }

@@ -6,12 +6,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use quiver_io::{Disk, Storage as _};
 use sha2::{Digest, Sha256};
 
+use crate::adopt::Index;
 use crate::catalog::keys::{self, NamespaceId};
 use crate::catalog::lmdb::{EnvOptions, Read};
 use crate::catalog::record::{NEVER, Record};
@@ -59,9 +59,7 @@ pub fn rebuild(root: &Root, modes: Modes, options: EnvOptions, verify: bool) -> 
     let catalog = Catalog::open(&folder, &options)?;
     let mut rebuilt = Rebuilt::default();
     write_rows(root, &catalog, &stamps, stamp, rows, verify, &mut rebuilt)?;
-    if verify {
-        set_aside_unknown(root, modes, &catalog)?;
-    }
+    set_aside_unknown(root, modes, &catalog, verify)?;
     catalog.env.sync()?;
     drop(catalog);
     replace(root, &folder)?;
@@ -84,11 +82,13 @@ fn replace(root: &Root, new: &Path) -> Result<()> {
     Ok(Disk.remove_dir_all(new)?)
 }
 
-/// Takes readable names of values that were not synced and have no record any more out of the namespaces' folders:
-/// their bytes may be lost, and adoption, which has no digest to compare them with, would take them as they are.
-/// They are known by the permission bits that only values have.
-fn set_aside_unknown(root: &Root, modes: Modes, catalog: &Catalog) -> Result<()> {
+/// Takes readable names of values that have no record any more out of the namespaces' folders, where adoption would
+/// take them for files of another program: with `torn`, those whose bytes may be lost, as there is no digest
+/// to compare them with, known by the permission bits that only values have; else those of which the index does not
+/// tell when they run out.
+fn set_aside_unknown(root: &Root, modes: Modes, catalog: &Catalog, torn: bool) -> Result<()> {
     let kept = kept_objects(root, catalog)?;
+    let objects = if torn { HashSet::new() } else { all_objects(root) };
     let folders =
         std::fs::read_dir(root.path()).map_err(|error| Error::os("listing", root.path(), &error))?;
     for folder in folders.flatten() {
@@ -97,9 +97,19 @@ fn set_aside_unknown(root: &Root, modes: Modes, catalog: &Catalog) -> Result<()>
             continue;
         }
         let Ok(files) = std::fs::read_dir(folder.path()) else { continue };
+        let index = Index::read(&Disk, &folder.path());
+        let listed = index.files();
         for file in files.flatten() {
-            let Ok(facts) = file.metadata() else { continue };
-            if facts.is_file() && facts.mode() & 0o7777 == modes.object && !kept.contains(&facts.ino()) {
+            let Ok(facts) = Disk.facts(&file.path()) else { continue };
+            let ours = facts.is_file
+                && !kept.contains(&facts.ino)
+                && if torn {
+                    facts.mode == modes.object
+                } else {
+                    let told = facts.mtime_ns <= index.written_ns() && listed.contains(&*file.file_name());
+                    objects.contains(&facts.ino) && !told
+                };
+            if ours {
                 let to = root.trash().join(format!("unknown-{:016x}", quiver_io::random_u64()));
                 std::fs::rename(file.path(), to)
                     .map_err(|error| Error::os("setting a value aside", &file.path(), &error))?;
@@ -116,11 +126,22 @@ fn kept_objects(root: &Root, catalog: &Catalog) -> Result<HashSet<u64>> {
     let mut cursor = txn.cursor(catalog.db.entries)?;
     while let Some((_, bytes)) = cursor.next()? {
         let Some(record) = Record::decode(bytes).filter(|record| !record.is_inline()) else { continue };
-        if let Ok(facts) = std::fs::metadata(root.object(record.content, &record.extension)) {
-            kept.insert(facts.ino());
+        if let Ok(facts) = Disk.facts(&root.object(record.content, &record.extension)) {
+            kept.insert(facts.ino);
         }
     }
     Ok(kept)
+}
+
+/// Inodes of the objects that are there.
+fn all_objects(root: &Root) -> HashSet<u64> {
+    let list = |folder: &Path| Disk.list(folder).unwrap_or_default();
+    let folders = list(&root.objects()).into_iter().map(|folder| root.objects().join(folder.name));
+    folders
+        .flat_map(|folder| list(&folder).into_iter().map(move |file| folder.join(file.name)))
+        .filter_map(|file| Disk.facts(&file).ok())
+        .map(|facts| facts.ino)
+        .collect()
 }
 
 impl Rows {

@@ -33,6 +33,10 @@ impl Root {
     pub fn data(&self) -> PathBuf {
         self.catalog().join("data.mdb")
     }
+    /// LMDB's table of readers.
+    pub fn reader_table(&self) -> PathBuf {
+        self.catalog().join("lock.mdb")
+    }
     /// Values as files.
     pub fn objects(&self) -> PathBuf {
         self.engine().join("objects")

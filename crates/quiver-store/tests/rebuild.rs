@@ -4,13 +4,16 @@
 
 mod support;
 
+use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use quiver_io::RangeLock;
+use quiver_store::catalog::record::Flags;
 use quiver_store::maintenance;
+use quiver_store::writer::NewFacts;
 use quiver_store::{Code, OpenOptions, Store};
-use support::{done, facts, get, open, packed, put_packed};
+use support::{done, facts, get, named, open, packed, put_file, put_packed};
 
 fn filled(root: &Path) {
     let store = open(root);
@@ -46,7 +49,9 @@ fn beside_a_process_that_has_the_cache_open_a_damaged_catalog_is_left_as_it_is()
     drop(other);
     let store = open(folder.path());
     assert!(store.notices.iter().any(|notice| notice.contains("rebuilt")), "{:?}", store.notices);
-    assert!(!open_lock(folder.path()).try_lock(0, 1, true).unwrap(), "shared again once it is done");
+    let another = open_lock(folder.path());
+    assert!(another.try_lock(0, 1, false).unwrap(), "shared again once it is done");
+    assert!(!another.try_lock(0, 1, true).unwrap());
 }
 
 #[test]
@@ -79,4 +84,80 @@ fn a_catalog_that_others_have_open_is_not_compacted() {
     drop(other);
     maintenance::compact(&store).unwrap();
     assert!(open_lock(folder.path()).try_lock(0, 1, false).unwrap(), "others may come again");
+}
+
+#[test]
+fn what_was_held_before_a_rebuild_or_a_compaction_is_no_longer_current() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path());
+    let mut held = Vec::new();
+    let mut check = |store: &Store| {
+        let namespace = store.namespace("n", &packed(), false).unwrap();
+        done(put_packed(store, "n", "k7", vec![7; 3_000], facts()));
+        let found = store.lookup(&namespace, b"k7", &mut Vec::new()).unwrap().unwrap();
+        assert!(found.coherent);
+        assert!(held.iter().all(|before| *before < found.record.stamp), "{held:?}, {}", found.record.stamp);
+        held.push(found.record.stamp);
+    };
+    for _ in 0..2 {
+        let store = open(folder.path());
+        check(&store);
+        maintenance::compact(&store).unwrap();
+        check(&store);
+        store.close();
+        cut(folder.path());
+    }
+    let store = open(folder.path());
+    assert!(!store.notices.is_empty());
+    check(&store);
+}
+
+/// Writes over every page of the catalog but its meta pages, so that no row can be read any more.
+fn wipe(root: &Path) {
+    let data = root.join(".quiver/catalog/data.mdb");
+    let mut bytes = std::fs::read(&data).unwrap();
+    bytes[2 * 4_096..].fill(0xa5);
+    std::fs::write(data, bytes).unwrap();
+    // As if the process had died: the next opening looks at every page.
+    std::fs::write(root.join(".quiver/locks/p-0"), "another boot").unwrap();
+}
+
+fn put_named(store: &Store, key: &str, facts: NewFacts) {
+    done(put_file(store, "n", key, &[7; 9_000], facts));
+}
+
+#[test]
+fn what_is_known_from_the_index_alone_keeps_its_facts() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let store = open(root);
+    let expires = store.engine.now() + 3_600_000;
+    store.namespace("n", &named(), false).unwrap();
+    let tags = vec!["a".to_owned(), "b".to_owned()];
+    let all = NewFacts { expires: Some(expires), pinned: true, priority: 3, tags, ..facts() };
+    put_named(&store, "known", NewFacts { codec: "own".into(), ..all });
+    put_named(&store, "short", NewFacts { expires: Some(store.engine.now() + 5_000), ..facts() });
+    store.close();
+    // Past the time stamp of the index: nobody can tell when this one would have run out.
+    let store = open(root);
+    let index = std::fs::read(root.join("n/index.json")).unwrap();
+    put_named(&store, "unknown", NewFacts { expires: Some(expires), ..facts() });
+    store.close();
+    std::fs::write(root.join("n/index.json"), index).unwrap();
+    let long_ago = std::time::SystemTime::now() - Duration::from_mins(1);
+    for name in ["index.json", "known.dat", "short.dat"] {
+        File::open(root.join("n").join(name)).unwrap().set_modified(long_ago).unwrap();
+    }
+    wipe(root);
+
+    let store = open(root);
+    store.engine.clock.stop_at(Some(store.engine.now() + 10_000));
+    let namespace = store.namespace("n", &named(), false).unwrap();
+    assert_eq!(get(&store, &namespace, "known").unwrap().unwrap(), [7; 9_000]);
+    let record = store.lookup(&namespace, b"known", &mut Vec::new()).unwrap().unwrap().record;
+    assert_eq!((record.expires, record.priority, record.codec.as_str()), (expires, 3, "own"));
+    assert_eq!((record.flags.has(Flags::PINNED), record.tags.len()), (true, 2));
+    for gone in ["short", "unknown"] {
+        assert_eq!(get(&store, &namespace, gone).unwrap(), None, "{gone}");
+    }
 }

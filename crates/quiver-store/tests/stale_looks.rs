@@ -60,13 +60,14 @@ impl Bench {
 
 #[test]
 fn an_entry_that_was_written_touched_or_pinned_since_it_was_chosen_is_not_removed() {
-    let changes: [(&str, fn(&Bench, &str)); 4] = [
+    type Change = fn(&Bench, &str);
+    let changes: [(&str, Change); 4] = [
         ("overwritten", |bench, key| bench.put(key, b"new")),
         ("touched", |bench, key| {
-            bench.touch(key, FactChanges { priority: Some(1), ..FactChanges::default() })
+            bench.touch(key, FactChanges { priority: Some(1), ..FactChanges::default() });
         }),
         ("pinned", |bench, key| {
-            bench.touch(key, FactChanges { pinned: Some(true), ..FactChanges::default() })
+            bench.touch(key, FactChanges { pinned: Some(true), ..FactChanges::default() });
         }),
         ("deleted and set again", |bench, key| {
             done(support::delete(&bench.store, "n", key));
@@ -93,7 +94,7 @@ fn what_is_pinned_or_held_by_path_is_not_evicted_however_fresh_the_choice() {
     let bench = Bench::new();
     let pinned = NewFacts { pinned: true, ..facts() };
     done(put_packed(&bench.store, "n", "pinned", b"1".to_vec(), pinned));
-    done(put_file(&bench.store, "n", "held", &[2; 100_000], facts()));
+    done(put_file(&bench.store, "n", "held", &vec![2; 100_000], facts()));
     let content =
         bench.store.lookup(&bench.namespace, b"held", &mut Vec::new()).unwrap().unwrap().record.content;
     bench.store.engine.holds.hold(content).unwrap();

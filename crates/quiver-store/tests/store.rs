@@ -8,7 +8,7 @@ use std::path::Path;
 use quiver_store::catalog::Counters;
 use quiver_store::settings::NamespaceSettings;
 use quiver_store::writer::{FactChanges, Op, Outcome};
-use quiver_store::{OpenOptions, Store};
+use quiver_store::{Code, OpenOptions, Store};
 use support::{delete, done, facts_of, get, named, open, put_file, put_packed, submit};
 
 fn pattern(len: usize) -> Vec<u8> {
@@ -116,6 +116,61 @@ fn a_stamp_moves_with_every_write_and_a_slot_is_not_valid_for_its_next_owner() {
     let next = store.lookup(&namespace, b"b", &mut value).unwrap().unwrap();
     assert_eq!(next.record.slot, touched.record.slot, "the slot is used again");
     assert_ne!(store.engine.stamps.load(touched.record.slot), Some(touched.record.stamp));
+}
+
+#[test]
+fn equal_values_are_apart_and_no_value_takes_the_name_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+    let put = |key: &str| {
+        done(put_file(&store, "n", key, &pattern(100_000), facts_of("bin")));
+        store.lookup(&namespace, key.as_bytes(), &mut Vec::new()).unwrap().unwrap().record.content
+    };
+    let mut contents = vec![put("a"), put("b"), put("a")];
+    done(delete(&store, "n", "a"));
+    assert_eq!(get(&store, &namespace, "b").unwrap().unwrap(), pattern(100_000));
+    contents.push(put("a"));
+    assert!(contents.windows(2).all(|pair| pair[0] < pair[1]), "{contents:?}");
+}
+
+#[test]
+fn a_value_under_way_while_its_namespace_is_cleared_is_whole_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for (name, settings) in [("named", named()), ("hashed", NamespaceSettings::default())] {
+        let namespace = store.namespace(name, &settings, false).unwrap();
+        done(put_file(&store, name, "k", &pattern(100), facts_of("bin")));
+        let writer = store.object_writer(name, b"k").unwrap();
+        writer.write(pattern(50_000)).unwrap();
+        store.writer().unwrap().call(Op::Clear { namespace: name.into() }).unwrap();
+        done(support::commit(&writer, name, "k", facts_of("bin")));
+        for _ in 0..5 {
+            store.writer().unwrap().call(Op::Reclaim).unwrap();
+        }
+        assert_eq!(get(&store, &namespace, "k").unwrap().unwrap(), pattern(50_000), "{name}");
+    }
+    assert_eq!(std::fs::read(folder.path().join("named/k.bin")).unwrap(), pattern(50_000));
+}
+
+#[test]
+fn a_catalog_of_another_platform_or_a_later_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path()).close();
+    let path = folder.path().join(".quiver/format.json");
+    let format: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for (field, value, code) in [
+        ("platform", serde_json::json!("linux-x86_64-musl"), Code::ForeignLibc),
+        ("minReader", serde_json::json!(1_000), Code::FormatVersion),
+        ("minWriter", serde_json::json!(1_000), Code::FormatVersion),
+    ] {
+        let mut other = format.clone();
+        assert!(other[field].take() != value);
+        other[field] = value;
+        std::fs::write(&path, other.to_string()).unwrap();
+        let error = Store::open(folder.path(), &OpenOptions::default()).map(drop).unwrap_err();
+        assert_eq!(error.code, code, "{field}");
+    }
 }
 
 /// A cache of 200 values whose catalog was cut short.

@@ -15,7 +15,7 @@ use crate::session::Session;
 /// LMDB maps its lock file; really allocated, a full disk can't make touching it fail.
 pub(super) fn preallocate_lock(root: &Root, modes: Modes) -> Result<()> {
     const READERS_AND_HEAD: u64 = (READERS as u64 + 4) * 64;
-    let path = root.catalog().join("lock.mdb");
+    let path = root.reader_table();
     if !path.exists() {
         quiver_io::preallocate(&path, READERS_AND_HEAD, modes.file)?;
     }
@@ -24,7 +24,7 @@ pub(super) fn preallocate_lock(root: &Root, modes: Modes) -> Result<()> {
 
 const READERS: u32 = 1_024;
 
-pub(super) fn env_options(options: &OpenOptions, durable: bool) -> EnvOptions {
+pub(super) fn env_options(options: &OpenOptions, durable: bool, onlooker: bool) -> EnvOptions {
     let limit = options.settings.max_size.unwrap_or(0);
     EnvOptions {
         map_size: (64_usize << 30).max((limit as usize).saturating_mul(4)),
@@ -32,7 +32,7 @@ pub(super) fn env_options(options: &OpenOptions, durable: bool) -> EnvOptions {
         max_readers: READERS,
         no_sync: !durable,
         read_only: options.read_only,
-        no_lock: false,
+        no_lock: onlooker,
         mode: options.modes.file,
     }
 }
@@ -46,11 +46,6 @@ pub(super) fn open(folder: &Path, mut options: EnvOptions) -> Result<Catalog> {
                     && options.map_size > 1 << 28 =>
             {
                 options.map_size /= 2;
-            }
-            Err(error) if options.read_only && error.code == Code::ReadOnly => {
-                // Media on which nobody writes need no lock, and have no place for one.
-                options.no_lock = true;
-                return Catalog::open(folder, &options);
             }
             other => return other,
         }
@@ -88,7 +83,7 @@ pub(super) fn mend(
         .at(data));
     }
     let why = damage.unwrap_or_else(|| "the machine was restarted without a clean close".into());
-    let rebuilt = repair::rebuild(root, options.modes, env_options(options, durable), distrust)?;
+    let rebuilt = repair::rebuild(root, options.modes, env_options(options, durable, false), distrust)?;
     session.share()?;
     notices.push(format!(
         "the catalog was rebuilt with {} entries, {} were lost: {why}",

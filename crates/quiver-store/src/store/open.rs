@@ -88,6 +88,10 @@ impl Store {
         let key = (facts.dev, facts.ino);
         let mut open = registry();
         if let Some(store) = open.get(&key).and_then(Weak::upgrade) {
+            if store.engine.read_only && !options.read_only {
+                let why = "this process has the cache open read-only: close it first";
+                return Err(Error::new(Code::Busy, why).at(path));
+            }
             store.compare_settings(options)?;
             store.holders.fetch_add(1, Ordering::AcqRel);
             return Ok(store);
@@ -125,7 +129,7 @@ impl Store {
             catalog_file::preallocate_lock(&root, modes)?;
             catalog_file::mend(&root, &session, options, durable, &mut notices)?;
         }
-        let env_options = catalog_file::env_options(options, durable);
+        let env_options = catalog_file::env_options(options, durable, session.onlooker);
         let catalog = catalog_file::open(&root.catalog(), env_options)?;
         if durable && !options.read_only {
             // LMDB syncs its file, never the name of it.

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use quiver_store::adopt::NamedFile;
 use quiver_store::open_values::ValueBytes;
-use quiver_store::publisher::Commit;
+use quiver_store::publisher::{Commit, ObjectWriter};
 use quiver_store::reader::Namespace;
 use quiver_store::settings::{Files, Layout, NamespaceSettings};
 use quiver_store::writer::{NewFacts, NewValue, Op, Outcome, Put};
@@ -84,25 +84,33 @@ pub fn put_packed(store: &Store, namespace: &str, key: &str, value: Vec<u8>, fac
 
 /// Starts a write into a file.
 pub fn put_file(store: &Store, namespace: &str, key: &str, value: &[u8], facts: NewFacts) -> Pending {
-    let (sender, receiver) = sync_channel(1);
-    let done: quiver_store::writer::Completion = Box::new(move |result| drop(sender.send(result)));
     match store.object_writer(namespace, key.as_bytes()) {
-        Err(error) => done(Err(error)),
+        Err(error) => {
+            let (sender, receiver) = sync_channel(1);
+            let _ = sender.send(Err(error));
+            receiver
+        }
         Ok(writer) => {
             for piece in value.chunks(1 << 20) {
                 // A failure shows at the commit too.
                 let _ = writer.write(piece.to_vec());
             }
-            writer.commit(Commit {
-                namespace: namespace.into(),
-                key: key.as_bytes().to_vec(),
-                facts,
-                fence: None,
-                adoption: None,
-                done,
-            });
+            commit(&writer, namespace, key, facts)
         }
     }
+}
+
+/// Ends a write into a file.
+pub fn commit(writer: &Arc<ObjectWriter>, namespace: &str, key: &str, facts: NewFacts) -> Pending {
+    let (sender, receiver) = sync_channel(1);
+    writer.commit(Commit {
+        namespace: namespace.into(),
+        key: key.as_bytes().to_vec(),
+        facts,
+        fence: None,
+        adoption: None,
+        done: Box::new(move |result| drop(sender.send(result))),
+    });
     receiver
 }
 
