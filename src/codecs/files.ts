@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { type FileHandle, open, readFile, rename, unlink } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { QuiverError } from "../shared/errors.ts";
+import { ioError, syncFolder } from "../shared/file-system.ts";
 import type { Codec, Compression } from "./codec.ts";
 import { codecByExtension, codecByFile, codecByValue, codecFor } from "./registry.ts";
 
@@ -74,31 +75,5 @@ async function writeAll(file: FileHandle, part: Uint8Array): Promise<void> {
   while (rest.byteLength > 0) {
     const { bytesWritten } = await file.write(rest);
     rest = rest.subarray(bytesWritten);
-  }
-}
-
-/** Makes the rename itself durable. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-function ioError(error: unknown, path: string): unknown {
-  const cause = error as NodeJS.ErrnoException;
-  switch (cause.code) {
-    case "ENOENT":
-      return new QuiverError("ERR_QUIVER_NOT_FOUND", `there is no ${path}`, { path, cause });
-    case "EACCES":
-    case "EPERM":
-      return new QuiverError("ERR_QUIVER_PERMISSION", `${path} may not be accessed`, { path, cause });
-    case "ENOSPC":
-    case "EDQUOT":
-      return new QuiverError("ERR_QUIVER_DISK_FULL", `there is no room for ${path}`, { path, cause });
-    default:
-      return new QuiverError("ERR_QUIVER_IO", `${path}: ${cause.message}`, { path, cause });
   }
 }

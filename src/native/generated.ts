@@ -322,6 +322,12 @@ export interface FolderLayout {
 export declare function foundTexts(wanted: Uint8Array, present: Uint8Array): Uint32Array
 
 /**
+ * The name of the file system under a folder, empty where it can't be told; followed by "@" where several hosts may
+ * share it.
+ */
+export declare function fileSystem(path: string): Promise<string>
+
+/**
  * Copies the rows `indices` of `source` into `out`; `stride` is the bytes from one row's start to the next one's.
  * Nothing is copied when an index names no row.
  */

@@ -1,6 +1,7 @@
 /** Facts of an entry as one JSON object, for stores that keep them beside each value. */
 
 import { randomBytes } from "node:crypto";
+import { isExpired } from "../shared/clock.ts";
 import type { EntryFacts, FactChanges, NewFacts } from "./store.ts";
 
 /** What is written down of an entry. Unknown members of records that newer versions wrote are dropped. */
@@ -13,6 +14,8 @@ export interface EntryRecord {
   readonly digest: string | undefined;
   readonly createdAt: number;
   readonly expiresAt: number | null;
+  /** Milliseconds for which the entry is kept once it has expired. */
+  readonly grace: number;
   readonly codec: string;
   readonly priority: number;
   readonly pinned: boolean;
@@ -45,6 +48,7 @@ export function recordOf(
     digest: value.digest,
     createdAt: value.createdAt,
     expiresAt: facts.expiresAt,
+    grace: Math.max(0, (facts.staleUntil ?? 0) - (facts.expiresAt ?? Number.POSITIVE_INFINITY)),
     codec: facts.codec,
     priority: facts.priority ?? 0,
     pinned: facts.pinned ?? false,
@@ -67,6 +71,12 @@ export function changedRecord(record: EntryRecord, changes: FactChanges): EntryR
     tags: tags === undefined ? record.tags : [...new Set(tags)],
     metadata: metadata === undefined ? record.metadata : (metadata ?? undefined),
   };
+}
+
+/** Whether the entry is to be served no more; with `stale`, not even to those who take expired ones. */
+export function isRecordExpired(record: EntryRecord, time: number, stale = false): boolean {
+  const { createdAt, expiresAt, grace } = record;
+  return isExpired(createdAt, expiresAt === null || !stale ? expiresAt : expiresAt + grace, time);
 }
 
 /** Facts as the Store contract has them, with copies of everything that callers could change. */
@@ -101,11 +111,11 @@ export function parseRecord(text: string): EntryRecord | undefined {
   return isRecord(parsed) ? completed(parsed) : undefined;
 }
 
-type WrittenRecord = Omit<EntryRecord, "digest" | "metadata" | "shape" | "dtype"> & Partial<EntryRecord>;
+type WrittenRecord = Omit<EntryRecord, "grace" | "digest" | "metadata" | "shape" | "dtype"> & Partial<EntryRecord>;
 
 function completed(record: WrittenRecord): EntryRecord {
   const { id, revision, size, createdAt, expiresAt, codec, priority, pinned, tags } = record;
-  const { digest, metadata, shape, dtype } = record;
+  const { grace = 0, digest, metadata, shape, dtype } = record;
   return {
     id,
     revision,
@@ -113,6 +123,7 @@ function completed(record: WrittenRecord): EntryRecord {
     digest,
     createdAt,
     expiresAt,
+    grace,
     codec,
     priority,
     pinned,
@@ -129,7 +140,7 @@ const DIGEST = /^sha256:[0-9a-f]{64}$/;
 function isRecord(value: unknown): value is WrittenRecord {
   if (!isObject(value)) return false;
   const { id, revision, size, createdAt, expiresAt, codec, priority, pinned, tags } = value;
-  const { digest, metadata, shape, dtype } = value;
+  const { grace, digest, metadata, shape, dtype } = value;
   return (
     isText(id) &&
     ID.test(id) &&
@@ -143,6 +154,7 @@ function isRecord(value: unknown): value is WrittenRecord {
     typeof pinned === "boolean" &&
     Array.isArray(tags) &&
     tags.every(isText) &&
+    (grace === undefined || isCount(grace)) &&
     (digest === undefined || (isText(digest) && DIGEST.test(digest))) &&
     (metadata === undefined || isObject(metadata)) &&
     (shape === undefined || (Array.isArray(shape) && shape.every(isCount))) &&

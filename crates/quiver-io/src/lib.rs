@@ -26,7 +26,7 @@ pub use faulty::{Faulty, Op};
 pub use identity::{boot_id, process_identity, random_u64};
 pub use lock::RangeLock;
 pub use map::{Advice, Mapping};
-pub use probe::{FsProbe, free_bytes};
+pub use probe::{FsProbe, file_system, free_bytes};
 pub use publish::{Published, Sealed, TempObject};
 pub use storage::{DirEntry, FileFacts, Storage, StorageFile};
 pub use table::SharedTable;

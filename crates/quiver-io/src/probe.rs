@@ -36,11 +36,8 @@ pub struct FsProbe {
 impl FsProbe {
     /// Tries everything in a folder of its own, which it removes.
     pub fn of(dir: &Path) -> Self {
-        let mut probe = Self { fs_type: fs_type(dir).unwrap_or_default(), ..Self::default() };
-        probe.network = matches!(
-            probe.fs_type.as_str(),
-            "nfs" | "smb" | "smb2" | "cifs" | "fuse" | "lustre" | "ceph" | "gpfs" | "9p" | "afs"
-        );
+        let (fs_type, network) = file_system(dir);
+        let mut probe = Self { fs_type, network, ..Self::default() };
         let folder = dir.join(format!(".quiver-probe-{:016x}", random_u64()));
         if let Err(error) = Disk.create_dir(&folder, 0o700).and_then(|_| probe.try_files(&folder)) {
             if matches!(error.kind(), ErrorKind::ReadOnly | ErrorKind::PermissionDenied) {
@@ -96,6 +93,17 @@ fn reflinks(_from: &Path, _to: &Path) -> bool {
     false
 }
 
+/// The name of the file system under a folder, empty where it can't be told, and whether several hosts may share it.
+/// Tries nothing.
+pub fn file_system(dir: &Path) -> (String, bool) {
+    let name = fs_type(dir).unwrap_or_default();
+    let network = matches!(
+        name.as_str(),
+        "nfs" | "smb" | "smb2" | "cifs" | "fuse" | "lustre" | "ceph" | "gpfs" | "9p" | "afs"
+    );
+    (name, network)
+}
+
 #[cfg(target_os = "linux")]
 fn fs_type(dir: &Path) -> Result<String> {
     let magic = rustix::fs::statfs(dir).during("looking at the file system of", dir)?.f_type;
@@ -146,6 +154,14 @@ mod tests {
         );
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         assert!(free_bytes(folder.path()).unwrap() > 0);
+    }
+
+    #[test]
+    fn the_file_system_is_known_without_trying() {
+        assert_eq!(file_system(Path::new("/proc/self/no such folder")), (String::new(), false));
+        let folder = tempfile::tempdir().unwrap();
+        let probe = FsProbe::of(folder.path());
+        assert_eq!(file_system(folder.path()), (probe.fs_type, probe.network));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod digest;
 mod errors;
 mod external;
 mod facts;
+mod file_system;
 mod lookup;
 mod object_writer;
 mod pt;
