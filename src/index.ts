@@ -48,6 +48,7 @@ export type { LatencySummary } from "./shared/histogram.ts";
 export type { Logger } from "./shared/logger.ts";
 export type { Duration, Size } from "./shared/units.ts";
 export type { CounterKeeper, Counters } from "./stores/counters.ts";
+export { FileStore, type FileStoreOptions } from "./stores/files.ts";
 export { MemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
 export { NullStore } from "./stores/null.ts";
 export type { RedisLike } from "./stores/redis/connection.ts";

@@ -1,6 +1,6 @@
 /**
- * What only tests need: real NumPy and real FFTW to compare with, a real Redis to talk to. Nothing here is fatal; a
- * test whose counterpart is absent is skipped and counted.
+ * What only tests need: real NumPy and real FFTW to compare with, a real Redis to talk to, a folder mounted through
+ * FUSE. Nothing here is fatal; a test whose counterpart is absent is skipped and counted.
  */
 
 import { existsSync } from "node:fs";
@@ -14,6 +14,7 @@ const minutes = 60_000;
 const debianPackages = [
   { name: "python3-venv", present: async () => (await run("python3", ["-c", "import ensurepip"])).ok },
   { name: "redis-server", present: async () => (await run("redis-server", ["--version"])).ok },
+  { name: "bindfs", present: async () => (await run("bindfs", ["--version"])).ok },
   { name: "libfftw3-dev", present: async () => existsSync("/usr/include/fftw3.h") },
 ];
 

@@ -19,6 +19,7 @@ import {
   type Source,
   warnOfUnknownVariables,
 } from "./config-sources.ts";
+import { openDisk } from "./disk.ts";
 import { isOfTheCaller } from "./failures.ts";
 import { inTime } from "./guard.ts";
 import {
@@ -124,7 +125,7 @@ async function openStore(
   const { enabled, mode, onError } = resolved.options;
   if (given.store !== undefined) return { store: given.store, mode };
   if (!enabled) return { store: new NullStore(), mode };
-  if (onError === "throw") return { store: await openDisk(path, resolved, mode), mode };
+  if (onError === "throw") return { store: await openDisk(path, resolved, mode, logger), mode };
   return openDiskIfPossible(path, resolved, logger);
 }
 
@@ -133,37 +134,20 @@ async function openDiskIfPossible(path: string, resolved: Resolved, logger: Logg
   const { mode, budget } = resolved.options;
   const late = (): QuiverError =>
     new QuiverError("ERR_QUIVER_TIMEOUT", `${path} could not be opened in time`, { path });
-  const first = openDisk(path, resolved, mode);
+  const first = openDisk(path, resolved, mode, logger);
   try {
     return { store: await inTime(first, budget, late), mode };
   } catch (error) {
     if (isOfTheCaller(error)) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     if (isRefused(error)) {
-      const store = await openDisk(path, resolved, "read-only").catch(() => undefined);
+      const store = await openDisk(path, resolved, "read-only", logger).catch(() => undefined);
       logger.warn(`the cache in ${path} ${store ? "is only read" : "can't be opened"}: ${reason}`);
       if (store !== undefined) return { store, mode: "read-only" };
     } else logger.warn(`the cache in ${path} can't be opened: ${reason}`);
-    const open = (): Promise<Store> => openDisk(path, resolved, mode);
+    const open = (): Promise<Store> => openDisk(path, resolved, mode, logger);
     return { store: new LateStore({ ...LOCAL, open, retryAfter: RETRY_AFTER, first }), mode };
   }
-}
-
-/** Recorded settings are compared with what was given, not with defaults. */
-function openDisk(path: string, resolved: Resolved, mode: ResolvedCacheOptions["mode"]): Promise<LocalStore> {
-  const { options, origins } = resolved;
-  const given = (option: string): boolean =>
-    origins.some((origin) => origin.option === option && origin.source !== "default");
-  return LocalStore.open(path, {
-    mode,
-    reconfigure: options.reconfigure && mode === "read-write",
-    maxMappings: options.maxMappings,
-    maxCopies: options.maxCopies,
-    ...(given("durability") && { durability: options.durability }),
-    ...(given("maxSize") && { maxSize: options.maxSize }),
-    ...(given("maxEntries") && { maxEntries: options.maxEntries }),
-    ...(given("eviction") && { eviction: options.eviction.name }),
-  });
 }
 
 /** What a disk says that can't be written, in its different ways, and goes on saying. */

@@ -29,6 +29,12 @@ export interface CacheOptions {
   readonly evictionThreshold?: number;
   /** "full": what is acknowledged survives a power cut. "process": it survives the end of the process. Default: "full". Recorded in the cache. */
   readonly durability?: "full" | "process";
+  /**
+   * Whether entries are found through a catalog, which is quicker and for one host, or lie in one self-describing file
+   * each, which several hosts may share: "auto" looks at the file system of the folder. Without a catalog limits aren't
+   * recorded. Default: "auto".
+   */
+  readonly catalog?: "auto" | "always" | "never";
   /** When stored bytes are compared with their checksums: at the first use of each part, whole before use, or never. Default: "touch". */
   readonly verify?: "touch" | "full" | "never";
   /** "read-only" writes nothing, usage included. Default: "read-write". */
@@ -96,6 +102,7 @@ export interface ResolvedCacheOptions {
   readonly eviction: EvictionPolicy;
   readonly evictionThreshold: number;
   readonly durability: "full" | "process";
+  readonly catalog: "auto" | "always" | "never";
   readonly verify: "touch" | "full" | "never";
   readonly mode: "read-write" | "read-only";
   readonly memoryLimit: number;
@@ -140,6 +147,7 @@ const CACHE_SETTINGS: { readonly [Name in keyof ResolvedCacheOptions]: Setting<R
     eviction: { read: read.policy, fallback: read.policy("lru") },
     evictionThreshold: { read: read.share, fallback: 0.9 },
     durability: { read: read.oneOf("full", "process"), fallback: "full" },
+    catalog: { read: read.oneOf("auto", "always", "never"), fallback: "auto" },
     verify: { read: read.oneOf("touch", "full", "never"), fallback: "touch" },
     mode: { read: read.oneOf("read-write", "read-only"), fallback: "read-write" },
     memoryLimit: { read: read.size, fallback: 256 * 1024 * 1024 },

@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Cache } from "../cache/cache.ts";
 import { defaultPath, expandHome } from "../cache/config-sources.ts";
+import { CATALOG_MARK, FILES_MARK } from "../cache/disk.ts";
 import type { Namespace } from "../cache/namespace.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { LocalStore } from "../stores/local.ts";
@@ -43,6 +44,14 @@ export async function withLocalStore<T>(
 ): Promise<T> {
   const root = rootOf(options);
   requireCache(root);
+  if (!existsSync(join(root, CATALOG_MARK)) && existsSync(join(root, FILES_MARK))) {
+    const message = `the cache in ${root} has no catalog`;
+    throw new QuiverError("ERR_QUIVER_UNSUPPORTED", message, {
+      path: root,
+      hint: "It keeps one self-describing file an entry, for folders that several hosts share.",
+      fix: "Nothing there needs compaction or repair; `quiver stats` counts it, and a copy of the folder is a backup.",
+    });
+  }
   const store = await LocalStore.open(root, access === "read" ? { mode: "read-only" } : {});
   try {
     return await use(store);
@@ -62,7 +71,7 @@ function requireCache(root: string): void {
 
 /** Our own mark, or a folder with the index that other programs keep. */
 function isCache(root: string): boolean {
-  if (existsSync(join(root, ".quiver", "format.json"))) return true;
+  if (existsSync(join(root, CATALOG_MARK)) || existsSync(join(root, FILES_MARK))) return true;
   try {
     return readdirSync(root).some((name) => existsSync(join(root, name, "index.json")));
   } catch {

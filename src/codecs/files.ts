@@ -1,10 +1,9 @@
 /** Values in single files, outside any cache. */
 
 import { randomUUID } from "node:crypto";
-import { type FileHandle, open, readFile, rename, unlink } from "node:fs/promises";
+import { open, readFile, rename, unlink } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
-import { QuiverError } from "../shared/errors.ts";
-import { ioError, syncFolder } from "../shared/file-system.ts";
+import { ioError, syncFolder, writeAll } from "../shared/file-system.ts";
 import type { Codec, Compression } from "./codec.ts";
 import { codecByExtension, codecByFile, codecByValue, codecFor } from "./registry.ts";
 
@@ -67,13 +66,5 @@ async function writeNew(path: string, parts: readonly Uint8Array[]): Promise<voi
     await file.sync();
   } finally {
     await file.close();
-  }
-}
-
-async function writeAll(file: FileHandle, part: Uint8Array): Promise<void> {
-  let rest = part;
-  while (rest.byteLength > 0) {
-    const { bytesWritten } = await file.write(rest);
-    rest = rest.subarray(bytesWritten);
   }
 }

@@ -326,6 +326,15 @@ export declare function foundTexts(wanted: Uint8Array, present: Uint8Array): Uin
  * share it.
  */
 export declare function fileSystem(path: string): Promise<string>
+/** The file system under a folder that is there. */
+export declare function fileSystem(path: string): Promise<FileSystem>
+
+export interface FileSystem {
+  /** Such as "ext4" or "nfs"; empty where it can't be told.  */
+  name: string
+  /** Several hosts may share it.  */
+  network: boolean
+}
 
 /**
  * Copies the rows `indices` of `source` into `out`; `stride` is the bytes from one row's start to the next one's.

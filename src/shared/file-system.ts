@@ -1,15 +1,28 @@
 /** Files as stores and codecs use them: durable renames, and the system's errors as ours. */
 
-import { open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { QuiverError } from "./errors.ts";
+
+/** Some network file systems can't sync folders; a rename there is as durable as it gets. */
+const CANNOT_SYNC: ReadonlySet<string> = new Set(["EINVAL", "ENOTSUP", "EBADF", "EISDIR", "EPERM"]);
 
 /** Makes the rename itself durable. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r");
   try {
     await handle.sync();
+  } catch (error) {
+    if (!CANNOT_SYNC.has((error as NodeJS.ErrnoException).code ?? "")) throw error;
   } finally {
     await handle.close();
+  }
+}
+
+/** Writes all of the bytes: where the last write ended, or at `position`. */
+export async function writeAll(file: FileHandle, bytes: Uint8Array, position?: number): Promise<void> {
+  for (let done = 0; done < bytes.byteLength; ) {
+    const at = position === undefined ? null : position + done;
+    done += (await file.write(bytes, done, bytes.byteLength - done, at)).bytesWritten;
   }
 }
 
@@ -21,6 +34,7 @@ export function ioError(error: unknown, path: string): QuiverError {
       return new QuiverError("ERR_QUIVER_NOT_FOUND", `there is no ${path}`, { path, cause });
     case "EACCES":
     case "EPERM":
+    case "EROFS":
       return new QuiverError("ERR_QUIVER_PERMISSION", `${path} may not be accessed`, { path, cause });
     case "ENOSPC":
     case "EDQUOT":

@@ -111,7 +111,8 @@ export function parseRecord(text: string): EntryRecord | undefined {
   return isRecord(parsed) ? completed(parsed) : undefined;
 }
 
-type WrittenRecord = Omit<EntryRecord, "grace" | "digest" | "metadata" | "shape" | "dtype"> & Partial<EntryRecord>;
+type WrittenRecord = Omit<EntryRecord, "grace" | "digest" | "metadata" | "shape" | "dtype"> &
+  Partial<EntryRecord>;
 
 function completed(record: WrittenRecord): EntryRecord {
   const { id, revision, size, createdAt, expiresAt, codec, priority, pinned, tags } = record;

@@ -7,12 +7,19 @@ use napi_derive::napi;
 
 use crate::task::Job;
 
-/// The name of the file system under a folder, empty where it can't be told; followed by "@" where several hosts may
-/// share it.
-#[napi(ts_return_type = "Promise<string>")]
-pub fn file_system(path: String) -> AsyncTask<Job<String>> {
+#[napi(object)]
+pub struct FileSystem {
+    /** Such as "ext4" or "nfs"; empty where it can't be told. */
+    pub name: String,
+    /** Several hosts may share it. */
+    pub network: bool,
+}
+
+/// The file system under a folder that is there.
+#[napi(ts_return_type = "Promise<FileSystem>")]
+pub fn file_system(path: String) -> AsyncTask<Job<FileSystem>> {
     Job::start(move || {
         let (name, network) = quiver_io::file_system(Path::new(&path));
-        Ok(if network { name + "@" } else { name })
+        Ok(FileSystem { name, network })
     })
 }

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Command } from "commander";
 import { Cache } from "../../cache/cache.ts";
+import { keepingOf } from "../../cache/disk.ts";
 import { LocalStore } from "../../stores/local.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import type { Cli, CommonOptions } from "../cli.ts";
@@ -41,7 +42,7 @@ export function doctorCommand(cli: Cli): Command {
           await cli.io.write(cli.line(`${finding.ok ? "OK  " : "FAIL"} ${name}: ${finding.detail}`));
       };
       try {
-        await examineAll(folder, report);
+        await examineAll(folder, rootOf(options), report);
       } finally {
         await rm(folder, { recursive: true, force: true });
       }
@@ -51,8 +52,10 @@ export function doctorCommand(cli: Cli): Command {
   );
 }
 
+/** Tries everything in `folder`; `path` is where the cache itself is, or would be. */
 async function examineAll(
   folder: string,
+  path: string,
   report: (name: string, check: () => Promise<string>) => Promise<void>,
 ): Promise<void> {
   const root = join(folder, "cache");
@@ -86,6 +89,12 @@ async function examineAll(
       return right ? "removed, and gone" : fail("the entry is still there");
     }),
   );
+  const keeping = await keepingOf(path, "auto", "read-write");
+  await report("how entries are kept", async () => {
+    const kept = keeping.kind === "catalog" ? "in a catalog" : "in one file an entry, without a catalog";
+    return `${kept}: ${keeping.reason}`;
+  });
+  if (keeping.kind === "files") return;
   await report("file system", async () => {
     const store = await LocalStore.open(root);
     try {

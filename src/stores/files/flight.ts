@@ -1,13 +1,16 @@
 /**
  * The right to compute one key, as a lock file with a lease. It saves work and keeps nothing right: where a network
  * file system lets two hosts have it, both compute, and the later of their writes counts.
+ *
+ * A lock file holds two lines: the fence, and who holds it. Its time of modification is that of the last renewal.
  */
 
-import { open, readFile, rename, stat, unlink, utimes } from "node:fs/promises";
+import { type FileHandle, link, open, readFile, rename, stat, unlink } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { QuiverError } from "../../shared/errors.ts";
-import { ioError } from "../../shared/file-system.ts";
+import { ioError, writeAll } from "../../shared/file-system.ts";
 import type { Flight } from "../store.ts";
+import { hasEnded, identity } from "./holder.ts";
 
 /** A lock that was not renewed for so long belongs to nobody. */
 const LEASE = 10_000;
@@ -31,24 +34,32 @@ export async function claimLock(
     }
     // A number that nobody else draws: a fence counts only while it stands in the lock.
     const fence = Date.now() * 1000 + Math.floor(Math.random() * 1000);
-    if (await create(path, String(fence))) return hold(path, fence);
-    await takeAwayIfAbandoned(path, temporary);
+    if (await create(path, `${fence}\n${await identity()}\n`)) return hold(path, fence);
+    if (await takeAwayIfAbandoned(path, temporary)) continue;
     const left = end - performance.now();
     if (left <= 0) return undefined;
-    await sleep(Math.min(left, pause * (0.5 + Math.random())), undefined, signal && { signal }).catch(() => undefined);
+    // Uneven pauses, so that those who wait don't all ask at once. Aborted: the signal is looked at above.
+    const uneven = Math.min(left, pause * (0.5 + Math.random()));
+    await sleep(uneven, undefined, signal && { signal }).catch(() => undefined);
   }
 }
 
 /** Whether the fence is that of the one who has the lock now. */
 export async function isFenceCurrent(path: string, fence: number): Promise<boolean> {
-  return (await readFile(path, "latin1").catch(() => "")) === String(fence);
+  const [current] = (await contentOf(path)).split("\n");
+  return current === String(fence);
 }
 
+function contentOf(path: string): Promise<string> {
+  return readFile(path, "latin1").catch(() => "");
+}
+
+/** Whether there was no file. */
 async function create(path: string, content: string): Promise<boolean> {
   try {
     const file = await open(path, "wx", 0o644);
     try {
-      await file.write(content);
+      await writeAll(file, Buffer.from(content));
     } finally {
       await file.close();
     }
@@ -59,27 +70,33 @@ async function create(path: string, content: string): Promise<boolean> {
   }
 }
 
-/** Ages are differences between two times of the file system's own clock: hosts' clocks may differ. */
-async function takeAwayIfAbandoned(path: string, temporary: () => string): Promise<void> {
-  const lock = await stat(path).catch(() => undefined);
-  if (lock === undefined || Math.abs(Date.now() - lock.mtimeMs) < LEASE / 2) return;
-  const probe = temporary();
-  if (!(await create(probe, ""))) return;
-  const present = await stat(probe).catch(() => undefined);
-  await unlink(probe).catch(() => undefined);
-  if (present === undefined || present.mtimeMs - lock.mtimeMs < LEASE) return;
+/** Whether the lock may be had now. */
+async function takeAwayIfAbandoned(path: string, temporary: () => string): Promise<boolean> {
+  const content = await contentOf(path);
+  const [, holder = ""] = content.split("\n");
+  if (!(await hasEnded(holder)) && !(await isLeaseOver(path, temporary))) return false;
   const aside = temporary();
-  await rename(path, aside).catch(() => undefined);
-  await unlink(aside).catch(() => undefined);
+  if (!(await succeeds(rename(path, aside)))) return false;
+  // Another one who waits was quicker, and has the lock already.
+  const same = (await contentOf(aside)) === content;
+  if (!same) await succeeds(link(aside, path));
+  await succeeds(unlink(aside));
+  return same;
+}
+
+/** Ages are differences between two times of the file system's own clock: hosts' clocks may differ. */
+async function isLeaseOver(path: string, temporary: () => string): Promise<boolean> {
+  const lock = await stat(path).catch(() => undefined);
+  if (lock === undefined || Math.abs(Date.now() - lock.mtimeMs) < LEASE / 2) return false;
+  const probe = temporary();
+  if (!(await create(probe, ""))) return false;
+  const present = await stat(probe).catch(() => undefined);
+  await succeeds(unlink(probe));
+  return present !== undefined && present.mtimeMs - lock.mtimeMs >= LEASE;
 }
 
 function hold(path: string, fence: number): Flight {
-  const renew = async (): Promise<void> => {
-    if (!(await isFenceCurrent(path, fence))) return;
-    const time = new Date();
-    await utimes(path, time, time).catch(() => undefined);
-  };
-  const renewal = setInterval(() => void renew(), RENEWED_EVERY);
+  const renewal = setInterval(() => void succeeds(renew(path, fence)), RENEWED_EVERY);
   renewal.unref();
   let released = false;
   return {
@@ -88,7 +105,32 @@ function hold(path: string, fence: number): Flight {
       if (released) return;
       released = true;
       clearInterval(renewal);
-      void isFenceCurrent(path, fence).then((current) => (current ? unlink(path) : undefined)).catch(() => undefined);
+      // Unheard it ends with the lease.
+      void succeeds(giveBack(path, fence));
     },
   };
+}
+
+/** Writes what is there already: the file system then sets the time by its own clock. */
+async function renew(path: string, fence: number): Promise<void> {
+  let file: FileHandle | undefined;
+  try {
+    file = await open(path, "r+");
+    const content = await file.readFile("latin1");
+    if (content.startsWith(`${fence}\n`)) await writeAll(file, Buffer.from(content), 0);
+  } finally {
+    await file?.close();
+  }
+}
+
+async function giveBack(path: string, fence: number): Promise<void> {
+  if (await isFenceCurrent(path, fence)) await unlink(path);
+}
+
+/** For what may fail without harm. */
+async function succeeds(operation: Promise<unknown>): Promise<boolean> {
+  return operation.then(
+    () => true,
+    () => false,
+  );
 }

@@ -1,33 +1,37 @@
 /** The folder of a namespace: where the file of a key lies, how files come and go. */
 
 import { createHash } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/promises";
+import {
+  type FileHandle,
+  link,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  unlink,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { QuiverError } from "../../shared/errors.ts";
-import { ioError, syncFolder } from "../../shared/file-system.ts";
+import { ioError, syncFolder, writeAll } from "../../shared/file-system.ts";
 import { freshId } from "../record.ts";
-import { type FileHeader, headerEnd, parseHeader, USUAL_HEADER } from "./format.ts";
+import { damaged, type Listed, lookAt, readWhole } from "./entry-file.ts";
 
 const EXTENSION = ".qv";
 const FILE_NAME = /^[0-9a-f]{64}\.qv$/;
 const FOLDER_NAME = /^[0-9a-f]{2}$/;
 
-/** Unfinished writes of this age belong to nobody any more. */
+/** Unfinished writes and locks of this age belong to nobody any more. */
 const ABANDONED_AFTER = 3_600_000;
 
+/** How often a folder is made again that others keep moving away. */
+const ATTEMPTS = 10;
+
 /** Files that are looked at together. */
-const TOGETHER = 32;
+export const TOGETHER = 32;
 
-/** A file and what it says of itself. */
-export interface Listed extends FileHeader {
-  readonly path: string;
-  /** Milliseconds; whoever reads an entry sets it. */
-  readonly accessedAt: number;
-  readonly allocated: number;
-}
-
-/** Bytes of a file system's block; what a file is counted as is a multiple of it. */
-const BLOCK = 4096;
+type Pieces = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 export class EntryFolder {
   readonly #root: string;
@@ -41,12 +45,14 @@ export class EntryFolder {
 
   /** Makes the folders, and removes what processes that died left behind. */
   async prepare(): Promise<void> {
-    for (const name of ["data", "tmp", "locks"]) await mkdir(join(this.#root, name), { recursive: true });
+    for (const name of ["data", "tmp", "locks"]) await makeFolder(join(this.#root, name));
     const before = Date.now() - ABANDONED_AFTER;
-    for (const name of await namesIn(join(this.#root, "tmp"))) {
-      const path = join(this.#root, "tmp", name);
-      const age = await stat(path).catch(() => undefined);
-      if (age !== undefined && age.mtimeMs < before) await rm(path, { recursive: true, force: true });
+    for (const folder of [join(this.#root, "tmp"), join(this.#root, "locks")]) {
+      for (const name of await namesIn(folder)) {
+        const path = join(folder, name);
+        const age = await stat(path).catch(() => undefined);
+        if (age !== undefined && age.mtimeMs < before) await rm(path, { recursive: true, force: true });
+      }
     }
   }
 
@@ -64,47 +70,36 @@ export class EntryFolder {
     return join(this.#root, "tmp", freshId());
   }
 
+  /** A small file beside the data; undefined where there is none. */
+  note(name: string): Promise<string | undefined> {
+    return textIn(join(this.#root, name));
+  }
+
+  /** Replaces it. */
+  async writeNote(name: string, text: string): Promise<void> {
+    await this.#publish(join(this.#root, name), [Buffer.from(text)]);
+  }
+
   /** Writes parts one after the other to a new file and puts it in the place of the key's. */
-  async publish(key: string, parts: readonly Uint8Array[]): Promise<void> {
-    const temporary = this.temporary();
-    try {
-      const file = await open(temporary, "wx", 0o644);
-      try {
-        for (const part of parts) await writeAll(file, part);
-      } finally {
-        await file.close();
-      }
-      await this.move(temporary, key);
-    } catch (error) {
-      await unlink(temporary).catch(() => undefined);
-      throw error;
-    }
+  async publish(key: string, parts: Pieces): Promise<void> {
+    await this.#publish(this.pathOf(key), parts);
   }
 
-  /** Syncs a finished file and puts it in the place of the key's. */
-  async move(temporary: string, key: string): Promise<void> {
-    const path = this.pathOf(key);
-    try {
-      if (this.#durable) await syncFile(temporary);
-      await rename(temporary, path).catch(async (error: NodeJS.ErrnoException) => {
-        // The folder is new, or another process has just cleared the namespace.
-        if (error.code !== "ENOENT") throw error;
-        await mkdir(dirname(path), { recursive: true });
-        await rename(temporary, path);
-      });
-      if (this.#durable) await syncFolder(dirname(path));
-    } catch (error) {
-      throw ioError(error, path);
-    }
+  /** Syncs and closes a finished file and puts it in the place of the key's. */
+  async move(temporary: string, file: FileHandle, key: string): Promise<void> {
+    if (this.#durable) await file.sync();
+    await file.close();
+    await this.#move(temporary, this.pathOf(key));
   }
 
-  /** The key's file; undefined where there is none. ERR_QUIVER_CORRUPT for one that is damaged. */
+  /** What the key's file says; undefined where there is none. ERR_QUIVER_CORRUPT for one that is damaged. */
   async header(key: string): Promise<Listed | undefined> {
-    const path = this.pathOf(key);
-    const found = await look(path);
-    if (found === undefined) return undefined;
-    if (found === "damaged" || found.key !== key) throw damaged(path, key);
-    return found;
+    return ownOf(key, this.pathOf(key), await lookAt(this.pathOf(key)));
+  }
+
+  /** The same with the value, which has not been compared with its digest. */
+  async value(key: string): Promise<(Listed & { readonly bytes: Uint8Array }) | undefined> {
+    return ownOf(key, this.pathOf(key), await readWhole(this.pathOf(key)));
   }
 
   /** Removes the file, if it still has the revision; whether it did. In between nobody finds it. */
@@ -116,13 +111,10 @@ export class EntryFolder {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
       throw ioError(error, listed.path);
     }
-    const found = await look(aside);
-    const same = found !== undefined && found !== "damaged" && found.record.revision === listed.record.revision;
+    const found = await lookAt(aside);
+    const same = typeof found === "object" && found.record.revision === listed.record.revision;
     // What another process has put there meanwhile goes back, unless there is something newer still.
-    if (!same && (await look(listed.path)) === undefined) {
-      await rename(aside, listed.path).catch(() => undefined);
-      return false;
-    }
+    if (!same) await link(aside, listed.path).catch(() => undefined);
     await unlink(aside).catch(() => undefined);
     return same;
   }
@@ -135,14 +127,17 @@ export class EntryFolder {
     });
   }
 
-  /** Moves everything away at once; the folder that it is in now. */
-  async moveAside(): Promise<string> {
+  /** Moves everything away at once; the folder that it is in now, undefined where another process has just done so. */
+  async moveAside(): Promise<string | undefined> {
     const aside = this.temporary();
     const data = join(this.#root, "data");
-    await rename(data, aside).catch((error: unknown) => {
+    try {
+      await rename(data, aside);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
       throw ioError(error, data);
-    });
-    await mkdir(data, { recursive: true });
+    }
+    await makeFolder(data);
     return aside;
   }
 
@@ -150,93 +145,118 @@ export class EntryFolder {
   async *entries(data: string = join(this.#root, "data")): AsyncGenerator<Listed> {
     for (const outer of await foldersIn(data)) {
       for (const inner of await foldersIn(outer)) {
-        const paths = (await namesIn(inner)).filter((name) => FILE_NAME.test(name)).map((name) => join(inner, name));
-        for (let start = 0; start < paths.length; start += TOGETHER) {
-          for (const found of await Promise.all(paths.slice(start, start + TOGETHER).map(look))) {
-            if (found !== undefined && found !== "damaged") yield found;
+        const names = (await namesIn(inner)).filter((name) => FILE_NAME.test(name));
+        for (let start = 0; start < names.length; start += TOGETHER) {
+          const paths = names.slice(start, start + TOGETHER).map((name) => join(inner, name));
+          for (const found of await Promise.all(paths.map(lookAt))) {
+            if (typeof found === "object") yield found;
           }
         }
       }
     }
   }
-}
 
-/** What a file of so many bytes is counted as. */
-export function allocatedBytes(size: number): number {
-  return Math.ceil(size / BLOCK) * BLOCK;
-}
+  async #publish(path: string, parts: Pieces): Promise<void> {
+    const temporary = this.temporary();
+    try {
+      const file = await open(temporary, "wx", 0o644);
+      try {
+        for await (const part of parts) await writeAll(file, part);
+        if (this.#durable) await file.sync();
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      await unlink(temporary).catch(() => undefined);
+      throw ioError(error, path);
+    }
+    await this.#move(temporary, path);
+  }
 
-export async function writeAll(file: FileHandle, bytes: Uint8Array, position?: number): Promise<void> {
-  for (let done = 0; done < bytes.byteLength; ) {
-    const at = position === undefined ? null : position + done;
-    done += (await file.write(bytes, done, bytes.byteLength - done, at)).bytesWritten;
+  /** Takes the place of what is there, or is removed. */
+  async #move(temporary: string, path: string): Promise<void> {
+    try {
+      for (let attempt = 1; !(await this.#renamed(temporary, path, attempt)); attempt++) {
+        await this.#makeFolders(dirname(path));
+      }
+      await this.#sync(dirname(path));
+    } catch (error) {
+      await unlink(temporary).catch(() => undefined);
+      throw ioError(error, path);
+    }
+  }
+
+  /** false where the folder is new, or has been moved away by who cleared the namespace. */
+  async #renamed(temporary: string, path: string, attempt: number): Promise<boolean> {
+    try {
+      await rename(temporary, path);
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT" && attempt < ATTEMPTS) return false;
+      throw error;
+    }
+  }
+
+  async #makeFolders(folder: string): Promise<void> {
+    await mkdir(folder, { recursive: true });
+    for (let above = dirname(folder); above.length >= this.#root.length; above = dirname(above)) {
+      await this.#sync(above);
+    }
+  }
+
+  /** What has been moved away meanwhile went with all that was in it. */
+  async #sync(folder: string): Promise<void> {
+    if (!this.#durable) return;
+    await syncFolder(folder).catch((error: unknown) => {
+      if (!isAbsent(error)) throw error;
+    });
   }
 }
 
-export function damaged(path: string, key: string): QuiverError {
-  return new QuiverError("ERR_QUIVER_CORRUPT", "the file is not an entry, or not all of one", { path, key });
+/** Makes a folder, and those above it. */
+export async function makeFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw ioError(error, folder);
+  });
+}
+
+/** Sorted names; none where the folder is gone. */
+export async function namesIn(folder: string): Promise<readonly string[]> {
+  try {
+    return (await readdir(folder)).sort();
+  } catch (error) {
+    if (isAbsent(error)) return [];
+    throw ioError(error, folder);
+  }
+}
+
+/** The text of a file; undefined where there is none. */
+export async function textIn(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw ioError(error, path);
+  }
+}
+
+function isAbsent(error: unknown): boolean {
+  return ["ENOENT", "ENOTDIR", "ESTALE"].includes((error as NodeJS.ErrnoException).code ?? "");
 }
 
 function nameOf(key: string): string {
   return createHash("sha256").update(key).digest("hex");
 }
 
-async function look(path: string): Promise<Listed | undefined | "damaged"> {
-  let file: FileHandle;
-  try {
-    file = await open(path, "r");
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    // ESTALE: another host has removed the file that the name stood for a moment ago.
-    if (code === "ENOENT" || code === "ESTALE") return undefined;
-    throw ioError(error, path);
-  }
-  try {
-    const { size, atimeMs } = await file.stat();
-    let start = await readStart(file, Math.min(size, USUAL_HEADER));
-    const end = headerEnd(start);
-    if (end !== undefined && end > start.byteLength && end <= size) start = await readStart(file, end);
-    const header = parseHeader(start, size);
-    return header ? { ...header, path, accessedAt: atimeMs, allocated: allocatedBytes(size) } : "damaged";
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ESTALE") return undefined;
-    throw ioError(error, path);
-  } finally {
-    await file.close();
-  }
-}
-
-async function readStart(file: FileHandle, length: number): Promise<Buffer> {
-  const buffer = Buffer.alloc(length);
-  let done = 0;
-  while (done < length) {
-    const { bytesRead } = await file.read(buffer, done, length - done, done);
-    if (bytesRead === 0) break;
-    done += bytesRead;
-  }
-  return buffer.subarray(0, done);
-}
-
-async function syncFile(path: string): Promise<void> {
-  const file = await open(path, "r+");
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+function ownOf<Found extends Listed>(
+  key: string,
+  path: string,
+  found: Found | undefined | "damaged",
+): Found | undefined {
+  if (found === "damaged" || (found !== undefined && found.key !== key)) throw damaged(path, key);
+  return found;
 }
 
 async function foldersIn(folder: string): Promise<readonly string[]> {
   return (await namesIn(folder)).filter((name) => FOLDER_NAME.test(name)).map((name) => join(folder, name));
-}
-
-/** Sorted names; none where the folder is gone. */
-async function namesIn(folder: string): Promise<readonly string[]> {
-  try {
-    return (await readdir(folder)).sort();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR" || code === "ESTALE") return [];
-    throw ioError(error, folder);
-  }
 }

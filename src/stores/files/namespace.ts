@@ -1,10 +1,10 @@
 /** A namespace of the store of self-describing files. */
 
-import { readFile, rm, utimes } from "node:fs/promises";
+import { rm, utimes } from "node:fs/promises";
 import type { EncodedValue } from "../../codecs/codec.ts";
 import { now } from "../../shared/clock.ts";
 import { QuiverError } from "../../shared/errors.ts";
-import { ioError } from "../../shared/file-system.ts";
+import { writeAll } from "../../shared/file-system.ts";
 import { KeyQueue } from "../../shared/key-queue.ts";
 import { compareKeys } from "../../shared/keys.ts";
 import type { ListedCandidate } from "../listed-scan.ts";
@@ -24,35 +24,50 @@ import type {
   Usage,
   ValueWriter,
 } from "../store.ts";
+import { allocatedBytes, type Listed } from "./entry-file.ts";
 import { claimLock, isFenceCurrent } from "./flight.ts";
-import { allocatedBytes, damaged, type EntryFolder, type Listed, writeAll } from "./folder.ts";
-import { encodeHeader, parseHeader } from "./format.ts";
-import { FileWriter, HEADER_ROOM, type WrittenValue } from "./writer.ts";
+import { type EntryFolder, TOGETHER } from "./folder.ts";
+import { encodeHeader } from "./format.ts";
+import { Listing } from "./listing.ts";
+import { parseUsage, UsageCount } from "./usage-count.ts";
+import { FileWriter, fitsBefore, HEADER_ROOM, piecesOf, type WrittenValue } from "./writer.ts";
 
 const LONGEST_PAGE = 10_000;
 
 /** How exactly the time of the last access is kept: setting it is a call to a distant server. */
 const ACCESS_PRECISION = 60_000;
 
+const USAGE = "usage.json";
+
+export interface FileNamespaceParts {
+  readonly name: string;
+  readonly settings: NamespaceSettings;
+  readonly folder: EntryFolder;
+  /** Leaves no trace, usage included. */
+  readonly readOnly: boolean;
+  readonly checkOpen: () => void;
+}
+
 /**
- * Every operation reads or replaces whole files; nothing is remembered between two but usage, which is counted anew by
- * every walk. Listings, tags and expiry walk over all files.
+ * Every operation reads or replaces whole files. Nothing is remembered between two that another process could
+ * contradict, but usage, which every walk counts anew. Listings, tags and expiry walk over all files.
  */
 export class FileNamespace implements StoreNamespace {
   readonly name: string;
   readonly coherence = undefined;
   settings: NamespaceSettings;
   readonly #folder: EntryFolder;
+  readonly #readOnly: boolean;
   readonly #checkOpen: () => void;
   readonly #queue = new KeyQueue();
-  #usage = { entries: 0, bytes: 0, allocated: 0 };
-  /** Changes of the usage since the walk under way began. */
-  #changes = { entries: 0, bytes: 0, allocated: 0 };
+  readonly #count = new UsageCount();
+  readonly #listing = new Listing();
 
-  constructor(name: string, settings: NamespaceSettings, folder: EntryFolder, checkOpen: () => void) {
+  constructor({ name, settings, folder, readOnly, checkOpen }: FileNamespaceParts) {
     this.name = name;
     this.settings = settings;
     this.#folder = folder;
+    this.#readOnly = readOnly;
     this.#checkOpen = checkOpen;
   }
 
@@ -74,9 +89,7 @@ export class FileNamespace implements StoreNamespace {
     return this.#queue.write(key, async () => {
       const digest = await digestOf(bytes);
       const record = recordOf(own, { size: bytes.byteLength, createdAt: now(), digest });
-      return this.#place(key, record, own.fence, bytes.byteLength, () =>
-        this.#folder.publish(key, [encodeHeader(key, record), bytes]),
-      );
+      return this.#replace(key, record, [bytes], own.fence);
     });
   }
 
@@ -85,12 +98,13 @@ export class FileNamespace implements StoreNamespace {
     options: { extension: string; sizeHint?: number; signal?: AbortSignal },
   ): Promise<ValueWriter> {
     this.#checkOpen();
-    return new FileWriter(
-      this.#folder.temporary(),
-      options.signal,
-      (value, facts) => this.#finish(key, value, facts),
-      (operation) => this.#queue.write(key, operation),
-    );
+    return new FileWriter({
+      path: this.#folder.temporary(),
+      signal: options.signal,
+      checkOpen: this.#checkOpen,
+      finish: (value, facts) => this.#finish(key, value, facts),
+      enqueue: (operation) => this.#queue.write(key, operation),
+    });
   }
 
   async delete(key: string): Promise<boolean> {
@@ -100,7 +114,7 @@ export class FileNamespace implements StoreNamespace {
       if (found === undefined) return false;
       await this.#folder.remove(key);
       if (found === "damaged") return true;
-      this.#count(found, -1);
+      this.#count.removed(found);
       return !isRecordExpired(found.record, now());
     });
   }
@@ -113,7 +127,7 @@ export class FileNamespace implements StoreNamespace {
     });
   }
 
-  /** Walks over all files for every page. */
+  /** The first page walks over all files. */
   async list(options: { prefix?: string; after?: string; limit: number }): Promise<Page> {
     this.#checkOpen();
     const { prefix = "", after, limit } = options;
@@ -121,20 +135,19 @@ export class FileNamespace implements StoreNamespace {
       const message = `limit is ${limit}; a page has 1 to ${LONGEST_PAGE} entries`;
       throw new QuiverError("ERR_QUIVER_OUT_OF_RANGE", message);
     }
-    const time = now();
-    const first: Listed[] = [];
-    const keepFirst = (): void => {
-      first.sort((left, right) => compareKeys(left.key, right.key)).splice(limit + 1);
-    };
-    for await (const found of this.#folder.entries()) {
-      const isNext = after === undefined || compareKeys(found.key, after) > 0;
-      if (!isNext || !found.key.startsWith(prefix) || isRecordExpired(found.record, time)) continue;
-      first.push(found);
-      if (first.length > 2 * limit + 1024) keepFirst();
+    const keys = this.#listing.take(prefix, after) ?? (await this.#keys(prefix, after));
+    const entries: EntryFacts[] = [];
+    let start = 0;
+    while (start < keys.length && entries.length < limit) {
+      const batch = keys.slice(start, start + Math.min(TOGETHER, limit - entries.length));
+      start += batch.length;
+      const found = await Promise.all(batch.map((key) => this.#header(key).catch(toDamaged)));
+      for (const listed of found) if (typeof listed === "object") entries.push(factsOf(listed));
     }
-    keepFirst();
-    const entries = first.slice(0, limit).map(factsOf);
-    return { entries, next: first.length > limit ? entries.at(-1)?.key : undefined };
+    const last = entries.at(-1)?.key;
+    if (start === keys.length || last === undefined) return { entries, next: undefined };
+    this.#listing.keep(prefix, last, keys.slice(start));
+    return { entries, next: last };
   }
 
   /** Copies the file: what is published never changes. */
@@ -142,21 +155,21 @@ export class FileNamespace implements StoreNamespace {
     this.#checkOpen();
     const own = structuredClone(changes);
     return this.#queue.write(key, async () => {
-      const found = await this.#read(key);
+      const found = await this.#folder.value(key);
       if (found === undefined || isRecordExpired(found.record, now())) return undefined;
-      const record = changedRecord(found.record, own);
-      return this.#place(key, record, undefined, record.size, () =>
-        this.#folder.publish(key, [encodeHeader(key, record), found.bytes]),
-      );
+      return this.#replace(key, changedRecord(found.record, own), [found.bytes], undefined);
     });
   }
 
+  /** Empty at once; the files are counted and removed afterwards. */
   async clear(): Promise<number> {
     this.#checkOpen();
     const aside = await this.#folder.moveAside();
-    this.#usage = { entries: 0, bytes: 0, allocated: 0 };
+    this.#count.assume({ entries: 0, bytes: 0, allocated: 0 });
+    if (aside === undefined) return 0;
+    const time = now();
     let count = 0;
-    for await (const _ of this.#folder.entries(aside)) count++;
+    for await (const { record } of this.#folder.entries(aside)) if (!isRecordExpired(record, time)) count++;
     await rm(aside, { recursive: true, force: true });
     return count;
   }
@@ -172,10 +185,12 @@ export class FileNamespace implements StoreNamespace {
     return count;
   }
 
+  /** Walks over all files, unless that took so long last time that it is not yet due again. */
   async expire(time: number): Promise<number> {
     this.#checkOpen();
+    if (!this.#count.isDue) return 0;
     let count = 0;
-    await this.countAll(async (found) => {
+    await this.#recount(async (found) => {
       if (isRecordExpired(found.record, time, true) && (await this.#removeIf(found))) count++;
     });
     return count;
@@ -183,7 +198,7 @@ export class FileNamespace implements StoreNamespace {
 
   /** As counted by the last walk, with this process's changes since. */
   usage(): Usage {
-    return this.#usage;
+    return this.#count.current;
   }
 
   async flight(key: string, options: { timeout: number; signal?: AbortSignal }): Promise<Flight | undefined> {
@@ -191,29 +206,27 @@ export class FileNamespace implements StoreNamespace {
     return claimLock(this.#folder.lockPathOf(key), () => this.#folder.temporary(), { key, ...options });
   }
 
-  /** Walks over all files, counts them, and does something with each. */
-  async countAll(visit: (found: Listed) => Promise<void>): Promise<void> {
-    const counted = { entries: 0, bytes: 0, allocated: 0 };
-    this.#changes = { entries: 0, bytes: 0, allocated: 0 };
-    for await (const found of this.#folder.entries()) {
-      add(counted, found, 1);
-      await visit(found);
-    }
-    const { entries, bytes, allocated } = this.#changes;
-    this.#usage = {
-      entries: counted.entries + entries,
-      bytes: counted.bytes + bytes,
-      allocated: counted.allocated + allocated,
-    };
+  /** Takes the usage that was noted down last, or counts. */
+  async learnUsage(): Promise<void> {
+    const noted = parseUsage((await this.#folder.note(USAGE)) ?? "");
+    if (noted === undefined) await this.#recount(async () => undefined);
+    else this.#count.assume(noted);
+  }
+
+  /** Notes the usage down for who opens the namespace next. */
+  async noteUsage(): Promise<void> {
+    if (this.#readOnly) return;
+    // It may be lost: whoever finds none counts.
+    await this.#folder.writeNote(USAGE, JSON.stringify(this.usage())).catch(() => undefined);
   }
 
   /** Entries that may be evicted. */
   async *candidates(): AsyncGenerator<ListedCandidate> {
     const time = now();
-    for await (const { key, record, allocated, accessedAt } of this.#folder.entries()) {
+    for await (const { key, record, allocated, usedAt } of this.#folder.entries()) {
       if (record.pinned || isRecordExpired(record, time)) continue;
       const { revision, createdAt, priority, expiresAt } = record;
-      const facts = { revision, createdAt, priority, expiresAt, accessCount: 0, lastAccess: accessedAt };
+      const facts = { revision, createdAt, priority, expiresAt, accessCount: 0, lastAccess: usedAt };
       yield { namespace: this.name, key, allocated, ...facts };
     }
   }
@@ -222,42 +235,24 @@ export class FileNamespace implements StoreNamespace {
   async evict(victims: readonly ListedCandidate[]): Promise<readonly boolean[]> {
     const removed: boolean[] = [];
     for (const { key, revision } of victims) {
-      const found = await this.#folder.header(key).catch(() => undefined);
-      removed.push(found?.record.revision === revision && (await this.#removeIf(found)));
+      const found = await this.#folder.header(key).catch(toDamaged);
+      const same = typeof found === "object" && found.record.revision === revision;
+      removed.push(same && (await this.#removeIf(found)));
     }
     return removed;
   }
 
   async #get(key: string, stale: boolean): Promise<StoredValue | undefined> {
-    const found = await this.#read(key);
+    const found = await this.#folder.value(key);
     if (found === undefined || isRecordExpired(found.record, now(), stale)) return undefined;
     const { codec, createdAt, expiresAt, digest } = found.record;
     if ((await digestOf(found.bytes)) !== digest) {
-      const path = this.#folder.pathOf(key);
-      throw new QuiverError("ERR_QUIVER_CHECKSUM_MISMATCH", "the value is not the one that was written", {
-        key,
-        path,
-        expected: digest,
-      });
+      const details = { key, path: found.path, expected: digest };
+      const message = "the value is not the one that was written";
+      throw new QuiverError("ERR_QUIVER_CHECKSUM_MISMATCH", message, details);
     }
-    this.#noteAccess(key, found.accessedAt);
+    this.#noteAccess(found);
     return { bytes: found.bytes, codec, createdAt, expiresAt, mapped: false, slot: NOWHERE, stamp: 0 };
-  }
-
-  async #read(
-    key: string,
-  ): Promise<{ record: EntryRecord; bytes: Uint8Array; accessedAt: number } | undefined> {
-    const path = this.#folder.pathOf(key);
-    const listed = await this.#folder.header(key);
-    if (listed === undefined) return undefined;
-    const file = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT" || error.code === "ESTALE") return undefined;
-      throw ioError(error, path);
-    });
-    if (file === undefined) return undefined;
-    const header = parseHeader(file, file.byteLength);
-    if (header?.key !== key) throw damaged(path, key);
-    return { record: header.record, bytes: file.subarray(header.offset), accessedAt: listed.accessedAt };
   }
 
   async #header(key: string): Promise<Listed | undefined> {
@@ -265,72 +260,92 @@ export class FileNamespace implements StoreNamespace {
     return found && !isRecordExpired(found.record, now()) ? found : undefined;
   }
 
+  /** Keys of entries, in order. */
+  async #keys(prefix: string, after: string | undefined): Promise<readonly string[]> {
+    const keys: string[] = [];
+    for await (const { key } of this.#folder.entries()) {
+      if (key.startsWith(prefix) && (after === undefined || compareKeys(key, after) > 0)) keys.push(key);
+    }
+    return keys.sort(compareKeys);
+  }
+
   async #finish(key: string, value: WrittenValue, facts: NewFacts): Promise<EntryFacts> {
-    const { path, file, size, digest } = value;
     this.#checkOpen();
+    const { path, file, size, digest } = value;
     const record = recordOf(facts, { size, createdAt: now(), digest });
-    await writeAll(file, encodeHeader(key, record, HEADER_ROOM), 0);
-    await file.close();
-    return this.#place(key, record, facts.fence, size, () => this.#folder.move(path, key));
+    if (!fitsBefore(encodeHeader(key, record).byteLength, size)) {
+      const stored = await this.#replace(key, record, piecesOf(value), facts.fence);
+      await file.close();
+      await rm(path, { force: true });
+      return stored;
+    }
+    return this.#place(key, record, HEADER_ROOM, facts.fence, async () => {
+      await writeAll(file, encodeHeader(key, record, HEADER_ROOM), 0);
+      await this.#folder.move(path, file, key);
+    });
+  }
+
+  #replace(
+    key: string,
+    record: EntryRecord,
+    value: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    fence: number | undefined,
+  ): Promise<EntryFacts> {
+    const header = encodeHeader(key, record);
+    return this.#place(key, record, header.byteLength, fence, () =>
+      this.#folder.publish(key, inSequence(header, value)),
+    );
   }
 
   /** Puts a new file in the place of the key's, unless the fence is outdated. */
   async #place(
     key: string,
     record: EntryRecord,
+    offset: number,
     fence: number | undefined,
-    size: number,
     publish: () => Promise<void>,
   ): Promise<EntryFacts> {
-    this.#checkOpen();
     const facts = factsOfRecord(key, record, { lastAccessed: record.createdAt, accessCount: 0 });
     if (fence !== undefined && !(await isFenceCurrent(this.#folder.lockPathOf(key), fence))) return facts;
-    const before = await this.#folder.header(key).catch(() => undefined);
+    const before = await this.#folder.header(key).catch(toDamaged);
     await publish();
-    if (before !== undefined) this.#count(before, -1);
-    this.#count({ record, allocated: allocatedBytes(size + 512) }, 1);
+    if (typeof before === "object") this.#count.removed(before);
+    else this.#listing.forget();
+    this.#count.added({ record, allocated: allocatedBytes(offset + record.size) });
     return facts;
   }
 
   #removeIf(found: Listed): Promise<boolean> {
     return this.#queue.write(found.key, async () => {
       const removed = await this.#folder.removeIf(found);
-      if (removed) this.#count(found, -1);
+      if (removed) this.#count.removed(found);
       return removed;
     });
   }
 
-  #noteAccess(key: string, accessedAt: number): void {
+  async #recount(visit: (found: Listed) => Promise<void>): Promise<void> {
+    await this.#count.recount(this.#folder.entries(), visit);
+    await this.noteUsage();
+  }
+
+  #noteAccess({ path, usedAt }: Listed): void {
     const time = now();
-    if (Math.abs(time - accessedAt) < ACCESS_PRECISION) return;
-    const path = this.#folder.pathOf(key);
-    // Usage may be lost, and a file that is gone or read-only has none.
-    void readTime(path, time).catch(() => undefined);
-  }
-
-  #count(found: { record: EntryRecord; allocated: number }, sign: 1 | -1): void {
-    add(this.#usage, found, sign);
-    add(this.#changes, found, sign);
+    if (this.#readOnly || Math.abs(time - usedAt) < ACCESS_PRECISION) return;
+    // Usage may be lost, and a file that is gone has none.
+    void utimes(path, time / 1000, time / 1000).catch(() => undefined);
   }
 }
 
-function add(
-  usage: { entries: number; bytes: number; allocated: number },
-  { record, allocated }: { record: EntryRecord; allocated: number },
-  sign: 1 | -1,
-): void {
-  usage.entries += sign;
-  usage.bytes += sign * record.size;
-  usage.allocated += sign * allocated;
+async function* inSequence(
+  header: Uint8Array,
+  value: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  yield header;
+  yield* value;
 }
 
-function factsOf({ key, record, accessedAt }: Listed): EntryFacts {
-  return factsOfRecord(key, record, { lastAccessed: Math.min(accessedAt, now()), accessCount: 0 });
-}
-
-async function readTime(path: string, time: number): Promise<void> {
-  const seconds = time / 1000;
-  await utimes(path, seconds, seconds);
+function factsOf({ key, record, usedAt }: Listed): EntryFacts {
+  return factsOfRecord(key, record, { lastAccessed: Math.min(usedAt, now()), accessCount: 0 });
 }
 
 function toDamaged(error: unknown): "damaged" {
