@@ -1,6 +1,6 @@
 /** Which store a cache on a disk is: with a catalog on a local one, without where several hosts may share the folder. */
 
-import { existsSync } from "node:fs";
+import { access } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileSystem } from "../native/file-system.ts";
 import type { Logger } from "../shared/logger.ts";
@@ -30,7 +30,7 @@ export async function keepingOf(
   catalog: ResolvedCacheOptions["catalog"],
   mode: ResolvedCacheOptions["mode"],
 ): Promise<Keeping> {
-  const { name, network } = await fileSystem(nearestFolder(path));
+  const { name, network } = await fileSystem(await nearestFolder(path));
   const hosts = `its file system (${name}) may be shared by several hosts`;
   if (catalog === "always") {
     return network
@@ -38,8 +38,8 @@ export async function keepingOf(
       : { kind: "catalog", reason: "asked for", notable: false };
   }
   if (catalog === "never") return { kind: "files", reason: "asked for", notable: false };
-  const hasCatalog = existsSync(join(path, CATALOG_MARK));
-  if (existsSync(join(path, FILES_MARK))) {
+  const hasCatalog = await exists(join(path, CATALOG_MARK));
+  if (await exists(join(path, FILES_MARK))) {
     return { kind: "files", reason: network ? hosts : "it was begun that way", notable: !network };
   }
   if (!network) return { kind: "catalog", reason: `its file system (${name}) is local`, notable: false };
@@ -86,6 +86,13 @@ function announce(path: string, { kind, reason, notable }: Keeping, logger: Logg
 }
 
 /** The folder itself, or the first one above it that is there. */
-function nearestFolder(folder: string): string {
-  return existsSync(folder) ? folder : nearestFolder(dirname(folder));
+async function nearestFolder(folder: string): Promise<string> {
+  return (await exists(folder)) ? folder : nearestFolder(dirname(folder));
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => dirname(path) === path,
+  );
 }

@@ -301,6 +301,16 @@ export interface ExtraFile {
   bytes: Uint8Array
 }
 
+/** The file system under a folder that is there. */
+export declare function fileSystem(path: string): Promise<FileSystem>
+
+export interface FileSystem {
+  /** Such as "ext4" or "nfs"; empty where it can't be told.  */
+  name: string
+  /** Several hosts may share it.  */
+  network: boolean
+}
+
 /** For each of some digests the number of the first one that equals it. */
 export declare function firstTexts(digests: Uint8Array): Uint32Array
 
@@ -320,21 +330,6 @@ export interface FolderLayout {
 
 /** For each of the `wanted` digests the number of the first one among `present` that equals it; 0xffffffff for none. */
 export declare function foundTexts(wanted: Uint8Array, present: Uint8Array): Uint32Array
-
-/**
- * The name of the file system under a folder, empty where it can't be told; followed by "@" where several hosts may
- * share it.
- */
-export declare function fileSystem(path: string): Promise<string>
-/** The file system under a folder that is there. */
-export declare function fileSystem(path: string): Promise<FileSystem>
-
-export interface FileSystem {
-  /** Such as "ext4" or "nfs"; empty where it can't be told.  */
-  name: string
-  /** Several hosts may share it.  */
-  network: boolean
-}
 
 /**
  * Copies the rows `indices` of `source` into `out`; `stride` is the bytes from one row's start to the next one's.
