@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, test } from "vitest";
+import { FileStore } from "../../src/stores/files.ts";
 import { LocalStore } from "../../src/stores/local.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { RedisStore } from "../../src/stores/redis.ts";
@@ -49,6 +50,7 @@ function tiered(
 }
 
 const disk = (folder: string): Promise<LocalStore> => LocalStore.open(folder, { durability: "process" });
+const shared = (folder: string): Promise<FileStore> => FileStore.open(folder, { durability: "process" });
 const withServer = { describe, test: test.skipIf(!hasRedis) };
 
 storeSuite(
@@ -94,4 +96,22 @@ storeSuite(
     ownClock: false,
     programs: 3,
   },
+);
+
+storeSuite(
+  "memory over files without a catalog",
+  tiered(async (folder) => [new MemoryStore(), await shared(folder)]),
+  { capabilities: { ...redis, stale: true }, describe, test, programs: 3 },
+);
+
+storeSuite(
+  "files without a catalog over redis",
+  tiered(async (folder) => [await shared(folder), await onServer()]),
+  { capabilities: redis, ...withServer, ownClock: false, programs: 3 },
+);
+
+storeSuite(
+  "memory over memory, written behind",
+  tiered(async () => [new MemoryStore(), new MemoryStore()], { write: "behind" }),
+  { capabilities: memory, describe, test, programs: 5 },
 );

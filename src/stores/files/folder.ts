@@ -142,16 +142,21 @@ export class EntryFolder {
   }
 
   /** Every entry, in no order; damaged and foreign files are left out. */
-  async *entries(data: string = join(this.#root, "data")): AsyncGenerator<Listed> {
+  async *entries(): AsyncGenerator<Listed> {
+    for await (const paths of this.files(join(this.#root, "data"))) {
+      for (let start = 0; start < paths.length; start += TOGETHER) {
+        for (const found of await Promise.all(paths.slice(start, start + TOGETHER).map(lookAt))) {
+          if (typeof found === "object") yield found;
+        }
+      }
+    }
+  }
+
+  /** The paths of all files that are named like entries, folder by folder. */
+  async *files(data: string): AsyncGenerator<readonly string[]> {
     for (const outer of await foldersIn(data)) {
       for (const inner of await foldersIn(outer)) {
-        const names = (await namesIn(inner)).filter((name) => FILE_NAME.test(name));
-        for (let start = 0; start < names.length; start += TOGETHER) {
-          const paths = names.slice(start, start + TOGETHER).map((name) => join(inner, name));
-          for (const found of await Promise.all(paths.map(lookAt))) {
-            if (typeof found === "object") yield found;
-          }
-        }
+        yield (await namesIn(inner)).filter((name) => FILE_NAME.test(name)).map((name) => join(inner, name));
       }
     }
   }

@@ -161,15 +161,14 @@ export class FileNamespace implements StoreNamespace {
     });
   }
 
-  /** Empty at once; the files are counted and removed afterwards. */
+  /** Empty at once; the files are counted, damaged and expired ones too, and removed afterwards. */
   async clear(): Promise<number> {
     this.#checkOpen();
     const aside = await this.#folder.moveAside();
     this.#count.assume({ entries: 0, bytes: 0, allocated: 0 });
     if (aside === undefined) return 0;
-    const time = now();
     let count = 0;
-    for await (const { record } of this.#folder.entries(aside)) if (!isRecordExpired(record, time)) count++;
+    for await (const paths of this.#folder.files(aside)) count += paths.length;
     await rm(aside, { recursive: true, force: true });
     return count;
   }

@@ -1,6 +1,7 @@
 /** A namespace over several tiers. */
 
 import type { EncodedValue } from "../../codecs/codec.ts";
+import { now } from "../../shared/clock.ts";
 import { isQuiverError } from "../../shared/errors.ts";
 import { KeyQueue } from "../../shared/key-queue.ts";
 import type { Logger } from "../../shared/logger.ts";
@@ -100,7 +101,8 @@ export class TieredNamespace implements StoreNamespace {
   async has(key: string): Promise<boolean> {
     this.#checkOpen();
     return this.#queue.read(key, async () => {
-      if (this.#isPending(key)) return true;
+      const pending = this.#isPending(key);
+      if (pending !== undefined) return pending;
       return (await this.#firstOf(key, async (target) => (await target.has(key)) || undefined)) ?? false;
     });
   }
@@ -139,7 +141,7 @@ export class TieredNamespace implements StoreNamespace {
   async delete(key: string): Promise<boolean> {
     this.#checkOpen();
     return this.#queue.write(key, async () => {
-      const waited = this.#isPending(key);
+      const waited = this.#isPending(key) ?? false;
       await this.#withdraw(key);
       const results = await this.#inAll((tier) => tier.change(key, (target) => target.delete(key)));
       return waited || results.includes(true);
@@ -329,7 +331,7 @@ export class TieredNamespace implements StoreNamespace {
       const value = tier.isClean(key) ? tier.target.getSync?.(key) : undefined;
       if (value !== undefined) return index === 0 ? value : { ...value, slot: NOWHERE, stamp: 0 };
       // What lies further down is older than what waits to be written there.
-      if (this.#isPending(key)) return undefined;
+      if (this.#isPending(key) !== undefined) return undefined;
     }
     return undefined;
   }
@@ -398,8 +400,10 @@ export class TieredNamespace implements StoreNamespace {
     await this.#pending?.settled(key);
   }
 
-  #isPending(key: string): boolean {
-    return this.#pending?.has(key) ?? false;
+  /** Whether what waits to be written on the key is still to be served; undefined where nothing waits. */
+  #isPending(key: string): boolean | undefined {
+    const expiresAt = this.#pending?.expiryOf(key);
+    return expiresAt === undefined ? undefined : expiresAt === null || now() < expiresAt;
   }
 
   #factsFor(tier: Tier, facts: NewFacts): NewFacts {

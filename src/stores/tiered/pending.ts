@@ -36,9 +36,9 @@ export class PendingWrites {
     return this.#bytes;
   }
 
-  /** Whether a write on the key waits or is under way. */
-  has(key: string): boolean {
-    return this.#waiting.has(key) || this.#underWay.has(key);
+  /** When the value expires that waits to be written or is being written last; undefined where there is none. */
+  expiryOf(key: string): number | null | undefined {
+    return (this.#waiting.get(key) ?? this.#underWay.get(key))?.facts.expiresAt;
   }
 
   /** Resolves when the write is in the queue, which takes as long as the queue is full. */
