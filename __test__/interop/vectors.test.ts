@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Dataset, Tensor, VectorCache } from "../../src/index.ts";
+import { Dataset, type Neighbor, Tensor, VectorCache } from "../../src/index.ts";
 import type { StoredDType } from "../../src/vectors/elements.ts";
 import { fromFunction } from "../../src/vectors/vectorizers/function.ts";
 import { hashingVectorizer } from "../../src/vectors/vectorizers/hashing.ts";
@@ -274,7 +274,7 @@ print(json.dumps({metric: [np.sort(row)[::-1][:10].tolist() for row in score] fo
         { path: cache.path, queries: queries.toArray(), dtype },
       );
       for (const metric of metrics) {
-        const found = await cache.nearest(queries, { k: 10, metric });
+        const found = (await cache.nearest(queries, { k: 10, metric })) as Neighbor[][];
         const sign = metric === "euclidean" ? -1 : 1;
         found.forEach((neighbors, query) => {
           neighbors.forEach(({ score }, i) => {

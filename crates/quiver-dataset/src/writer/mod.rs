@@ -112,7 +112,8 @@ pub struct FolderWriter {
 impl FolderWriter {
     /// Begins a folder that will be published as `target`. With a key, goes on with the newest unfinished folder of
     /// the same target, key, schema and sharding that nobody else is writing: [`FolderWriter::rows`] then says how
-    /// many rows it has already. What was written is checked before it is believed.
+    /// many rows it has already. What was written is checked before it is believed. Unfinished folders of the target with
+    /// other keys, that nobody is writing, are removed.
     ///
     /// `schema` should carry features in its metadata, see [`quiver_tensor::arrow::features`]; they go into
     /// `dataset_info.json` too. Fails before anything is made when the schema has types that are not written.
@@ -125,7 +126,7 @@ impl FolderWriter {
         let plan = Plan::new(&schema, options.sharding)?;
         let growing = Growing::new(&schema)?;
         let unfinished = match &options.key {
-            Some(key) => resume::find(target, &schema, &options, key)?,
+            Some(key) => resume::find(storage.as_ref(), target, &schema, &options, key)?,
             None => None,
         };
         let temporary = Temporary::create(&storage, target, options.folder_mode)?;

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use quiver_io::{Digester, hex, sum64};
+use quiver_io::{Digester, Storage, hex, sum64};
 use quiver_tensor::arrow::{Extent, Growing, Schema, Sink, write};
 
 use super::journal::{self, Line};
@@ -47,8 +47,10 @@ pub(super) fn digest_of_plan(schema: &Schema, sharding: Sharding) -> Result<Stri
     Ok(hex(&digester.finish().sha256))
 }
 
-/// The folder of this key with the most rows that nobody is writing.
+/// The folder of this key with the most rows that nobody is writing. Others of the target that nobody is writing are
+/// removed: they are of other inputs, or left from an interruption between two of one.
 pub(super) fn find(
+    storage: &dyn Storage,
     target: &Path,
     schema: &Schema,
     options: &WriteOptions,
@@ -57,15 +59,18 @@ pub(super) fn find(
     let plan = digest_of_plan(schema, options.sharding)?;
     let mut best: Option<Unfinished> = None;
     for path in temporaries(target)? {
-        if journal::read(&path, key, &plan).is_none() {
+        let Some(mut temporary) = Temporary::lock(&path)? else { continue };
+        let Some(lines) = journal::read(&path, key, &plan) else {
+            temporary.remove(storage)?;
             continue;
-        }
-        let Some(temporary) = Temporary::lock(&path)? else { continue };
-        // Read again, now that nobody else writes it.
-        let Some(lines) = journal::read(&path, key, &plan) else { continue };
-        let found = believe(temporary, lines);
+        };
+        let mut found = believe(temporary, lines);
         if best.as_ref().is_none_or(|best| found.rows() > best.rows()) {
-            best = Some(found);
+            if let Some(mut worse) = best.replace(found) {
+                worse.temporary.remove(storage)?;
+            }
+        } else {
+            found.temporary.remove(storage)?;
         }
     }
     Ok(best)

@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 const PREFIX: &str = ".tmp_";
 const LOCK: &str = "lock";
 
+/// How often a new folder is made when somebody sweeps it before it is locked.
+const ATTEMPTS: usize = 10;
+
 /// A temporary folder and the lock that says somebody is writing it.
 #[derive(Debug)]
 pub(super) struct Temporary {
@@ -24,12 +27,15 @@ impl Temporary {
     pub(super) fn create(storage: &Arc<dyn Storage>, target: &Path, mode: u32) -> Result<Self> {
         let (parent, stem) = place(target)?;
         storage.create_dir(&parent, mode)?;
-        let path = parent.join(format!("{stem}{}-{:016x}", std::process::id(), random_u64()));
-        storage.create_dir(&path, mode)?;
-        match Self::lock(&path)? {
-            Some(temporary) => Ok(temporary),
-            None => Err(Error::Internal("a new temporary folder is locked by somebody else")),
+        for _ in 0..ATTEMPTS {
+            let path = parent.join(format!("{stem}{}-{:016x}", std::process::id(), random_u64()));
+            storage.create_dir(&path, mode)?;
+            // Until it is locked another writer may take it for one that was left.
+            if let Some(temporary) = Self::lock(&path)? {
+                return Ok(temporary);
+            }
         }
+        Err(Error::Internal("new temporary folders are taken away at once"))
     }
 
     /// Locks one that is there; none when somebody is writing it or it is gone.
@@ -83,7 +89,20 @@ fn place(target: &Path) -> Result<(PathBuf, String)> {
 /// Temporary folders of a target, locked ones included.
 pub(super) fn temporaries(target: &Path) -> Result<Vec<PathBuf>> {
     let (parent, stem) = place(target)?;
-    Ok(named(&parent, &stem))
+    let is_own = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.and_then(|name| name.strip_prefix(stem.as_str())).is_some_and(is_suffix)
+    };
+    Ok(named(&parent, &stem).into_iter().filter(is_own).collect())
+}
+
+/// Whether this is how a temporary folder's name goes on after the target's, which may be the beginning of another's.
+fn is_suffix(text: &str) -> bool {
+    text.split_once('-').is_some_and(|(process, random)| {
+        process.bytes().all(|byte| byte.is_ascii_digit())
+            && random.len() == 16
+            && random.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
 }
 
 fn named(parent: &Path, stem: &str) -> Vec<PathBuf> {
