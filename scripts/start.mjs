@@ -1,4 +1,4 @@
-/** `npm start`: set-up, then the main job. */
+/** `npm start`: set-up, then both parts of the main job. */
 
 import { inRoot } from "./lib/paths.mjs";
 import { runNode } from "./lib/process.mjs";
@@ -7,6 +7,8 @@ import { setup } from "./setup.mjs";
 
 await main(async () => {
   await setup();
-  const { code } = await runNode([inRoot("scripts/main-job.mjs")], { show: true });
-  process.exitCode = code;
+  for (const part of ["scripts/main-job.mjs", "scripts/main-job-novel.mjs"]) {
+    const { code } = await runNode([inRoot(part)], { show: true });
+    process.exitCode ||= code;
+  }
 });
