@@ -7,7 +7,7 @@ import { Elements } from "../tensor/elements.ts";
 import { elementCount, rowMajorStrides } from "../tensor/layout.ts";
 import { allocate, bytesOf, Tensor } from "../tensor/tensor.ts";
 import { type Block, blockOf, blocksOf } from "./blocks.ts";
-import type { MappedFiles } from "./files.ts";
+import { checkLength, type MappedFiles } from "./files.ts";
 
 const REASONS: Readonly<Record<string, string>> = {
   text: "it holds texts: use text() and texts()",
@@ -171,7 +171,8 @@ export class DatasetColumn {
     if (!(start >= 0 && start <= end && end <= block.byteLength)) {
       throw new QuiverError("ERR_QUIVER_CORRUPT", `text ${index} of ${this.name} lies outside of its batch`);
     }
-    return Buffer.from(this.#files.buffer(block.file), block.start + start, end - start).toString("utf8");
+    const { buffer, at } = this.#files.place(block.file, block.start + start, end - start);
+    return Buffer.from(buffer, at, end - start).toString("utf8");
   }
 
   /** Texts `[start, end)`. */
@@ -220,16 +221,16 @@ export class DatasetColumn {
     if ((first + count) * itemSize > block.byteLength) {
       throw new QuiverError("ERR_QUIVER_CORRUPT", `a row of ${this.name} lies outside of its batch`);
     }
-    const start = block.start + first * itemSize;
-    const buffer = this.#files.buffer(block.file);
-    const aligned = start % array.BYTES_PER_ELEMENT === 0;
+    const { buffer, at } = this.#files.place(block.file, block.start + first * itemSize, count * itemSize);
+    const aligned = at % array.BYTES_PER_ELEMENT === 0;
     const elements = aligned
-      ? new Elements(new array(buffer, start, count), true)
-      : new Elements(new array(buffer.slice(start, start + count * itemSize)));
+      ? new Elements(new array(buffer, at, count), true)
+      : new Elements(new array(buffer.slice(at, at + count * itemSize)));
     return new Tensor(elements, shape, { dtype, strides: rowMajorStrides(shape), offset: 0 });
   }
 
   #fresh(dtype: DType, shape: readonly number[]): Tensor {
+    checkLength(elementCount(shape) * dtypeFacts(dtype).itemSize);
     return new Tensor(allocate(dtype, elementCount(shape)), shape, { dtype });
   }
 

@@ -59,9 +59,9 @@ export class DatasetHandle {
     return translated(() => this.#native.column(name));
   }
 
-  /** A file as an array buffer, mapped copy-on-write; each call makes another. */
-  map(file: number): ArrayBuffer {
-    return translated(() => this.#native.map(file));
+  /** A part of a file as an array buffer, mapped copy-on-write; each call makes another. */
+  map(file: number, start: number, length: number): ArrayBuffer {
+    return translated(() => this.#native.map(file, start, length));
   }
 
   gather(name: string, indices: Uint32Array, out: Uint8Array): void {

@@ -52,8 +52,11 @@ export declare class NativeDataset {
   describe(): string
   /** Where the values of a column lie; the first call reads all of its offsets. */
   column(name: string): NativeColumn
-  /** An array buffer over one of the files, mapped copy-on-write; each call makes another. */
-  map(file: number): ArrayBuffer
+  /**
+   * An array buffer over `length` bytes of one of the files from `start` on, mapped copy-on-write; each call makes
+   * another.
+   */
+  map(file: number, start: number, length: number): ArrayBuffer
   /** Fails when a file was cut short since it was opened, and lost parts of it were read natively. */
   checkWhole(file: number): void
   /** Copies rows of a fixed column into `out`. */

@@ -166,13 +166,20 @@ impl NativeDataset {
         })
     }
 
-    /// An array buffer over one of the files, mapped copy-on-write; each call makes another.
+    /// An array buffer over `length` bytes of one of the files from `start` on, mapped copy-on-write; each call makes
+    /// another.
     #[napi(ts_return_type = "ArrayBuffer")]
-    pub fn map<'env>(&self, env: &'env Env, file: u32) -> Result<ArrayBuffer<'env>> {
-        let shard =
-            self.dataset.shards().get(file as usize).ok_or_else(|| bad_value("there is no such file"))?;
+    pub fn map<'env>(&self, env: &'env Env, file: u32, start: f64, length: f64) -> Result<ArrayBuffer<'env>> {
+        let missing = || bad_value("there is no such part of a file");
+        let shard = self.dataset.shards().get(file as usize).ok_or_else(missing)?;
         let mapping = shard.map_again().map_err(dataset_failure)?;
-        buffer_over(env, mapping).map_err(|error| bad_value(&error.reason))
+        let (start, length) = (crate::tensor::length(start)?, crate::tensor::length(length)?);
+        match start.checked_add(length) {
+            Some(end) if end <= mapping.len() => {
+                buffer_over(env, mapping, start, length).map_err(|error| bad_value(&error.reason))
+            }
+            _ => Err(missing()),
+        }
     }
 
     /// Fails when a file was cut short since it was opened, and lost parts of it were read natively.
@@ -281,15 +288,16 @@ fn numbers(block: &Block) -> [f64; BLOCK] {
     ]
 }
 
-fn buffer_over(env: &Env, mapping: Mapping) -> napi::Result<ArrayBuffer<'_>> {
-    if mapping.is_empty() {
+/// `start` and `length` are a part of the mapping.
+fn buffer_over(env: &Env, mapping: Mapping, start: usize, length: usize) -> napi::Result<ArrayBuffer<'_>> {
+    if length == 0 {
         return ArrayBuffer::from_data(env, Vec::new());
     }
-    let memory = (mapping.as_ptr(), mapping.len());
-    // SAFETY: the memory is writable and this process's own (copy-on-write), stays in place until `mapping` is
-    // dropped, and nothing else lies over it.
+    // SAFETY: the part lies within the mapping. Its memory is writable and this process's own (copy-on-write), stays
+    // in place until `mapping` is dropped, and nothing else lies over it.
     #[allow(unsafe_code)]
     unsafe {
+        let memory = (mapping.as_ptr().add(start), length);
         external::array_buffer(env, memory, mapping)
     }
 }
