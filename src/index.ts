@@ -13,10 +13,12 @@ export type { Memoized, MemoizedOf, Memoizee, MemoizeOptions } from "./cache/mem
 export type { Metrics, NamespaceMetrics } from "./cache/metrics.ts";
 export type { EntryInfo, GetOptions, Namespace, TouchOptions } from "./cache/namespace.ts";
 export type { CacheOptions, NamespaceOptions, Origin } from "./cache/options.ts";
-export type { CacheStatistics, Statistics } from "./cache/statistics.ts";
+export type { Backend, PipelineOptions } from "./cache/pipeline-options.ts";
+export type { CacheStatistics, Observations, Statistics } from "./cache/statistics.ts";
 export type { ByteRange, ByteStream } from "./cache/streams.ts";
 export type { VerifyOptions, VerifyReport } from "./cache/verify.ts";
 export type { Recipe, RecipeParameters, WarmOptions, WarmProgress, WarmReport } from "./cache/warm.ts";
+export type { WarmInputsOptions, WarmInputsProgress, WarmInputsReport } from "./cache/warm-inputs.ts";
 export type { SetOptions } from "./cache/writer.ts";
 export type { Codec, Compression, DecodeContext, EncodedValue, EncodeOptions } from "./codecs/codec.ts";
 export { loadFile, saveFile } from "./codecs/files.ts";

@@ -340,3 +340,54 @@ test("mistakes of the caller are told, arguments without a key included", async 
     else await expect(call()).rejects.toMatchObject({ code: "ERR_QUIVER_BAD_OPTION" });
   }
 });
+
+test("warming computes what is missing, bounded in number, and is taken up where it was left", async () => {
+  await using cache = await open();
+  let running = 0;
+  let most = 0;
+  const computed: number[] = [];
+  const square = cache.memoize(
+    async (n: number) => {
+      most = Math.max(most, ++running);
+      await delay(1);
+      running--;
+      if (n === 3) throw new Error("no threes");
+      computed.push(n);
+      return n * n;
+    },
+    { namespace: "squares" },
+  );
+  const inputs = [0, 1, 2, 3, 4, 5, 6, 7];
+  const stop = new AbortController();
+  const stopped = cache.warm(inputs, square, {
+    concurrency: 2,
+    signal: stop.signal,
+    onProgress: ({ done }) => done === 3 && stop.abort(),
+  });
+  await expect(stopped).rejects.toMatchObject({ code: "ERR_QUIVER_ABORTED" });
+  expect(computed.length).toBeLessThan(6);
+  const before = computed.length;
+  const seen: unknown[] = [];
+  const report = await cache.warm(inputs, square, {
+    concurrency: 2,
+    onProgress: ({ done, total, input }) => void seen.push([done, total, input]),
+  });
+  expect(report).toMatchObject({ computed: 7 - before, present: before, failed: 1 });
+  expect(report.failures).toMatchObject([{ input: 3, error: { message: "no threes" } }]);
+  expect(most).toBe(2);
+  expect(seen).toHaveLength(8);
+  expect(new Set(computed).size).toBe(computed.length);
+});
+
+test("warming takes arguments from inputs, and tells what could not be stored", async () => {
+  await using cache = await open({ namespaces: { full: { maxSize: 10 } }, onError: "miss" });
+  const add = cache.memoize((left: number, right: number) => left + right, { namespace: "sums" });
+  const pairs = new Set([{ left: 1, right: 2 }]);
+  expect(await cache.warm(pairs, add, { args: ({ left, right }) => [left, right] })).toMatchObject({
+    computed: 1,
+  });
+  expect(await add.has(1, 2)).toBe(true);
+  const long = cache.memoize((n: number) => "x".repeat(n), { namespace: "full" });
+  const { failures } = await cache.warm([1000], long);
+  expect(failures).toMatchObject([{ input: 1000, error: { code: "ERR_QUIVER_NOT_FOUND" } }]);
+});

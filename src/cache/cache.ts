@@ -8,6 +8,7 @@ import { checkNamespace } from "../shared/keys.ts";
 import type { CounterKeeper } from "../stores/counters.ts";
 import type { Maintenance } from "../stores/local/maintenance.ts";
 import { type LocalDescription, LocalStore } from "../stores/local.ts";
+import { NullStore } from "../stores/null.ts";
 import type { NamespaceSettings, StoreCapabilities, StoreNamespace, Usage } from "../stores/store.ts";
 import { CodecSet } from "./codec-set.ts";
 import type { Source } from "./config-sources.ts";
@@ -20,7 +21,7 @@ import { HotTier } from "./hot.ts";
 import { invalidate, type Selection } from "./invalidate.ts";
 import { Latencies, type LatencyListener } from "./latencies.ts";
 import { measure } from "./listing.ts";
-import type { MemoizedOf, Memoizee, MemoizeOptions } from "./memoize.ts";
+import type { Memoized, MemoizedOf, Memoizee, MemoizeOptions } from "./memoize.ts";
 import { type Metrics, takeMetrics } from "./metrics.ts";
 import { Namespace } from "./namespace.ts";
 import { NamespaceLink } from "./namespace-link.ts";
@@ -33,6 +34,7 @@ import {
   resolveNamespaceOptions,
 } from "./options.ts";
 import { PendingWork } from "./pending-work.ts";
+import type { PipelineOptions } from "./pipeline-options.ts";
 import {
   addCounters,
   type CacheStatistics,
@@ -43,6 +45,7 @@ import {
 } from "./statistics.ts";
 import { type VerifyOptions, type VerifyReport, verifyEntries } from "./verify.ts";
 import { type Recipe, type WarmOptions, type WarmReport, warm } from "./warm.ts";
+import { type WarmInputsOptions, type WarmInputsReport, warmInputs } from "./warm-inputs.ts";
 
 /** How often counts of this process are added to those of all. */
 const FLUSH_PERIOD = 1000;
@@ -77,6 +80,8 @@ export class Cache implements AsyncDisposable {
   /** As the stores have them, as far as they have been opened. */
   readonly #opened = new Map<string, EvictionTarget>();
   readonly #handles = new Map<string, Handle>();
+  /** Where the entries of namespaces go that are not enabled. */
+  readonly #off = new NullStore();
   #closing: Promise<void> | undefined;
 
   private constructor(opening: Opening) {
@@ -120,12 +125,12 @@ export class Cache implements AsyncDisposable {
   }
 
   /**
-   * Opens the cache in `path`, making it where there is none. Without a path: QUIVER_PATH, or `quiver` in the
-   * platform's folder for caches. Rejects with ERR_QUIVER_BAD_OPTION, naming the field, for what makes no sense, and
+   * Opens the cache in a folder, making it where there is none. Without a path: QUIVER_PATH, or `quiver` in the
+   * platform's folder for caches. With options in its place: in the form for services, `PipelineOptions`. Rejects with ERR_QUIVER_BAD_OPTION, naming the field, for what makes no sense, and
    * with ERR_QUIVER_SETTINGS_DIFFER for what differs from what the cache has recorded.
    */
-  static async open(path?: string, options: CacheOptions = {}): Promise<Cache> {
-    const opening = await prepareOpening(path, options);
+  static async open(where?: string | PipelineOptions, options: CacheOptions = {}): Promise<Cache> {
+    const opening = await prepareOpening(where, options);
     const cache = new Cache(opening);
     try {
       const known = await cache.#within([], "", () => opening.router.names());
@@ -321,8 +326,25 @@ export class Cache implements AsyncDisposable {
    * Computes the missing keys of a list of recipes. What is there is left alone, so that a call which was
    * interrupted is taken up by the next. Failures are reported, and keep nothing else from being computed.
    */
-  async warm(recipes: readonly Recipe[], options: WarmOptions = {}): Promise<WarmReport> {
+  warm(recipes: readonly Recipe[], options?: WarmOptions): Promise<WarmReport>;
+  /** The same for inputs of a memoised function. */
+  warm<Input, Args extends readonly unknown[] | []>(
+    inputs: Iterable<Input>,
+    memoized: Memoized<Args, unknown>,
+    options?: WarmInputsOptions<Input, Args>,
+  ): Promise<WarmInputsReport<Input>>;
+  async warm(
+    what: Iterable<unknown>,
+    how: Memoized<readonly unknown[], unknown> | WarmOptions = {},
+    options: WarmInputsOptions<unknown, readonly unknown[]> = {},
+  ): Promise<WarmReport | WarmInputsReport<unknown>> {
     this.#checkOpen();
+    if (typeof how !== "function") return this.#warmRecipes(what as readonly Recipe[], how);
+    this.#checkWritable();
+    return warmInputs(what, how, options);
+  }
+
+  #warmRecipes(recipes: readonly Recipe[], options: WarmOptions): Promise<WarmReport> {
     if (!options.dryRun) this.#checkWritable();
     return warm(
       {
@@ -414,13 +436,18 @@ export class Cache implements AsyncDisposable {
     return resolved;
   }
 
-  /** The cache's policy goes to new namespaces; those that exist keep what they have recorded. */
+  /** The cache's policy and its defaults go to new namespaces; those that exist keep what they have recorded. */
   async #openInStores(name: string, settings: Partial<NamespaceSettings>): Promise<StoreNamespace> {
-    const { router, options } = this.#opening;
+    const { router, options, namespaceDefaults } = this.#opening;
     const { reconfigure } = options;
+    if (!this.#optionsOf(name).enabled) return this.#off.open(name, settings, { reconfigure: true });
     let opened: StoreNamespace;
     try {
-      opened = await router.open(name, { eviction: options.eviction.name, ...settings });
+      opened = await router.open(name, {
+        eviction: options.eviction.name,
+        ...namespaceDefaults,
+        ...settings,
+      });
     } catch (error) {
       if (!isQuiverError(error, "ERR_QUIVER_SETTINGS_DIFFER")) throw error;
       opened = await router.open(name, settings, { reconfigure });
@@ -429,10 +456,14 @@ export class Cache implements AsyncDisposable {
     return opened;
   }
 
+  #optionsOf(name: string): ResolvedNamespaceOptions {
+    return this.#handles.get(name)?.options ?? this.#resolve(name, {});
+  }
+
   /** The policy that a namespace has recorded; where it is somebody's own and not given here, that of the cache. */
   #policyOf(name: string, recorded: string): EvictionTarget["policy"] {
     const { options, logger } = this.#context;
-    const own = this.#handles.get(name)?.options.eviction ?? this.#resolve(name, {}).eviction;
+    const own = this.#optionsOf(name).eviction;
     for (const policy of [own, options.eviction]) if (policy?.name === recorded) return policy;
     try {
       return resolvePolicy(recorded as Parameters<typeof resolvePolicy>[0]);

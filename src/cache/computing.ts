@@ -11,6 +11,7 @@ import { type FlightPlan, Flights } from "./flight.ts";
 import type { Guard } from "./guard.ts";
 import type { NamespaceLink } from "./namespace-link.ts";
 import type { Found, Reader } from "./reader.ts";
+import { isSameValue } from "./same-value.ts";
 import type { Writer } from "./writer.ts";
 
 export type Compute = (context: { readonly signal: AbortSignal }) => unknown;
@@ -71,6 +72,21 @@ export class Computing {
   async renew(task: Task, signal: AbortSignal | undefined): Promise<unknown> {
     const flight = (): FlightPlan => ({ ...this.#flight(task), load: async () => undefined });
     return this.#renewals.join(task.key, flight, { timeout: task.plan.timeout, signal });
+  }
+
+  /**
+   * Computes the value at every call, as if there were no cache, and counts whether the cache would have given the same.
+   * What it has is replaced when it would not.
+   */
+  async observe(task: Task, signal: AbortSignal | undefined): Promise<unknown> {
+    const { key, compute, plan } = task;
+    const found = await this.#look(key, false);
+    this.#count(key, found);
+    const value = await this.#timed(() => compute({ signal: signal ?? new AbortController().signal }));
+    const same = found !== undefined && isSameValue(found.value, value);
+    if (found !== undefined) this.#countObserved(key, same);
+    if (!same) await this.#store(key, value, plan, undefined);
+    return value;
   }
 
   /** Has the value computed anew unless there is one younger than `createdAt`. Failing is warned of; the old value stays. */
@@ -172,6 +188,14 @@ export class Computing {
     else counters.hits++;
     const name = found === undefined ? "miss" : "hit";
     if (events.has(name)) events.emit(name, { namespace: this.#link.name, key });
+  }
+
+  #countObserved(key: string, same: boolean): void {
+    const { events, tally, logger } = this.#context;
+    const { name } = this.#link;
+    tally.countObserved(name, same);
+    if (events.has("observe")) events.emit("observe", { namespace: name, key, same });
+    if (!same) logger.warn(`"${key}" in "${name}" is not what is computed now`, `${name}:observe`);
   }
 
   #emitStale(key: string): void {

@@ -3,9 +3,10 @@
 import { access } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileSystem } from "../native/file-system.ts";
+import { isQuiverError } from "../shared/errors.ts";
 import type { Logger } from "../shared/logger.ts";
 import { FileStore } from "../stores/files.ts";
-import { LocalStore } from "../stores/local.ts";
+import { LocalStore, type LocalStoreOptions } from "../stores/local.ts";
 import type { Origin, ResolvedCacheOptions } from "./options.ts";
 
 /** What lies where in the folder of a cache. */
@@ -50,30 +51,66 @@ export async function keepingOf(
   return { kind: "files", reason: `${hosts}${unused}`, notable: true };
 }
 
-/** Opens the store in the folder, and says once how entries are kept. Recorded settings are compared with what was given, not with defaults. */
+/** The folder of a cache, and what is known of it before it is opened. */
+export interface DiskPlan {
+  readonly path: string;
+  readonly options: ResolvedCacheOptions;
+  readonly origins: readonly Origin[];
+  /** Defaults that a new cache is to record, as if they had been given. */
+  readonly recorded: readonly string[];
+  readonly logger: Logger;
+}
+
+/** Opens the store in the folder, and says once how entries are kept. */
 export async function openDisk(
-  path: string,
-  resolved: { readonly options: ResolvedCacheOptions; readonly origins: readonly Origin[] },
+  plan: DiskPlan,
   mode: ResolvedCacheOptions["mode"],
-  logger: Logger,
 ): Promise<LocalStore | FileStore> {
-  const { options, origins } = resolved;
+  const { path, options, logger } = plan;
   const { durability } = options;
   const keeping = await keepingOf(path, options.catalog, mode);
   announce(path, keeping, logger);
   if (keeping.kind === "files") return FileStore.open(join(path, FILES_FOLDER), { mode, durability });
-  const given = (option: string): boolean =>
-    origins.some((origin) => origin.option === option && origin.source !== "default");
-  return LocalStore.open(path, {
-    mode,
-    reconfigure: options.reconfigure && mode === "read-write",
-    maxMappings: options.maxMappings,
-    maxCopies: options.maxCopies,
-    ...(given("durability") && { durability }),
-    ...(given("maxSize") && { maxSize: options.maxSize }),
-    ...(given("maxEntries") && { maxEntries: options.maxEntries }),
-    ...(given("eviction") && { eviction: options.eviction.name }),
-  });
+  return openWithCatalog(plan, mode);
+}
+
+type Settings = Pick<LocalStoreOptions, "durability" | "maxSize" | "maxEntries" | "eviction">;
+
+/**
+ * Recorded settings are compared with, or changed to, what was given, never defaults. Those that a new cache is to record
+ * are tried first; they can't be right for a cache that has others.
+ */
+async function openWithCatalog(plan: DiskPlan, mode: ResolvedCacheOptions["mode"]): Promise<LocalStore> {
+  const { options, origins, recorded } = plan;
+  const given = origins.filter(({ source }) => source !== "default").map(({ option }) => option);
+  const isNew = mode === "read-only" ? given : [...given, ...recorded];
+  try {
+    return await openLocal(plan, mode, settingsIn(options, isNew));
+  } catch (error) {
+    if (!isQuiverError(error, "ERR_QUIVER_SETTINGS_DIFFER")) throw error;
+    const settings = settingsIn(options, given);
+    if (mode === "read-only" || !options.reconfigure) return openLocal(plan, mode, settings);
+    const asItIs = await openLocal(plan, mode, {});
+    const known = asItIs.describe().settings as Settings;
+    await asItIs.close();
+    return openLocal(plan, mode, { ...known, ...settings }, true);
+  }
+}
+
+function settingsIn(options: ResolvedCacheOptions, names: readonly string[]): Settings {
+  const { durability, maxSize, maxEntries, eviction } = options;
+  const all = { durability, maxSize, maxEntries, eviction: eviction.name };
+  return Object.fromEntries(Object.entries(all).filter(([name]) => names.includes(name)));
+}
+
+function openLocal(
+  { path, options }: DiskPlan,
+  mode: ResolvedCacheOptions["mode"],
+  settings: Settings,
+  reconfigure = false,
+): Promise<LocalStore> {
+  const { maxMappings, maxCopies } = options;
+  return LocalStore.open(path, { ...settings, mode, reconfigure, maxMappings, maxCopies });
 }
 
 function announce(path: string, { kind, reason, notable }: Keeping, logger: Logger): void {

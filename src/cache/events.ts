@@ -28,6 +28,8 @@ export interface CacheEventMap {
   readonly evict: EvictEvent;
   /** Expired entries were removed, `count` of them. */
   readonly expire: { readonly namespace: string; readonly count: number };
+  /** A value was computed although it was there, in a namespace with `observe`; whether it was the same. */
+  readonly observe: EntryEvent & { readonly same: boolean };
   /** A failure that no caller was told of, because it counted as a miss. */
   readonly error: { readonly namespace: string; readonly key: string | undefined; readonly error: unknown };
 }
@@ -40,6 +42,7 @@ const EVENT_NAMES = [
   "evict",
   "stale",
   "expire",
+  "observe",
   "error",
 ] as const satisfies readonly (keyof CacheEventMap)[];
 

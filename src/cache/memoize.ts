@@ -25,6 +25,8 @@ export interface Memoized<Args extends readonly unknown[], Value> {
   refresh(...args: Args): Promise<Value>;
   /** The result if it is there; never calls the function. */
   peek(...args: Args): Promise<Value | undefined>;
+  /** Whether the result is there; doesn't read it. */
+  has(...args: Args): Promise<boolean>;
   /** The key in the namespace; a promise where `deps` have to be looked at. Throws ERR_QUIVER_BAD_VALUE for arguments that make no key. */
   key(...args: Args): string | Promise<string>;
   /** Removes the result of these arguments for all processes; whether there was one. */
@@ -39,6 +41,7 @@ export interface Memoizable {
   obtain(task: Task, signal: AbortSignal | undefined): Promise<unknown>;
   renew(task: Task, signal: AbortSignal | undefined): Promise<unknown>;
   get(key: string): Promise<unknown>;
+  has(key: string): Promise<boolean>;
   delete(key: string): Promise<boolean>;
   deleteByPrefix(prefix: string): Promise<number>;
   digestOf(namespace: string | undefined, key: string): Promise<string | undefined>;
@@ -93,6 +96,9 @@ export function memoize<Args extends readonly unknown[], Value>(
     },
     async peek(...args) {
       return target.get(await keyFor(this, args)) as Promise<Value | undefined>;
+    },
+    async has(...args) {
+      return target.has(await keyFor(this, args));
     },
     key(...args) {
       return keyFor(this, args);

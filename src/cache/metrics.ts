@@ -5,7 +5,7 @@ import type { LatencySummary } from "../shared/histogram.ts";
 import type { Counters } from "../stores/counters.ts";
 import type { StoreNamespace } from "../stores/store.ts";
 import type { Latencies, Operation } from "./latencies.ts";
-import { hitRate, type Tally } from "./statistics.ts";
+import { hitRate, type Observations, type Tally } from "./statistics.ts";
 
 /** Counters are of all processes and survive restarts where the store does; latencies are this process's own. */
 export interface NamespaceMetrics extends Readonly<Counters> {
@@ -18,6 +18,8 @@ export interface NamespaceMetrics extends Readonly<Counters> {
   readonly hitRate: number;
   /** `allocated` as a share of the namespace's own limit; null without one. */
   readonly limitShare: number | null;
+  /** Where the namespace is only observed: how often the cache had what was computed. This process's own. */
+  readonly observed: Observations;
   /** Microseconds. Reads that memory answers are not timed, and of the others every sixteenth is. */
   readonly latencies: Readonly<Record<Operation, LatencySummary>>;
 }
@@ -63,6 +65,7 @@ export async function takeMetrics(source: MetricsSource): Promise<Metrics> {
         ...counters,
         hitRate: hitRate(counters),
         limitShare,
+        observed: tally.observed(store.name),
         latencies: latencies.of(store.name).summaries(),
       },
     ];

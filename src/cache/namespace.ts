@@ -61,6 +61,7 @@ export class Namespace<T = unknown> {
   readonly name: string;
   readonly #context: CacheContext;
   readonly #guard: Guard;
+  readonly #observes: boolean;
   readonly #link: NamespaceLink;
   readonly #counters: Counters;
   readonly #latencies: NamespaceLatencies;
@@ -73,6 +74,7 @@ export class Namespace<T = unknown> {
     this.name = link.name;
     this.#context = context;
     this.#guard = new Guard(context, link.name, options.onError);
+    this.#observes = options.observe;
     this.#link = link;
     this.#counters = context.tally.of(link.name);
     this.#latencies = context.latencies.of(link.name);
@@ -226,7 +228,7 @@ export class Namespace<T = unknown> {
     compute: (context: { readonly signal: AbortSignal }) => T | Promise<T>,
     options: ComputeOptions = {},
   ): Promise<T> {
-    const held = options.refreshAhead === undefined ? this.#link.hot.find(key) : undefined;
+    const held = options.refreshAhead === undefined && !this.#observes ? this.#link.hot.find(key) : undefined;
     if (held !== undefined) {
       this.#noteHit(key);
       return Promise.resolve(held.value as T);
@@ -360,14 +362,14 @@ export class Namespace<T = unknown> {
 
   /** From memory, unless it is to be recomputed soon, or the long way. */
   async #obtain(task: Task, signal: AbortSignal | undefined): Promise<unknown> {
-    const held = this.#link.hot.find(task.key);
+    const held = this.#observes ? undefined : this.#link.hot.find(task.key);
     if (held !== undefined && now() < held.freshUntil - task.plan.refreshAhead) {
       this.#noteHit(task.key);
       return held.value;
     }
     if (this.#isPassedOver()) return alone(task, signal);
     this.#check(task.key);
-    return this.#computing.join(task, signal);
+    return this.#observes ? this.#computing.observe(task, signal) : this.#computing.join(task, signal);
   }
 
   #memoizable(): Memoizable {
@@ -380,6 +382,7 @@ export class Namespace<T = unknown> {
         return this.#computing.renew(task, signal);
       },
       get: (key) => this.get(key),
+      has: (key) => this.has(key),
       delete: (key) => this.delete(key),
       deleteByPrefix: (prefix) => this.deleteByPrefix(prefix),
       digestOf: (namespace, key) =>

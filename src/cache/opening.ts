@@ -3,12 +3,11 @@
 import { resolve } from "node:path";
 import { Router } from "../routing/router.ts";
 import type { RouteRule } from "../routing/rules.ts";
-import { isQuiverError, QuiverError } from "../shared/errors.ts";
+import { QuiverError } from "../shared/errors.ts";
 import { defaultLogger, type Logger } from "../shared/logger.ts";
-import { LateStore } from "../stores/late.ts";
-import { LOCAL_CAPABILITIES, LocalStore } from "../stores/local.ts";
-import { NullStore } from "../stores/null.ts";
-import type { Store } from "../stores/store.ts";
+import { LocalStore } from "../stores/local.ts";
+import type { NamespaceSettings, Store } from "../stores/store.ts";
+import { type OpenedStore, openBackend } from "./backends.ts";
 import {
   defaultPath,
   type Environment,
@@ -19,9 +18,7 @@ import {
   type Source,
   warnOfUnknownVariables,
 } from "./config-sources.ts";
-import { openDisk } from "./disk.ts";
 import { isOfTheCaller } from "./failures.ts";
-import { inTime } from "./guard.ts";
 import {
   CACHE_OPTIONS,
   type CacheOptions,
@@ -31,6 +28,15 @@ import {
   type ResolvedCacheOptions,
   resolveCacheOptions,
 } from "./options.ts";
+import {
+  type Defaults,
+  PIPELINE_DEFAULTS,
+  PIPELINE_OPTIONS,
+  type PipelineOptions,
+  PLAIN_DEFAULTS,
+  spelledOut,
+  whereaboutsIn,
+} from "./pipeline-options.ts";
 
 /** Everything that a cache is made of. */
 export interface Opening {
@@ -42,50 +48,72 @@ export interface Opening {
   readonly logger: Logger;
   readonly store: Store;
   readonly router: Router;
+  /** Settings of new namespaces that nothing else says. */
+  readonly namespaceDefaults: Partial<NamespaceSettings>;
   /** Sources of the options of one namespace, besides the call that opens it; the first that has one counts. */
   readonly namespaceSources: (namespace: string) => readonly Source[];
   /** Namespaces that have options. */
   readonly configured: readonly string[];
 }
 
-/** How soon opening the disk is tried again where it has failed and that counts as a miss. */
-const RETRY_AFTER = 10_000;
-
-const LOCAL = { name: "local", capabilities: LOCAL_CAPABILITIES };
-
-type Resolved = ReturnType<typeof resolveCacheOptions>;
-
+/** `where`: a path, or the options of the form for services, of which `given` then has what is common to both. */
 export async function prepareOpening(
-  path: string | undefined,
+  where: string | PipelineOptions | undefined,
   given: CacheOptions,
   environment: Environment = process.env,
 ): Promise<Opening> {
-  if (path !== undefined && (typeof path !== "string" || path === "")) {
+  const pipeline = typeof where === "object" && where !== null;
+  if (!pipeline && where !== undefined && (typeof where !== "string" || where === "")) {
     throw new QuiverError("ERR_QUIVER_BAD_OPTION", "the path of a cache must be a non-empty string");
   }
-  const logger = given.logger ?? defaultLogger;
-  warnOfUnknownVariables(environment, CACHE_OPTIONS, NAMESPACE_OPTIONS, logger);
-  const place = given.store === undefined ? placeOf(path, environment) : undefined;
-  const code: Source = { kind: "code", values: given as Record<string, unknown>, placeOf: () => "" };
-  const fixed = [code, environmentSource(environment, CACHE_OPTIONS)];
-  const file = place === undefined ? undefined : await readableFile(place.path, fixed, logger);
+  const logger = (pipeline ? where.logger : given.logger) ?? defaultLogger;
+  const known = [...CACHE_OPTIONS, ...PIPELINE_OPTIONS];
+  warnOfUnknownVariables(environment, known, NAMESPACE_OPTIONS, logger);
+  const written: Source = {
+    kind: "code",
+    values: (pipeline ? where : given) as Record<string, unknown>,
+    placeOf: () => "",
+  };
+  const variables = environmentSource(environment, known);
+  const place = pipeline ? pipelinePlace([written, variables]) : placeOf(where, given, environment);
+  const code = pipeline ? spelledOut(written) : written;
+  const fixed = [code, spelledOut(variables)];
+  const defaults = pipeline ? PIPELINE_DEFAULTS : PLAIN_DEFAULTS;
+  const onFile = place && (await readableFile(place.path, fixed, { defaults, logger }));
+  const file = onFile && spelledOut(onFile);
   const sources = [...fixed, ...(file ? [file] : [])];
-  let resolved = resolveCacheOptions(sources);
-  const { store, mode } = await openStore(given, place?.path ?? "", resolved, logger);
+  let resolved = resolveCacheOptions(sources, defaults.cache);
+  const { backend, redisUrl } = whereaboutsIn(
+    pipeline ? [written, variables, ...(onFile ? [onFile] : [])] : [],
+  );
+  const opened: OpenedStore = given.store
+    ? { store: given.store, mode: resolved.options.mode }
+    : await openBackend({
+        ...resolved,
+        backend,
+        redisUrl,
+        path: place?.path ?? "",
+        recorded: Object.keys(defaults.cache),
+        logger,
+      });
+  const { store, mode } = opened;
   if (store instanceof LocalStore) {
-    const found = resolveCacheOptions([...sources, recordedSource(store)]);
+    const found = resolveCacheOptions([...sources, recordedSource(store, defaults)], defaults.cache);
     resolved = { ...found, options: Object.freeze({ ...found.options, mode }) };
     for (const notice of store.describe().notices) logger.warn(notice);
   }
   const { options, origins } = resolved;
+  const onDisk = place !== undefined && (backend === "disk" || backend === "tiered");
+  const common = code.values as CacheOptions;
   return {
-    path: place?.path,
+    path: onDisk ? place.path : undefined,
     options,
-    origins: place === undefined ? origins : [place.origin, ...origins],
-    given,
+    origins: onDisk ? [place.origin, ...origins] : origins,
+    given: common,
     logger,
     store,
-    router: new Router([...namespaceRoutes(given), ...(given.routes ?? [])], store),
+    router: new Router([...namespaceRoutes(common), ...(common.routes ?? [])], store),
+    namespaceDefaults: defaults.namespaces,
     namespaceSources: (namespace) => [
       ...tableSource(code, namespace),
       namespaceEnvironment(environment, namespace, NAMESPACE_OPTIONS),
@@ -99,71 +127,37 @@ export async function prepareOpening(
 async function readableFile(
   path: string,
   sources: readonly Source[],
-  logger: Logger,
+  { defaults, logger }: { readonly defaults: Defaults; readonly logger: Logger },
 ): Promise<Source | undefined> {
   try {
     return await fileSource(path);
   } catch (error) {
-    if (isOfTheCaller(error) || resolveCacheOptions(sources).options.onError === "throw") throw error;
+    const { onError } = resolveCacheOptions(sources, defaults.cache).options;
+    if (isOfTheCaller(error) || onError === "throw") throw error;
     logger.warn(`the cache goes on without its configuration file: ${String(error)}`);
     return undefined;
   }
 }
 
-/** A store, and what may be done with it. */
-interface OpenedStore {
-  readonly store: Store;
-  readonly mode: ResolvedCacheOptions["mode"];
-}
-
-async function openStore(
-  given: CacheOptions,
-  path: string,
-  resolved: Resolved,
-  logger: Logger,
-): Promise<OpenedStore> {
-  const { enabled, mode, onError } = resolved.options;
-  if (given.store !== undefined) return { store: given.store, mode };
-  if (!enabled) return { store: new NullStore(), mode };
-  if (onError === "throw") return { store: await openDisk(path, resolved, mode, logger), mode };
-  return openDiskIfPossible(path, resolved, logger);
-}
-
-/** Of a disk that can't be written what is there is read, and one that can't be opened at all is tried again later. */
-async function openDiskIfPossible(path: string, resolved: Resolved, logger: Logger): Promise<OpenedStore> {
-  const { mode, budget } = resolved.options;
-  const late = (): QuiverError =>
-    new QuiverError("ERR_QUIVER_TIMEOUT", `${path} could not be opened in time`, { path });
-  const first = openDisk(path, resolved, mode, logger);
-  try {
-    return { store: await inTime(first, budget, late), mode };
-  } catch (error) {
-    if (isOfTheCaller(error)) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    if (isRefused(error)) {
-      const store = await openDisk(path, resolved, "read-only", logger).catch(() => undefined);
-      logger.warn(`the cache in ${path} ${store ? "is only read" : "can't be opened"}: ${reason}`);
-      if (store !== undefined) return { store, mode: "read-only" };
-    } else logger.warn(`the cache in ${path} can't be opened: ${reason}`);
-    const open = (): Promise<Store> => openDisk(path, resolved, mode, logger);
-    return { store: new LateStore({ ...LOCAL, open, retryAfter: RETRY_AFTER, first }), mode };
-  }
-}
-
-/** What a disk says that can't be written, in its different ways, and goes on saying. */
-function isRefused(error: unknown): boolean {
-  const codes = ["ERR_QUIVER_READ_ONLY", "ERR_QUIVER_PERMISSION", "ERR_QUIVER_IO"] as const;
-  return codes.some((code) => isQuiverError(error, code));
-}
-
-/** What the cache has recorded of itself. */
-function recordedSource(store: LocalStore): Source {
+/** What the cache has recorded of itself; that it has no limit counts where a limit would be the default. */
+function recordedSource(store: LocalStore, defaults: Defaults): Source {
   const { settings, path } = store.describe();
-  const values = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null));
-  return { kind: "recorded", values, placeOf: () => path };
+  const told = Object.entries(settings).filter(([name, value]) => value !== null || name in defaults.cache);
+  return { kind: "recorded", values: Object.fromEntries(told), placeOf: () => path };
 }
 
-function placeOf(path: string | undefined, environment: Environment): { path: string; origin: Origin } {
+/** Where the cache is, and what says so. */
+interface Place {
+  readonly path: string;
+  readonly origin: Origin;
+}
+
+function placeOf(
+  path: string | undefined,
+  { store }: CacheOptions,
+  environment: Environment,
+): Place | undefined {
+  if (store !== undefined) return undefined;
   const variable = environment["QUIVER_PATH"];
   const origin: Origin =
     path !== undefined
@@ -172,6 +166,13 @@ function placeOf(path: string | undefined, environment: Environment): { path: st
         ? { option: "path", value: variable, source: "environment", place: "QUIVER_PATH" }
         : { option: "path", value: defaultPath(environment), source: "default", place: "" };
   return { path: resolve(expandHome(origin.value as string)), origin };
+}
+
+function pipelinePlace(sources: readonly Source[]): Place {
+  const { path, pathSource } = whereaboutsIn(sources);
+  const source = pathSource?.kind ?? "default";
+  const origin: Origin = { option: "path", value: path, source, place: pathSource?.placeOf("path") ?? "" };
+  return { path: resolve(expandHome(path)), origin };
 }
 
 /** The options of namespaces that a source has, by name. Throws ERR_QUIVER_BAD_OPTION unless they are a table of tables. */

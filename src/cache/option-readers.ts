@@ -25,6 +25,18 @@ export function count(value: unknown, field: string): number {
   throw badOption(field, value, "a whole number, not negative");
 }
 
+/** A number from 0 on. */
+export function amount(value: unknown, field: string): number {
+  const number = numberIn(value);
+  if (number >= 0 && number <= Number.MAX_SAFE_INTEGER) return number;
+  throw badOption(field, value, "a number, not negative");
+}
+
+export function text(value: unknown, field: string): string {
+  if (typeof value === "string" && value !== "") return value;
+  throw badOption(field, value, "a text that is not empty");
+}
+
 /** A whole number of 32 bits. */
 export function integer(value: unknown, field: string): number {
   const number = numberIn(value);
@@ -62,8 +74,8 @@ export function nullable<T>(
   return (value, field) => (value === null ? null : reader(value, field));
 }
 
-export function policy(value: unknown, _field?: string): EvictionPolicy {
-  return resolvePolicy(value as EvictionOption);
+export function policy(value: unknown, field: string): EvictionPolicy {
+  return resolvePolicy(value as EvictionOption, field);
 }
 
 export function codec(value: unknown, field: string): CodecOption {

@@ -90,6 +90,10 @@ export interface NamespaceOptions {
   readonly priority?: number;
   /** Default: the cache's. */
   readonly onError?: "throw" | "miss";
+  /** false keeps nothing: every look-up is a miss. Default: true. */
+  readonly enabled?: boolean;
+  /** true has `getOrCompute` and memoised functions compute at every call, and count how often the cache would have given the same; for trying a cache on a stage. Default: false. */
+  readonly observe?: boolean;
   /** Where all entries of the namespace go. Only in `Cache.open`. */
   readonly store?: Store;
 }
@@ -122,6 +126,8 @@ export interface ResolvedNamespaceOptions {
   readonly eviction: EvictionPolicy | undefined;
   readonly priority: number;
   readonly onError: "throw" | "miss";
+  readonly enabled: boolean;
+  readonly observe: boolean;
 }
 
 /** Where the value of an option came from. */
@@ -144,7 +150,7 @@ const CACHE_SETTINGS: { readonly [Name in keyof ResolvedCacheOptions]: Setting<R
     maxSize: { read: read.nullable(read.size), fallback: null },
     maxEntries: { read: read.nullable(read.count), fallback: null },
     ttl: { read: read.nullable(read.duration), fallback: null },
-    eviction: { read: read.policy, fallback: read.policy("lru") },
+    eviction: { read: read.policy, fallback: read.policy("lru", "eviction") },
     evictionThreshold: { read: read.share, fallback: 0.9 },
     durability: { read: read.oneOf("full", "process"), fallback: "full" },
     catalog: { read: read.oneOf("auto", "always", "never"), fallback: "auto" },
@@ -185,10 +191,15 @@ export const NAMESPACE_OPTIONS: readonly string[] = [
   "eviction",
   "priority",
   "onError",
+  "enabled",
+  "observe",
 ];
 
-/** The options that `sources` give, the first that has one counts, with the origin of each. Throws ERR_QUIVER_BAD_OPTION. */
-export function resolveCacheOptions(sources: readonly Source[]): {
+/** The options that `sources` give, the first that has one counts, else `defaults`, with the origin of each. Throws ERR_QUIVER_BAD_OPTION. */
+export function resolveCacheOptions(
+  sources: readonly Source[],
+  defaults: Readonly<Record<string, unknown>> = {},
+): {
   readonly options: ResolvedCacheOptions;
   readonly origins: readonly Origin[];
 } {
@@ -199,10 +210,11 @@ export function resolveCacheOptions(sources: readonly Source[]): {
     const source = sources.find(({ values: given }) => given[option] !== undefined);
     const given = source?.values[option];
     const field = source === undefined ? option : fieldOf(source, option);
-    values[option] = source === undefined ? setting.fallback : setting.read(given, field);
+    const preset = defaults[option] === undefined ? setting.fallback : setting.read(defaults[option], option);
+    values[option] = source === undefined ? preset : setting.read(given, field);
     origins.push({
       option,
-      value: source === undefined ? setting.fallback : given,
+      value: source === undefined ? preset : given,
       source: source?.kind ?? "default",
       place: source?.placeOf(option) ?? "",
     });
@@ -240,6 +252,8 @@ export function resolveNamespaceOptions(
     eviction,
     priority: pick("priority", read.integer) ?? 0,
     onError: pick("onError", read.oneOf("throw", "miss")) ?? cache.onError,
+    enabled: pick("enabled", read.flag) ?? true,
+    observe: pick("observe", read.flag) ?? false,
   };
 }
 
@@ -259,7 +273,8 @@ function refuseUnknown(source: Source, known: readonly string[], prefix: string)
   }
 }
 
-function fieldOf(source: Source, option: string, prefix = ""): string {
+/** The option as an error is to name it. */
+export function fieldOf(source: Source, option: string, prefix = ""): string {
   const place = source.placeOf(option);
   if (source.kind === "environment") return place;
   return place === "" ? `${prefix}${option}` : `${prefix}${option} in ${place}`;

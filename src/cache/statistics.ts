@@ -22,6 +22,12 @@ export interface CacheStatistics extends Statistics {
   readonly namespaces: Readonly<Record<string, Statistics>>;
 }
 
+/** How often a namespace with `observe` had what was computed. */
+export interface Observations {
+  readonly same: number;
+  readonly different: number;
+}
+
 /** Counts that belong to the cache and to none of its namespaces in particular. */
 const UNATTRIBUTED = "";
 
@@ -30,6 +36,7 @@ export class Tally {
   readonly #keeper: CounterKeeper;
   readonly #live = new Map<string, Counters>();
   readonly #errors = new Map<string, number>();
+  readonly #observed = new Map<string, Observations>();
 
   constructor(keeper: CounterKeeper = new ProcessCounters()) {
     this.#keeper = keeper;
@@ -64,6 +71,17 @@ export class Tally {
   /** Failures by kind, those of this process since it opened the cache. */
   errorsByKind(): Readonly<Record<string, number>> {
     return Object.fromEntries(this.#errors);
+  }
+
+  countObserved(namespace: string, same: boolean): void {
+    const { same: before, different } = this.observed(namespace);
+    const after = same ? { same: before + 1, different } : { same: before, different: different + 1 };
+    this.#observed.set(namespace, after);
+  }
+
+  /** What this process has observed since it opened the cache. */
+  observed(namespace: string): Observations {
+    return this.#observed.get(namespace) ?? { same: 0, different: 0 };
   }
 
   /** Moves what was counted since the last flush to the keeper. */

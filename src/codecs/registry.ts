@@ -58,8 +58,10 @@ export function codecByResult(value: unknown, candidates: readonly Codec[] = cod
   const exact = codec !== undefined && codec !== json && (codec !== bin || value instanceof Uint8Array);
   if (exact) return codec;
   const keeper = keeperOf(value);
-  if (keeper === "foreign") throw noCodec(value);
-  return keeper === "json" ? json : clone;
+  if (keeper !== "foreign") return keeper === "json" ? json : clone;
+  const other = candidates.find((candidate) => candidate !== codec && candidate.accepts(value));
+  if (other === undefined) throw noCodec(value);
+  return other;
 }
 
 /** Other extensions that files of a codec are known by. */

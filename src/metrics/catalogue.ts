@@ -36,6 +36,17 @@ const removals: Metric["samples"] = ({ namespaces }) =>
     { labels: { namespace, cause: "expired" }, value: expired },
   ]);
 
+/** What namespaces that are only observed would have given, as one metric with a label. */
+const observations: Metric["samples"] = ({ namespaces }) =>
+  Object.entries(namespaces).flatMap(([namespace, { observed }]) =>
+    observed.same + observed.different === 0
+      ? []
+      : [
+          { labels: { namespace, result: "same" }, value: observed.same },
+          { labels: { namespace, result: "different" }, value: observed.different },
+        ],
+  );
+
 export const METRICS: readonly Metric[] = [
   {
     name: "hits",
@@ -85,6 +96,13 @@ export const METRICS: readonly Metric[] = [
     kind: "counter",
     unit: "{failure}",
     samples: ({ errors }) => Object.entries(errors).map(([kind, value]) => ({ labels: { kind }, value })),
+  },
+  {
+    name: "observations",
+    help: "Values computed although they were there, by whether they were the same",
+    kind: "counter",
+    unit: "{value}",
+    samples: observations,
   },
   {
     name: "entries",

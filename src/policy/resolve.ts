@@ -18,15 +18,16 @@ const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/i;
 
 /**
  * The policy that an option means. Throws ERR_QUIVER_BAD_OPTION for an unknown name, for an object that is no
- * policy, and for one that takes the name of a built-in: the name is what processes compare.
+ * policy, and for one that takes the name of a built-in: the name is what processes compare. `field` is the option to
+ * blame.
  */
-export function resolvePolicy(option: EvictionOption): EvictionPolicy {
+export function resolvePolicy(option: EvictionOption, field = "eviction"): EvictionPolicy {
   if (typeof option === "string") {
     if (Object.hasOwn(BUILT_IN, option)) return BUILT_IN[option];
-    throw badPolicy(`eviction is ${JSON.stringify(option)}, which names no policy`);
+    throw badPolicy(`${field} is ${JSON.stringify(option)}, which names no policy`);
   }
   if (typeof option !== "object" || option === null || typeof option.score !== "function") {
-    throw badPolicy("eviction is neither a name nor an object with a function `score`");
+    throw badPolicy(`${field} is neither a name nor an object with a function "score"`);
   }
   if (typeof option.name !== "string" || !NAME.test(option.name)) {
     throw badPolicy("an eviction policy of your own needs a `name` of letters, digits, '.', '_' and '-'");
