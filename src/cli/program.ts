@@ -10,6 +10,7 @@ import { configCommand } from "./commands/config.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { duCommand } from "./commands/du.ts";
 import { evictCommand } from "./commands/evict.ts";
+import { explainCommand } from "./commands/explain.ts";
 import { getCommand } from "./commands/get.ts";
 import { infoCommand } from "./commands/info.ts";
 import { lsCommand } from "./commands/ls.ts";
@@ -17,6 +18,7 @@ import { repairCommand } from "./commands/repair.ts";
 import { rmCommand } from "./commands/rm.ts";
 import { setCommand } from "./commands/set.ts";
 import { statsCommand } from "./commands/stats.ts";
+import { topCommand } from "./commands/top.ts";
 import { vectorsCommand } from "./commands/vectors.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { warmCommand } from "./commands/warm.ts";
@@ -26,10 +28,12 @@ import type { CliIo } from "./io.ts";
 const commands = [
   lsCommand,
   infoCommand,
+  explainCommand,
   getCommand,
   setCommand,
   rmCommand,
   statsCommand,
+  topCommand,
   duCommand,
   verifyCommand,
   repairCommand,
