@@ -54,18 +54,18 @@ function suite(
 
     test("one of several processes computes, and another one when that is killed", async () => {
       const root = await begin("compute");
-      processes = Array.from({ length: 4 }, () =>
-        programs.start("compute", { root, key: "plan", takes: 800 }),
-      );
+      processes = Array.from({ length: 4 }, () => programs.start("compute", { root, takes: 800 }));
       await Promise.all(processes.map((one) => one.message("ready")));
-      for (const one of processes) one.send({ kind: "ask" });
-      const first = await Promise.any(processes.map(async (one) => (await one.message("computing")) && one));
+      for (const one of processes) one.send({ kind: "ask", key: "plan" });
+      const first = await Promise.any(
+        processes.map(async (one) => (await one.message("computing plan")) && one),
+      );
       await pause(100);
       await first.kill();
       const others = processes.filter((one) => one !== first);
-      const answers = await Promise.all(others.map((one) => one.message("got")));
+      const answers = await Promise.all(others.map((one) => one.message("got plan")));
       expect(new Set(answers.map(({ pid }) => pid)).size).toBe(1);
-      const computed = processes.filter((one) => one.messages.some(({ kind }) => kind === "computing"));
+      const computed = processes.filter((one) => one.messages.some(({ kind }) => kind === "computing plan"));
       expect(computed).toHaveLength(2);
       await Promise.all(others.map((one) => one.stop()));
     });

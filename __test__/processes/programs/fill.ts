@@ -9,12 +9,15 @@ export interface FillInput {
   readonly root: string;
   readonly number: number;
   readonly seed: number;
-  /** Every how many entries one is pinned, up to `pins` of them. */
+  /** Every how many entries one is pinned, up to `pins` of them; 0 = none. */
   readonly pinEvery: number;
   readonly pins: number;
+  /** Sizes of the values. Default: 10,000 to 60,000. */
+  readonly least?: number;
+  readonly most?: number;
 }
 
-const { root, number, seed, pinEvery, pins } = inputOf<FillInput>();
+const { root, number, seed, pinEvery, pins, least = 10_000, most = 60_000 } = inputOf<FillInput>();
 const random = new Random(seed);
 const cache = await Cache.open(root);
 const values = cache.namespace<Uint8Array>("values");
@@ -28,9 +31,9 @@ void stopped.then(() => {
 async function lane(): Promise<void> {
   while (running) {
     const key = `${number}-${written++}`;
-    const pin = written % pinEvery === 0 && pinned.length < pins;
+    const pin = pinEvery > 0 && written % pinEvery === 0 && pinned.length < pins;
     if (pin) pinned.push(key);
-    await values.set(key, makeValue(key, 1, 10_000 + random.below(50_000)), { pinned: pin });
+    await values.set(key, makeValue(key, 1, least + random.below(most - least)), { pinned: pin });
   }
 }
 
