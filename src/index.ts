@@ -21,7 +21,7 @@ export type { Recipe, RecipeParameters, WarmOptions, WarmProgress, WarmReport } 
 export type { WarmInputsOptions, WarmInputsProgress, WarmInputsReport } from "./cache/warm-inputs.ts";
 export type { SetOptions } from "./cache/writer.ts";
 export type { Codec, Compression, DecodeContext, EncodedValue, EncodeOptions } from "./codecs/codec.ts";
-export { loadFile, saveFile } from "./codecs/files.ts";
+export { type LoadOptions, loadFile, openTensor, type SaveOptions, saveFile } from "./codecs/files.ts";
 export { PythonObject, type TensorFacts, Tuple, torchFacts } from "./codecs/pt/python.ts";
 export {
   type StateDict,

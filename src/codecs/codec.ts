@@ -32,6 +32,8 @@ export interface DecodeContext {
   /** Bytes of `[start, end)` must be checked through one of these before they are believed; both absent: already checked. */
   readonly verify?: (start: number, end: number) => void;
   readonly ready?: (start: number, end: number) => Promise<void>;
+  /** `verify` costs next to nothing however long the range is: nobody has to be sent to `ready` first. */
+  readonly instant?: boolean;
 }
 
 export interface Codec<T = unknown> {
@@ -51,6 +53,8 @@ export interface Codec<T = unknown> {
   decodeAsync?(bytes: Uint8Array, context: DecodeContext): Promise<T>;
   /** Whether decoded values may be handed to several callers: "shared" (immutable by nature or documented views), "frozen" (deep-frozen on first decode), or "private" (not at all: decoded anew for each). */
   readonly sharing: "shared" | "frozen" | "private";
+  /** Values are tensors that check their bytes when they are used, so that a file of them can be mapped and not read. Default: false. */
+  readonly mappable?: boolean;
   /** Estimated bytes of heap a decoded value holds beyond `bytes` it views; for the memory tier's bound. */
   weight?(value: T): number;
 }

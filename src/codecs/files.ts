@@ -1,10 +1,14 @@
 /** Values in single files, outside any cache. */
 
 import { randomUUID } from "node:crypto";
-import { open, readFile, rename, unlink } from "node:fs/promises";
+import { type FileHandle, open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
-import { ioError, syncFolder, writeAll } from "../shared/file-system.ts";
-import type { Codec, Compression } from "./codec.ts";
+import { markAsUntransferable } from "node:worker_threads";
+import { type MappedBytes, mapFile } from "../native/files.ts";
+import { QuiverError } from "../shared/errors.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { Codec, Compression, DecodeContext } from "./codec.ts";
+import { namedTensors } from "./pt/contents.ts";
 import { codecByExtension, codecByFile, codecByValue, codecFor } from "./registry.ts";
 
 export interface SaveOptions {
@@ -15,19 +19,84 @@ export interface SaveOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface LoadOptions {
+  /**
+   * Map the file where its format permits (npy, npz, safetensors, pt; from 64 KiB on) instead of reading it.
+   * Default: true. Loading then costs microseconds whatever the size, and tensors are views on the file. Checksums
+   * inside the file are not compared, because that would read all of it; and where another program rewrites the
+   * file in place, tensors may change. With false the whole file is read, checked and safe from both.
+   */
+  readonly map?: boolean;
+}
+
+/** Smaller files are read: a mapping costs as much. */
+const MAP_FROM = 64 * 1024;
+
+/** Enough to tell every format. */
+const FIRST_BYTES = 128;
+
 /**
- * Reads a file by its extension, then by its first bytes; bytes when neither says. The whole file is read into
- * memory, and tensors are views on it where alignment permits. Rejects with ERR_QUIVER_NOT_FOUND, or
- * ERR_QUIVER_CORRUPT when the file is not what its extension says.
+ * Loads a file by its extension, then by its first bytes; bytes when neither says. Rejects with
+ * ERR_QUIVER_NOT_FOUND, or ERR_QUIVER_CORRUPT when the file is not what its extension says. A mapped file that is
+ * replaced stays what it was; one that is cut short makes its tensors throw ERR_QUIVER_CORRUPT at their next use.
  */
-export async function loadFile(path: string): Promise<unknown> {
-  const file = await readFile(path).catch((error: unknown) => {
+export async function loadFile(path: string, options: LoadOptions = {}): Promise<unknown> {
+  const { codec, bytes, mapped } = await readFile(path, options.map ?? true).catch((error: unknown) => {
     throw ioError(error, path);
   });
-  const bytes = new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
-  const codec = codecByFile(extname(path).slice(1), bytes);
-  const context = { path, mapped: false };
-  return codec.decodeAsync === undefined ? codec.decode(bytes, context) : codec.decodeAsync(bytes, context);
+  const context = mapped === undefined ? { path, mapped: false } : mappedContext(path, mapped);
+  const value = await (codec.decodeAsync?.(bytes, context) ?? codec.decode(bytes, context));
+  // What was parsed may have been cut off meanwhile.
+  context.verify?.(0, 0);
+  return value;
+}
+
+/** The one tensor in a file, as `loadFile` loads it. Throws ERR_QUIVER_BAD_VALUE when there is not exactly one. */
+export async function openTensor(path: string, options: LoadOptions = {}): Promise<Tensor> {
+  const value = await loadFile(path, options);
+  const tensors = namedTensors(value);
+  const [only] = tensors;
+  if (only !== undefined && tensors.length === 1) return only[1];
+  throw new QuiverError("ERR_QUIVER_BAD_VALUE", `${path} holds not one tensor but ${tensors.length}`, {
+    path,
+    hint: `they are named ${tensors.map(([name]) => name).slice(0, 10).join(", ")}`,
+    fix: "use loadFile and take one of them by its name",
+  });
+}
+
+/** A file's bytes, mapped or read, with the codec that they are for. */
+async function readFile(
+  path: string,
+  map: boolean,
+): Promise<{ codec: Codec; bytes: Uint8Array; mapped?: MappedBytes }> {
+  const file = await open(path, "r");
+  try {
+    const { size } = await file.stat();
+    const { buffer, bytesRead } = await file.read({ buffer: new Uint8Array(FIRST_BYTES), position: 0 });
+    const codec = codecByFile(extname(path).slice(1), buffer.subarray(0, bytesRead));
+    const mapped = map && codec.mappable && size >= MAP_FROM ? mapFile(file.fd) : undefined;
+    if (mapped !== undefined) {
+      // Transferred to a worker it would be a silent copy of everything, and empty here.
+      markAsUntransferable(mapped.buffer);
+      return { codec, bytes: new Uint8Array(mapped.buffer), mapped };
+    }
+    const whole = await file.readFile();
+    return { codec, bytes: new Uint8Array(whole.buffer, whole.byteOffset, whole.byteLength) };
+  } finally {
+    await file.close();
+  }
+}
+
+function mappedContext(path: string, mapped: MappedBytes): DecodeContext {
+  const verify = (): void => {
+    if (mapped.isWhole()) return;
+    throw new QuiverError("ERR_QUIVER_CORRUPT", `${path} was cut short while it was in use`, {
+      path,
+      hint: "Another program truncated or rewrote it; what was lost reads as zeros.",
+      fix: "Load it again; programs that replace files by a rename never do this.",
+    });
+  };
+  return { path, mapped: true, verify, ready: async () => verify(), instant: true };
 }
 
 /**
@@ -66,5 +135,39 @@ async function writeNew(path: string, parts: readonly Uint8Array[]): Promise<voi
     await file.sync();
   } finally {
     await file.close();
+  }
+}
+
+async function writeAll(file: FileHandle, part: Uint8Array): Promise<void> {
+  let rest = part;
+  while (rest.byteLength > 0) {
+    const { bytesWritten } = await file.write(rest);
+    rest = rest.subarray(bytesWritten);
+  }
+}
+
+/** Makes the rename itself durable. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function ioError(error: unknown, path: string): unknown {
+  const cause = error as NodeJS.ErrnoException;
+  switch (cause.code) {
+    case "ENOENT":
+      return new QuiverError("ERR_QUIVER_NOT_FOUND", `there is no ${path}`, { path, cause });
+    case "EACCES":
+    case "EPERM":
+      return new QuiverError("ERR_QUIVER_PERMISSION", `${path} may not be accessed`, { path, cause });
+    case "ENOSPC":
+    case "EDQUOT":
+      return new QuiverError("ERR_QUIVER_DISK_FULL", `there is no room for ${path}`, { path, cause });
+    default:
+      return new QuiverError("ERR_QUIVER_IO", `${path}: ${cause.message}`, { path, cause });
   }
 }

@@ -11,6 +11,7 @@ export const npy: Codec<Tensor> = {
   name: "npy",
   extension: "npy",
   sharing: "shared",
+  mappable: true,
   accepts: (value) => value instanceof Tensor && isNumPyType(value.dtype),
   encode(tensor, options) {
     refuseCompression("npy", options);

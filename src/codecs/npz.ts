@@ -25,6 +25,7 @@ export const npz: Codec<Tensor | NamedTensors> = {
   name: "npz",
   extension: "npz",
   sharing: "shared",
+  mappable: true,
   accepts: (value) => {
     const tensors = value instanceof Tensor ? [value] : isTensors(value) ? Object.values(value) : [];
     return tensors.length > 0 && tensors.every(({ dtype }) => isNumPyType(dtype));

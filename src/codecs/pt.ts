@@ -42,6 +42,7 @@ export const pt: Codec = {
   name: "pt",
   extension: "pt",
   sharing: "shared",
+  mappable: true,
   accepts: (value) => value instanceof Tuple || value instanceof PythonObject || tensorsIn(value).size > 0,
   encode,
   decode: (bytes, context) =>

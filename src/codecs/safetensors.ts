@@ -29,6 +29,7 @@ export const safetensors: Codec<StateDict> = {
   name: "safetensors",
   extension: "safetensors",
   sharing: "shared",
+  mappable: true,
   accepts: (value) => {
     const tensors = isTensors(value) ? Object.values(value) : [];
     return tensors.length > 0 && tensors.every(({ dtype }) => dtype !== "complex128");

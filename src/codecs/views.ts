@@ -56,7 +56,7 @@ export function weightOf(tensor: Tensor): number {
   return FIXED + (tensor.isView ? 0 : tensor.byteLength);
 }
 
-function backingOf({ verify, ready }: DecodeContext): Backing | undefined {
+function backingOf({ verify, ready, instant = false }: DecodeContext): Backing | undefined {
   if (verify === undefined) return undefined;
-  return { verify, ready: ready ?? (async (start, end) => verify(start, end)) };
+  return { verify, ready: ready ?? (async (start, end) => verify(start, end)), instant };
 }

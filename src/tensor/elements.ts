@@ -9,10 +9,12 @@ export interface Backing {
   verify(start: number, end: number): void;
   /** The same off the main thread, reading ahead. */
   ready(start: number, end: number): Promise<void>;
+  /** `verify` costs next to nothing however long the range is, and what it finds may change: nothing is remembered. */
+  readonly instant: boolean;
 }
 
 /** Up to this many bytes are checked on the spot when they are first used; more would hold up the event loop. */
-export const SYNC_VERIFY_LIMIT: number = 8 * 1024 * 1024;
+const SYNC_VERIFY_LIMIT: number = 8 * 1024 * 1024;
 
 /** A typed array shared by all views on one tensor, and what is known about its bytes. */
 export class Elements {
@@ -40,10 +42,15 @@ export class Elements {
     );
   }
 
+  /** More bytes than this can't be checked on the spot. */
+  get verifyLimit(): number {
+    return this.#backing?.instant ? Number.POSITIVE_INFINITY : SYNC_VERIFY_LIMIT;
+  }
+
   /** Checks the bytes `[start, end)` of `values`; throws ERR_QUIVER_NOT_READY beyond what may be checked on the spot. */
   verify(start: number, end: number): void {
     if (this.isReady(start, end)) return;
-    if (end - start > SYNC_VERIFY_LIMIT) throw notReady(end - start);
+    if (end - start > this.verifyLimit) throw notReady(end - start);
     this.#backing?.verify(this.#start + start, this.#start + end);
   }
 
@@ -51,6 +58,7 @@ export class Elements {
   async ready(start: number, end: number): Promise<void> {
     if (this.isReady(start, end) || end <= start) return;
     await this.#backing?.ready(this.#start + start, this.#start + end);
+    if (this.#backing?.instant) return;
     const touching = this.#checked.filter((range) => range.start <= end && start <= range.end);
     const merged = {
       start: Math.min(start, ...touching.map((range) => range.start)),

@@ -4,7 +4,7 @@ import { inspect } from "node:util";
 import { compact, gatherRows } from "../native/tensor.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { type DType, dtypeFacts, naturalDType, type Scalar, type TypedArray } from "./dtype.ts";
-import { Elements, notReady, SYNC_VERIFY_LIMIT } from "./elements.ts";
+import { Elements, notReady } from "./elements.ts";
 import { fromFloat8 } from "./float8.ts";
 import { fromBfloat16, fromFloat16 } from "./float16.ts";
 import { columnMajorStrides, elementCount, extent, isRowMajor, rowMajorStrides } from "./layout.ts";
@@ -249,7 +249,7 @@ export class Tensor<A extends TypedArray = TypedArray> {
     const pending = indices.filter(
       (index) => !this.#elements.isReady(start + index * step, start + index * step + rowBytes),
     );
-    if (rowBytes * pending.length > SYNC_VERIFY_LIMIT) throw notReady(rowBytes * pending.length);
+    if (rowBytes * pending.length > this.#elements.verifyLimit) throw notReady(rowBytes * pending.length);
     for (const index of pending) this.#elements.verify(start + index * step, start + index * step + rowBytes);
   }
 

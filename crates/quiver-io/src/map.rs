@@ -11,6 +11,9 @@ use memmap2::{MmapMut, MmapOptions};
 use crate::error::{Context, Result};
 use crate::sigbus::{self, Guard};
 
+/// Half of what the kernel allows a process by default. Beyond it, files that can also be read are not mapped.
+const CROWDED: usize = 32_768;
+
 /// How a range is going to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advice {
@@ -47,6 +50,27 @@ impl Mapping {
         let map = unsafe { MmapOptions::new().len(length).no_reserve_swap().map_copy(file) }
             .during("mapping", here)?;
         Ok(Self { guard: Some(sigbus::guard(map.as_ptr() as usize, length)), map: Some(map) })
+    }
+
+    /// The same for a file that may as well be read: `None` where it can't be mapped or is empty, or where this
+    /// process has so many mappings that values which must be mapped need the rest.
+    ///
+    /// Other programs may change such a file. What they write shows in pages that nobody here has written to; what
+    /// they cut off reads as zeros, and [`Self::is_whole`] tells.
+    pub fn open_foreign(file: &File) -> Option<Self> {
+        if live_mappings().0 >= CROWDED {
+            return None;
+        }
+        Self::open(file).ok().filter(|mapping| !mapping.is_empty())
+    }
+
+    /// Whether nothing has been cut off so far. Reads the last byte, by which a file that is shorter now shows.
+    pub fn is_whole(&self) -> bool {
+        if let Some(last) = self.len().checked_sub(1) {
+            // SAFETY: inside the mapping; volatile, because the read matters and not its result.
+            unsafe { std::ptr::read_volatile(self.as_ptr().add(last)) };
+        }
+        !self.is_poisoned()
     }
 
     /// Where it is.
@@ -123,11 +147,25 @@ mod tests {
         assert_eq!(byte, 0);
         assert!(mapping.is_poisoned());
         assert!(!other.is_poisoned());
+        assert!(!other.is_whole());
+    }
+
+    #[test]
+    fn a_foreign_file_is_whole_until_it_is_cut_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, vec![7; 20_000]).unwrap();
+        let mapping = Mapping::open_foreign(&File::open(&path).unwrap()).unwrap();
+        assert!(mapping.is_whole());
+        std::fs::write(&path, vec![8; 100]).unwrap();
+        assert!(!mapping.is_whole());
+        assert!(Mapping::open_foreign(&File::open("/dev/null").unwrap()).is_none());
     }
 
     #[test]
     fn an_empty_file_maps_to_nothing() {
         let file = tempfile::tempfile().unwrap();
+        assert!(Mapping::open_foreign(&file).is_none());
         assert!(Mapping::open(&file).unwrap().as_slice().is_empty());
     }
 }

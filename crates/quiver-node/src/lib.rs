@@ -11,6 +11,7 @@ mod external;
 mod facts;
 mod file_system;
 mod lookup;
+mod mapped;
 mod object_writer;
 mod pt;
 mod safetensors;

@@ -1,0 +1,48 @@
+//! Files of other programs in memory: mapped, not read, where that can be.
+
+use std::fs::File;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use napi::Env;
+use napi::bindgen_prelude::ArrayBuffer;
+use napi_derive::napi;
+use quiver_io::Mapping;
+
+use crate::errors::{Result, bad_value};
+use crate::external;
+
+/// A mapped file. Holds its memory for as long as it is referenced.
+#[napi]
+pub struct MappedFile {
+    mapping: Arc<Mapping>,
+}
+
+#[napi]
+impl MappedFile {
+    /// Nothing of the file has been cut off so far; what was cut off reads as zeros.
+    #[napi(getter)]
+    pub fn whole(&self) -> bool {
+        self.mapping.is_whole()
+    }
+}
+
+/// Maps an open file; some microseconds. null where it is to be read instead. The descriptor stays the caller's.
+#[napi]
+pub fn map_file(env: &Env, descriptor: i32) -> Result<Option<(ArrayBuffer<'_>, MappedFile)>> {
+    if descriptor < 0 {
+        return Err(bad_value("a file descriptor is not negative"));
+    }
+    // SAFETY: the caller keeps the descriptor open during this call; a number that is none fails to be duplicated.
+    #[allow(unsafe_code)]
+    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    let file = borrowed.try_clone_to_owned().map_err(|error| bad_value(&error.to_string()))?;
+    let Some(mapping) = Mapping::open_foreign(&File::from(file)) else { return Ok(None) };
+    let mapping = Arc::new(mapping);
+    let memory = (mapping.as_ptr(), mapping.len());
+    // SAFETY: the mapping is private and writable (copy-on-write), stays until it is dropped, and was made for this
+    // buffer alone. Natively only its last byte is read, whatever it is.
+    #[allow(unsafe_code)]
+    let buffer = unsafe { external::array_buffer(env, memory, Arc::clone(&mapping)) };
+    Ok(Some((buffer.map_err(|error| bad_value(&error.reason))?, MappedFile { mapping })))
+}
