@@ -21,7 +21,7 @@ export type { Recipe, RecipeParameters, WarmOptions, WarmProgress, WarmReport } 
 export type { WarmInputsOptions, WarmInputsProgress, WarmInputsReport } from "./cache/warm-inputs.ts";
 export type { SetOptions } from "./cache/writer.ts";
 export type { Codec, Compression, DecodeContext, EncodedValue, EncodeOptions } from "./codecs/codec.ts";
-export { type LoadOptions, loadFile, openTensor, type SaveOptions, saveFile } from "./codecs/files.ts";
+export { loadFile, type SaveOptions, saveFile } from "./codecs/files.ts";
 export { PythonObject, type TensorFacts, Tuple, torchFacts } from "./codecs/pt/python.ts";
 export {
   type StateDict,
@@ -65,7 +65,7 @@ export type {
 } from "./stores/store.ts";
 export { TieredStore, type TieredStoreOptions, type TierOption } from "./stores/tiered.ts";
 export type { DType } from "./tensor/dtype.ts";
-export { Tensor, type TensorOptions } from "./tensor/tensor.ts";
+export { type LoadOptions, Tensor, type TensorOptions } from "./tensor/tensor.ts";
 export type { ExtendOptions } from "./vectors/extension.ts";
 export type { CreateOptions, CreateProgress } from "./vectors/options.ts";
 export {

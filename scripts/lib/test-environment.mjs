@@ -3,7 +3,7 @@
  * FUSE. Nothing here is fatal; a test whose counterpart is absent is skipped and counted.
  */
 
-import { existsSync } from "node:fs";
+import { existsSync, statfsSync } from "node:fs";
 import { inRoot } from "./paths.mjs";
 import { run } from "./process.mjs";
 import { installPythonPackages } from "./python.mjs";
@@ -36,6 +36,32 @@ async function installDebianPackages() {
   });
 }
 
+/** Bytes that PyTorch takes where only its build for graphics cards is to be had, with pip's copy of it. */
+const TORCH_ROOM = 12 * 2 ** 30;
+
+/** Its own source has a build without graphics cards, a tenth as large; PyPI has the other one. */
+const torchSources = [
+  ["--index-url", "https://download.pytorch.org/whl/cpu", "--timeout", "5", "--retries", "0"],
+  [],
+];
+
+/** Real PyTorch, in an environment of its own. It takes minutes, so only where it is asked for. */
+async function installTorch() {
+  if (process.env.QUIVER_TORCH !== "1") return;
+  const { bavail, bsize } = statfsSync(inRoot("."));
+  if (bavail * bsize < TORCH_ROOM && !existsSync(inRoot(".venv/torch"))) {
+    console.warn("! PyTorch needs 12 GB of free disk; the tests against it are skipped");
+    return;
+  }
+  await installPythonPackages({
+    title: "PyTorch for tests (.venv/torch)",
+    requirements: inRoot("scripts/requirements-torch.txt"),
+    venv: inRoot(".venv/torch"),
+    what: "the tests against PyTorch are skipped",
+    sources: torchSources,
+  });
+}
+
 /** Installs what is missing, where the machine allows it. Needs the network only for what is missing. */
 export async function prepareTestEnvironment() {
   await installDebianPackages();
@@ -45,4 +71,5 @@ export async function prepareTestEnvironment() {
     venv: inRoot(".venv"),
     what: "the tests against NumPy and FFTW are skipped",
   });
+  await installTorch();
 }

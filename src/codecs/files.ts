@@ -5,8 +5,8 @@ import { type FileHandle, open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { markAsUntransferable } from "node:worker_threads";
 import { type MappedBytes, mapFile } from "../native/files.ts";
-import { QuiverError } from "../shared/errors.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { isQuiverError, QuiverError } from "../shared/errors.ts";
+import { type LoadOptions, openWith, type Tensor } from "../tensor/tensor.ts";
 import type { Codec, Compression, DecodeContext } from "./codec.ts";
 import { namedTensors } from "./pt/contents.ts";
 import { codecByExtension, codecByFile, codecByValue, codecFor } from "./registry.ts";
@@ -17,16 +17,6 @@ export interface SaveOptions {
   /** Default: the codec's own. */
   readonly compression?: Compression;
   readonly signal?: AbortSignal;
-}
-
-export interface LoadOptions {
-  /**
-   * Map the file where its format permits (npy, npz, safetensors, pt; from 64 KiB on) instead of reading it.
-   * Default: true. Loading then costs microseconds whatever the size, and tensors are views on the file. Checksums
-   * inside the file are not compared, because that would read all of it; and where another program rewrites the
-   * file in place, tensors may change. With false the whole file is read, checked and safe from both.
-   */
-  readonly map?: boolean;
 }
 
 /** Smaller files are read: a mapping costs as much. */
@@ -51,18 +41,19 @@ export async function loadFile(path: string, options: LoadOptions = {}): Promise
   return value;
 }
 
-/** The one tensor in a file, as `loadFile` loads it. Throws ERR_QUIVER_BAD_VALUE when there is not exactly one. */
-export async function openTensor(path: string, options: LoadOptions = {}): Promise<Tensor> {
-  const value = await loadFile(path, options);
-  const tensors = namedTensors(value);
+openWith(async (path, options): Promise<Tensor> => {
+  const tensors = namedTensors(await loadFile(path, options));
   const [only] = tensors;
   if (only !== undefined && tensors.length === 1) return only[1];
   throw new QuiverError("ERR_QUIVER_BAD_VALUE", `${path} holds not one tensor but ${tensors.length}`, {
     path,
-    hint: `they are named ${tensors.map(([name]) => name).slice(0, 10).join(", ")}`,
+    hint: `they are named ${tensors
+      .map(([name]) => name)
+      .slice(0, 10)
+      .join(", ")}`,
     fix: "use loadFile and take one of them by its name",
   });
-}
+});
 
 /** A file's bytes, mapped or read, with the codec that they are for. */
 async function readFile(
@@ -157,6 +148,7 @@ async function syncFolder(folder: string): Promise<void> {
 }
 
 function ioError(error: unknown, path: string): unknown {
+  if (isQuiverError(error)) return error;
   const cause = error as NodeJS.ErrnoException;
   switch (cause.code) {
     case "ENOENT":

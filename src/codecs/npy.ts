@@ -1,9 +1,11 @@
 /** One tensor as an npy file: `numpy.load`, also with `mmap_mode="r"`. */
 
+import { QuiverError } from "../shared/errors.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { decodeArray, encodeArray, isNumPyType } from "./array.ts";
 import type { Codec, EncodedValue } from "./codec.ts";
 import { located, refuseCompression, throwIfAborted } from "./context.ts";
+import { nameOf } from "./values.ts";
 import { weightOf } from "./views.ts";
 
 /** Holds every dtype but bfloat16 and 8-bit floats. The data starts at a multiple of 64 bytes and is written without being copied. */
@@ -16,6 +18,11 @@ export const npy: Codec<Tensor> = {
   encode(tensor, options) {
     refuseCompression("npy", options);
     throwIfAborted(options.signal);
+    if (!(tensor instanceof Tensor)) {
+      throw new QuiverError("ERR_QUIVER_BAD_VALUE", `npy holds a tensor, not ${nameOf(tensor)}`, {
+        fix: 'wrap it: new Tensor(array, shape); several tensors go into "npz"',
+      });
+    }
     return tensor.isView ? tensor.ready().then(encodeReady) : encodeReady(tensor);
   },
   decode: (bytes, context) => located(context, () => decodeArray(bytes, 0, context)),

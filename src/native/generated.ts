@@ -46,6 +46,12 @@ export declare class Inflater {
   finish(): Uint8Array
 }
 
+/** A mapped file. Holds its memory for as long as it is referenced. */
+export declare class MappedFile {
+  /** Nothing of the file has been cut off so far; what was cut off reads as zeros. */
+  get whole(): boolean
+}
+
 /** An open dataset. */
 export declare class NativeDataset {
   /** `{ rows, path, columns: [{ name, type }], features, fingerprint, split, files: [{ path, rows, bytes }] }` as JSON. */
@@ -339,6 +345,9 @@ export declare function foundTexts(wanted: Uint8Array, present: Uint8Array): Uin
  * Nothing is copied when an index names no row.
  */
 export declare function gatherRows(source: Uint8Array, rows: number, rowBytes: number, stride: number, indices: Uint32Array, out: Uint8Array): void
+
+/** Maps an open file; some microseconds. null where it is to be read instead. The descriptor stays the caller's. */
+export declare function mapFile(descriptor: number): [ArrayBuffer, MappedFile] | null
 
 /** What a column is, and where its values lie. */
 export interface NativeColumn {

@@ -16,6 +16,27 @@ export interface TensorOptions {
   readonly order?: "C" | "F";
 }
 
+/** How files are loaded. */
+export interface LoadOptions {
+  /**
+   * Map the file where its format permits (npy, npz, safetensors, pt; from 64 KiB on) instead of reading it.
+   * Default: true. Loading then costs microseconds whatever the size, and tensors are views on the file. Checksums
+   * inside the file are not compared, because that would read all of it; and where another program rewrites the
+   * file in place, tensors may change. With false the whole file is read, checked and safe from both.
+   */
+  readonly map?: boolean;
+}
+
+/** Loads the one tensor of a file. */
+type Opener = (path: string, options: LoadOptions) => Promise<Tensor>;
+
+let opener: Opener | undefined;
+
+/** Tells how files are opened: by codecs, which lie above this folder and say so when they are loaded. */
+export function openWith(open: Opener): void {
+  opener = open;
+}
+
 /** Where a tensor's elements lie among others: in elements, counted from the first of them. */
 interface Placement {
   readonly dtype: DType;
@@ -41,6 +62,15 @@ export class Tensor<A extends TypedArray = TypedArray> {
   /** Of the first element, counted in elements. */
   readonly #offset: number;
   #data: A | undefined;
+
+  /**
+   * The one tensor in a file of any format that `loadFile` knows. Rejects with ERR_QUIVER_NOT_FOUND, with
+   * ERR_QUIVER_CORRUPT when the file is damaged, with ERR_QUIVER_BAD_VALUE when it holds not exactly one tensor.
+   */
+  static async open(path: string, options: LoadOptions = {}): Promise<Tensor> {
+    if (opener === undefined) throw new QuiverError("ERR_QUIVER_INTERNAL", "no codecs are loaded");
+    return opener(path, options);
+  }
 
   /**
    * A tensor over `data`, which is kept, not copied. `shape` defaults to one axis over all elements.

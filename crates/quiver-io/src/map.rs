@@ -11,9 +11,6 @@ use memmap2::{MmapMut, MmapOptions};
 use crate::error::{Context, Result};
 use crate::sigbus::{self, Guard};
 
-/// Half of what the kernel allows a process by default. Beyond it, files that can also be read are not mapped.
-const CROWDED: usize = 32_768;
-
 /// How a range is going to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advice {
@@ -53,12 +50,12 @@ impl Mapping {
     }
 
     /// The same for a file that may as well be read: `None` where it can't be mapped or is empty, or where this
-    /// process has so many mappings that values which must be mapped need the rest.
+    /// process has so many mappings that the values of caches need the rest.
     ///
     /// Other programs may change such a file. What they write shows in pages that nobody here has written to; what
     /// they cut off reads as zeros, and [`Self::is_whole`] tells.
     pub fn open_foreign(file: &File) -> Option<Self> {
-        if live_mappings().0 >= CROWDED {
+        if sigbus::is_crowded() {
             return None;
         }
         Self::open(file).ok().filter(|mapping| !mapping.is_empty())

@@ -57,6 +57,12 @@ pub fn guard(start: usize, len: usize) -> Guard {
     Guard { slot }
 }
 
+/// Whether half of the table is taken.
+pub fn is_crowded() -> bool {
+    let free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+    free.next - free.returned.len() >= SLOTS / 2
+}
+
 impl Guard {
     /// Whether zeros were put in place of anything in the range.
     pub fn is_poisoned(&self) -> bool {
