@@ -19,10 +19,11 @@ const counting = (shape: readonly number[], order: "C" | "F" = "C"): Tensor<Floa
 function mapped(
   values: Float64Array,
   shape: readonly number[],
+  instant = false,
 ): { tensor: Tensor<Float64Array>; verify: ReturnType<typeof vi.fn>; ready: ReturnType<typeof vi.fn> } {
   const verify = vi.fn();
   const ready = vi.fn(async () => {});
-  const elements = new Elements(values, true, { verify, ready }, 128);
+  const elements = new Elements(values, true, { verify, ready, instant }, 128);
   const placement = { dtype: "float64" as const, strides: rowMajorStrides(shape), offset: 0 };
   return { tensor: new Tensor<Float64Array>(elements, shape, placement), verify, ready };
 }
@@ -205,6 +206,17 @@ describe("mapped tensors", () => {
     const outOfRange = expect.objectContaining({ code: "ERR_QUIVER_OUT_OF_RANGE" });
     for (const indices of [[4], Uint32Array.of(4)]) expect(() => tensor.gather(indices)).toThrow(outOfRange);
     expect(verify).not.toHaveBeenCalled();
+  });
+
+  test("that are cheap to check are, at any length and each time", async () => {
+    const { tensor, verify, ready } = mapped(new Float64Array(rows * 1024), [rows, 1024], true);
+    await tensor.ready();
+    expect(ready).toHaveBeenCalledTimes(1);
+    expect(tensor.data).toBe(tensor.data);
+    expect(verify.mock.calls).toEqual([
+      [128, 128 + rows * 8192],
+      [128, 128],
+    ]);
   });
 
   test("pass on what the check throws, each time", () => {

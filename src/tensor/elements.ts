@@ -14,7 +14,7 @@ export interface Backing {
 }
 
 /** Up to this many bytes are checked on the spot when they are first used; more would hold up the event loop. */
-const SYNC_VERIFY_LIMIT: number = 8 * 1024 * 1024;
+export const SYNC_VERIFY_LIMIT: number = 8 * 1024 * 1024;
 
 /** A typed array shared by all views on one tensor, and what is known about its bytes. */
 export class Elements {
@@ -52,6 +52,11 @@ export class Elements {
     if (this.isReady(start, end)) return;
     if (end - start > this.verifyLimit) throw notReady(end - start);
     this.#backing?.verify(this.#start + start, this.#start + end);
+  }
+
+  /** Checks again where what was found may have changed since. */
+  recheck(): void {
+    if (this.#backing?.instant) this.#backing.verify(this.#start, this.#start);
   }
 
   /** Checks the bytes `[start, end)` of `values` and brings them into memory, off the main thread. */

@@ -126,7 +126,8 @@ export class Tensor<A extends TypedArray = TypedArray> {
    * Throws ERR_QUIVER_CHECKSUM_MISMATCH when the file is damaged.
    */
   get data(): A {
-    this.#data ??= (this.isContiguous ? this.memory : this.#compact()) as A;
+    if (this.#data === undefined) this.#data = (this.isContiguous ? this.memory : this.#compact()) as A;
+    else this.#elements.recheck();
     return this.#data;
   }
 
