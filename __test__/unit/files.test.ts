@@ -1,5 +1,6 @@
 /** Files on their own: mapped where their format permits, told by extension or contents, whole or not there at all. */
 
+import { constants } from "node:buffer";
 import {
   mkdtempSync,
   readdirSync,
@@ -145,6 +146,12 @@ test("opening costs no memory: of 2 GiB only what is looked at is read", async (
   expect(tensor.row(rows - 1).at(0)).toBe(7);
   expect(tensor.row(rows >> 1).at(0)).toBe(0);
   expect(process.memoryUsage.rss() - before).toBeLessThan(64 << 20);
+});
+
+test("a file beyond the longest buffer is refused with the reason", async () => {
+  await saveFile(path("long.npy"), ramp(3));
+  truncateSync(path("long.npy"), constants.MAX_LENGTH + 1);
+  await expect(loadFile(path("long.npy"))).rejects.toMatchObject({ code: "ERR_QUIVER_TOO_LARGE" });
 });
 
 test("a value that can't be written leaves the file as it was, and nothing else", async () => {

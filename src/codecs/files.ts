@@ -1,11 +1,13 @@
 /** Values in single files, outside any cache. */
 
+import { constants } from "node:buffer";
 import { randomUUID } from "node:crypto";
-import { type FileHandle, open, rename, unlink } from "node:fs/promises";
+import { open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { markAsUntransferable } from "node:worker_threads";
 import { type MappedBytes, mapFile } from "../native/files.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
+import { ioError, syncFolder, writeAll } from "../shared/file-system.ts";
 import { type LoadOptions, openWith, type Tensor } from "../tensor/tensor.ts";
 import type { Codec, Compression, DecodeContext } from "./codec.ts";
 import { namedTensors } from "./pt/contents.ts";
@@ -27,12 +29,12 @@ const FIRST_BYTES = 128;
 
 /**
  * Loads a file by its extension, then by its first bytes; bytes when neither says. Rejects with
- * ERR_QUIVER_NOT_FOUND, or ERR_QUIVER_CORRUPT when the file is not what its extension says. A mapped file that is
+ * ERR_QUIVER_NOT_FOUND, or ERR_QUIVER_CORRUPT when the file is not what its extension says, ERR_QUIVER_TOO_LARGE beyond 4 GiB. A mapped file that is
  * replaced stays what it was; one that is cut short makes its tensors throw ERR_QUIVER_CORRUPT at their next use.
  */
 export async function loadFile(path: string, options: LoadOptions = {}): Promise<unknown> {
   const { codec, bytes, mapped } = await readFile(path, options.map ?? true).catch((error: unknown) => {
-    throw ioError(error, path);
+    throw isQuiverError(error) ? error : ioError(error, path);
   });
   const context = mapped === undefined ? { path, mapped: false } : mappedContext(path, mapped);
   const value = await (codec.decodeAsync?.(bytes, context) ?? codec.decode(bytes, context));
@@ -63,6 +65,7 @@ async function readFile(
   const file = await open(path, "r");
   try {
     const { size } = await file.stat();
+    if (size > constants.MAX_LENGTH) throw tooLarge(path, size);
     const { buffer, bytesRead } = await file.read({ buffer: new Uint8Array(FIRST_BYTES), position: 0 });
     const codec = codecByFile(extname(path).slice(1), buffer.subarray(0, bytesRead));
     const mapped = map && codec.mappable && size >= MAP_FROM ? mapFile(file.fd) : undefined;
@@ -76,6 +79,14 @@ async function readFile(
   } finally {
     await file.close();
   }
+}
+
+function tooLarge(path: string, size: number): QuiverError {
+  return new QuiverError("ERR_QUIVER_TOO_LARGE", `${path} has ${size} bytes`, {
+    path,
+    hint: `This Node has no buffer beyond ${constants.MAX_LENGTH} bytes, and a file's tensors share one.`,
+    fix: "Store the tensors in several files, or rows of vectors as a vector cache, which reads files of any size.",
+  });
 }
 
 function mappedContext(path: string, mapped: MappedBytes): DecodeContext {
@@ -126,40 +137,5 @@ async function writeNew(path: string, parts: readonly Uint8Array[]): Promise<voi
     await file.sync();
   } finally {
     await file.close();
-  }
-}
-
-async function writeAll(file: FileHandle, part: Uint8Array): Promise<void> {
-  let rest = part;
-  while (rest.byteLength > 0) {
-    const { bytesWritten } = await file.write(rest);
-    rest = rest.subarray(bytesWritten);
-  }
-}
-
-/** Makes the rename itself durable. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-function ioError(error: unknown, path: string): unknown {
-  if (isQuiverError(error)) return error;
-  const cause = error as NodeJS.ErrnoException;
-  switch (cause.code) {
-    case "ENOENT":
-      return new QuiverError("ERR_QUIVER_NOT_FOUND", `there is no ${path}`, { path, cause });
-    case "EACCES":
-    case "EPERM":
-      return new QuiverError("ERR_QUIVER_PERMISSION", `${path} may not be accessed`, { path, cause });
-    case "ENOSPC":
-    case "EDQUOT":
-      return new QuiverError("ERR_QUIVER_DISK_FULL", `there is no room for ${path}`, { path, cause });
-    default:
-      return new QuiverError("ERR_QUIVER_IO", `${path}: ${cause.message}`, { path, cause });
   }
 }
