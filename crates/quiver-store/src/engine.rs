@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use quiver_io::Storage;
@@ -121,11 +121,18 @@ impl Engine {
 
     /// The catalog as it is open now; `Code::Closed` after the end.
     pub fn catalog(&self) -> Result<Arc<Catalog>> {
-        self.catalog
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-            .ok_or_else(|| Error::new(Code::Closed, "the cache is closed").at(self.root.path()))
+        self.catalog_in_place().clone().ok_or_else(|| self.closed())
+    }
+
+    /// The same without counting one more holder, for what is over soon: as long as this lives the catalog can't be
+    /// opened anew, and nothing else here may ask for it.
+    pub(crate) fn catalog_in_place(&self) -> RwLockReadGuard<'_, Option<Arc<Catalog>>> {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What those are told who come after the end.
+    pub(crate) fn closed(&self) -> Error {
+        Error::new(Code::Closed, "the cache is closed").at(self.root.path())
     }
 
     /// Refuses writes where nothing may be written.

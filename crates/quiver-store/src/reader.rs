@@ -131,9 +131,10 @@ pub fn look<'v, R>(
     room: impl FnOnce(usize) -> &'v mut [u8],
     see: impl FnOnce(&Seen<'_>) -> R,
 ) -> Result<Option<R>> {
-    let catalog = engine.catalog()?;
+    let place = engine.catalog_in_place();
+    let catalog = place.as_ref().ok_or_else(|| engine.closed())?;
     let txn = catalog.env.read()?;
-    let (id, epoch) = namespace.current(engine, &catalog, &txn)?;
+    let (id, epoch) = namespace.current(engine, catalog, &txn)?;
     let entry = keys::with_entry_key(id, key, |entry| txn.get(catalog.db.entries, entry))?;
     let Some(bytes) = entry else { return Ok(None) };
     // Unreadable = of a later version: a miss, and never deleted.

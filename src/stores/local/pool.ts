@@ -6,7 +6,7 @@
 import { markAsUntransferable } from "node:worker_threads";
 
 /** Bytes allocated at once. */
-const SLAB = 64 * 1024;
+const SLAB = 128 * 1024;
 
 /** So that typed arrays of every type, and vector instructions, find their elements aligned. */
 const ALIGNMENT = 64;
@@ -25,7 +25,7 @@ export class Pool {
 
   /** A copy of the bytes, in a fresh slab unless they are many. */
   copy(bytes: Uint8Array): Uint8Array {
-    if (bytes.byteLength > SLAB / 4) return bytes.slice();
+    if (bytes.byteLength > SLAB / 8) return bytes.slice();
     this.slab = Buffer.allocUnsafeSlow(SLAB).buffer;
     // A transfer of one value would empty all others.
     markAsUntransferable(this.slab);

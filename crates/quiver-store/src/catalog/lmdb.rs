@@ -14,6 +14,7 @@ use std::marker::PhantomData;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use lmdb_master_sys as ffi;
@@ -133,14 +134,31 @@ pub struct Env {
     raw: *mut ffi::MDB_env,
     path: PathBuf,
     writing: Mutex<()>,
-    idle: Mutex<Vec<IdleRead>>,
+    idle: IdleReads,
 }
 
-#[derive(Debug)]
-struct IdleRead(*mut ffi::MDB_txn);
+/// Read transactions that were reset and wait for their next use; taking and leaving one costs an exchange of a
+/// pointer, less than a lock. Begun with MDB_NOTLS they belong to no thread.
+#[derive(Debug, Default)]
+struct IdleReads([AtomicPtr<ffi::MDB_txn>; 16]);
 
-// SAFETY: a read transaction that was reset and begun with MDB_NOTLS belongs to no thread.
-unsafe impl Send for IdleRead {}
+impl IdleReads {
+    /// One that from now on is the caller's alone.
+    fn take(&self) -> Option<*mut ffi::MDB_txn> {
+        self.0.iter().find_map(|place| {
+            let raw = place.swap(ptr::null_mut(), Ordering::Acquire);
+            (!raw.is_null()).then_some(raw)
+        })
+    }
+
+    /// Whether there was a place for it.
+    fn leave(&self, raw: *mut ffi::MDB_txn) -> bool {
+        self.0.iter().any(|place| {
+            place.compare_exchange(ptr::null_mut(), raw, Ordering::Release, Ordering::Relaxed).is_ok()
+        })
+    }
+}
+
 // SAFETY: LMDB environments are made for use by many threads; transactions are fenced by the types below.
 unsafe impl Send for Env {}
 // SAFETY: as above.
@@ -175,7 +193,7 @@ impl Env {
             unsafe { ffi::mdb_env_close(raw) };
             return Err(error);
         }
-        Ok(Self { raw, path: path.to_path_buf(), writing: Mutex::new(()), idle: Mutex::new(Vec::new()) })
+        Ok(Self { raw, path: path.to_path_buf(), writing: Mutex::new(()), idle: IdleReads::default() })
     }
 
     /// The folder.
@@ -185,8 +203,7 @@ impl Env {
 
     /// A read transaction: a consistent snapshot of the last commit. About 0.1 us when one is idle.
     pub fn read(&self) -> Result<ReadTxn<'_>> {
-        let idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop();
-        if let Some(IdleRead(raw)) = idle {
+        if let Some(raw) = self.idle.take() {
             // SAFETY: `raw` was reset and is ours alone now.
             match check(unsafe { ffi::mdb_txn_renew(raw) }) {
                 Ok(()) => return Ok(ReadTxn { env: self, raw }),
@@ -260,8 +277,7 @@ impl Env {
 
 impl Drop for Env {
     fn drop(&mut self) {
-        for IdleRead(raw) in self.idle.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner).drain(..)
-        {
+        while let Some(raw) = self.idle.take() {
             // SAFETY: idle transactions are ours alone; they end before the environment does.
             unsafe { ffi::mdb_txn_abort(raw) };
         }
@@ -353,14 +369,10 @@ impl ReadTxn<'_> {
 
 impl Drop for ReadTxn<'_> {
     fn drop(&mut self) {
-        const KEPT: usize = 16;
-        let mut idle = self.env.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if idle.len() < KEPT {
-            // SAFETY: nothing borrows the transaction any more; reset gives its snapshot up.
-            unsafe { ffi::mdb_txn_reset(self.raw) };
-            idle.push(IdleRead(self.raw));
-        } else {
-            // SAFETY: as above.
+        // SAFETY: nothing borrows the transaction any more; reset gives its snapshot up.
+        unsafe { ffi::mdb_txn_reset(self.raw) };
+        if !self.env.idle.leave(self.raw) {
+            // SAFETY: it is ours still, and isn't used again.
             unsafe { ffi::mdb_txn_abort(self.raw) };
         }
     }

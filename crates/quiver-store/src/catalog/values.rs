@@ -41,15 +41,37 @@ pub fn checked_size(size: u64) -> Result<usize> {
     Ok(size as usize)
 }
 
-/// Fills `out`, which has the value's size, part by part: for so few, look-ups cost less than a cursor.
+/// Fills `out`, which has the value's size. The parts of a value are neighbours: it is searched for once.
 pub fn read(txn: &impl Read, db: &Databases, content: u64, out: &mut [u8]) -> Result<()> {
+    if out.len() <= PART {
+        return match txn.get(db.values, &value_key(content, 0))? {
+            Some(bytes) => fill(out, bytes),
+            None if out.is_empty() => Ok(()),
+            None => Err(lost()),
+        };
+    }
+    let mut cursor = txn.cursor(db.values)?;
+    let mut pair = cursor.seek(&value_key(content, 0))?;
     for (part, out) in out.chunks_mut(PART).enumerate() {
-        match txn.get(db.values, &value_key(content, part as u16))? {
-            Some(bytes) if bytes.len() == out.len() => out.copy_from_slice(bytes),
-            _ => return Err(Error::new(Code::Corrupt, "a packed value is not in the catalog")),
+        match pair {
+            Some((key, bytes)) if key == value_key(content, part as u16) => fill(out, bytes)?,
+            _ => return Err(lost()),
         }
+        pair = cursor.next()?;
     }
     Ok(())
+}
+
+fn fill(out: &mut [u8], bytes: &[u8]) -> Result<()> {
+    if bytes.len() != out.len() {
+        return Err(lost());
+    }
+    out.copy_from_slice(bytes);
+    Ok(())
+}
+
+fn lost() -> Error {
+    Error::new(Code::Corrupt, "a packed value is not in the catalog")
 }
 
 /// Removes a value of `size` bytes.
