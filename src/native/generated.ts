@@ -203,8 +203,11 @@ export declare class NativeStore {
   deleteTagged(id: number, handle: number, tag: string): void
   /** Queues the removal of what has run out, up to a thousand entries of any namespace; `more` in the answer. */
   expire(id: number): void
-  /** Answers of queued requests go to `callback`, which doesn't keep the process alive. */
-  listen(callback: (completions: Completion[]) => void): void
+  /**
+   * Answers of queued requests go to `callback`, which doesn't keep the process alive: a JSON array of
+   * `[id, answer]`, the answer null for nothing, and `[id, null, failure]`.
+   */
+  listen(callback: (answers: string) => void): void
   /** Memory that JavaScript reads or counts in directly; each call makes new views of it, so ask once. */
   tables(): Tables
   /** What is known of the cache, as JSON. */
@@ -285,16 +288,6 @@ export interface ColumnRows {
 
 /** Copies a strided tensor that starts at the first byte of `source` into `out` row by row. Strides count elements. */
 export declare function compact(source: Uint8Array, itemSize: number, shape: readonly number[], strides: readonly number[], out: Uint8Array): void
-
-/** An answer: which request, whether it failed, and what it brings as JSON. */
-export interface Completion {
-  /** Number that the request was made with. */
-  id: number
-  /** `json` is a failure. */
-  failed: boolean
-  /** What the request brings; empty for nothing. */
-  json: string
-}
 
 /** Digests of texts: 16 bytes each, one after the other. */
 export declare function digestTexts(texts: readonly string[]): Promise<Uint8Array>

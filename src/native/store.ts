@@ -5,7 +5,7 @@
 
 import { isQuiverErrorCode, QuiverError } from "../shared/errors.ts";
 import { addon } from "./addon.ts";
-import type { Completion, NativeStore, NativeWriter } from "./generated.ts";
+import type { NativeStore, NativeWriter } from "./generated.ts";
 
 export type {
   NativeColumns,
@@ -29,11 +29,10 @@ export function asStoreError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof QuiverError) return error;
   const code = (error as { code?: unknown }).code;
   if (!isQuiverErrorCode(code)) return error;
-  return error.message.startsWith("{") ? failureOf(error.message) : new QuiverError(code, error.message);
+  return error.message.startsWith("{") ? asQuiverError(JSON.parse(error.message)) : new QuiverError(code, error.message);
 }
 
-function failureOf(json: string): QuiverError {
-  const { code, message, key, path } = JSON.parse(json) as Failure;
+function asQuiverError({ code, message, key, path }: Failure): QuiverError {
   return new QuiverError(isQuiverErrorCode(code) ? code : "ERR_QUIVER_INTERNAL", message, {
     ...(key !== undefined && { key }),
     ...(path !== undefined && { path }),
@@ -58,8 +57,11 @@ export async function translatedAsync<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
+/** What the add-on says of a request: its number, what it brings or null, and how it failed. */
+type Completion = readonly [id: number, answer: unknown, failure?: Failure];
+
 interface Waiting {
-  readonly resolve: (json: string) => void;
+  readonly resolve: (answer: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -79,15 +81,15 @@ export class Requests {
 
   constructor(store: NativeStore) {
     this.#store = store;
-    store.listen((completions) => this.#settle(completions));
+    store.listen((answers) => this.#settle(JSON.parse(answers)));
   }
 
-  /** Sends a request under a fresh number; resolves to its answer, as JSON, "" for nothing. */
-  send(submit: (id: number) => void): Promise<string> {
+  /** Sends a request under a fresh number; resolves to its answer, null for nothing. */
+  send<T>(submit: (id: number) => void): Promise<T> {
     this.#last = (this.#last + 1) >>> 0;
     const id = this.#last;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
+      this.#waiting.set(id, { resolve: resolve as (answer: unknown) => void, reject });
       this.#alive ??= setInterval(() => undefined, NEVER);
       try {
         submit(id);
@@ -110,10 +112,10 @@ export class Requests {
   }
 
   #settle(completions: readonly Completion[]): void {
-    for (const { id, failed, json } of completions) {
+    for (const [id, answer, failure] of completions) {
       const waiting = this.#take(id);
-      if (failed) waiting?.reject(failureOf(json));
-      else waiting?.resolve(json);
+      if (failure === undefined) waiting?.resolve(answer);
+      else waiting?.reject(asQuiverError(failure));
     }
   }
 

@@ -9,6 +9,8 @@ interface Pending {
   all: Promise<void>;
 }
 
+const NOTHING_BEFORE = Promise.resolve();
+
 /**
  * Runs writes on one key one after the other, in the order they were called; reads run together, each after the
  * writes called before it and before those called after it. What finds its key free starts within the call.
@@ -39,7 +41,7 @@ export class KeyQueue {
   }
 
   #enter(key: string): Pending {
-    const pending = this.#keys.get(key) ?? { count: 0, write: undefined, all: Promise.resolve() };
+    const pending = this.#keys.get(key) ?? { count: 0, write: undefined, all: NOTHING_BEFORE };
     this.#keys.set(key, pending);
     pending.count++;
     return pending;

@@ -1,56 +1,51 @@
-//! Answers to queued requests: collected natively and handed to JavaScript in one call a batch, because waking its
-//! thread costs more than the answers themselves.
+//! Answers to queued requests: collected natively and handed to JavaScript as one text a batch, because waking its
+//! thread, and making an object of each answer here, cost more than the answers themselves.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use napi::Status;
 use napi::bindgen_prelude::{Function, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
-use napi_derive::napi;
 
 use crate::errors::failure_json;
 
-/// An answer: which request, whether it failed, and what it brings as JSON.
-#[napi(object)]
-pub struct Completion {
-    /// Number that the request was made with.
-    pub id: u32,
-    /// `json` is a failure.
-    pub failed: bool,
-    /// What the request brings; empty for nothing.
-    pub json: String,
-}
-
-type Wake = ThreadsafeFunction<(), Unknown<'static>, Vec<Completion>, Status, false, true>;
+type Wake = ThreadsafeFunction<(), Unknown<'static>, String, Status, false, true>;
 
 /// The way to one isolate.
 #[derive(Clone)]
 pub struct Completions {
-    queue: Arc<Mutex<Vec<Completion>>>,
+    /// `[id, answer]` or `[id, null, failure]` of each request, with commas between them.
+    answers: Arc<Mutex<String>>,
     wake: Arc<Wake>,
 }
 
 impl Completions {
-    /// Answers go to `callback`. Doesn't keep the process alive.
-    pub fn new(callback: &Function<'_, Vec<Completion>, Unknown<'static>>) -> napi::Result<Self> {
-        let queue = Arc::new(Mutex::new(Vec::new()));
-        let for_callback = Arc::clone(&queue);
+    /// Answers go to `callback`, as a JSON array. Doesn't keep the process alive.
+    pub fn new(callback: &Function<'_, String, Unknown<'static>>) -> napi::Result<Self> {
+        let answers = Arc::new(Mutex::new(String::new()));
+        let for_callback = Arc::clone(&answers);
         let wake = callback
             .build_threadsafe_function::<()>()
             .weak::<true>()
-            .build_callback(move |_| Ok(std::mem::take(&mut *lock(&for_callback))))?;
-        Ok(Self { queue, wake: Arc::new(wake) })
+            .build_callback(move |_| Ok(format!("[{}]", std::mem::take(&mut *lock(&for_callback)))))?;
+        Ok(Self { answers, wake: Arc::new(wake) })
     }
 
-    /// Answers a request with what `json` makes of its result.
+    /// Answers a request with what `json` makes of its result; an empty text stands for nothing.
     pub fn answer<T>(&self, id: u32, result: quiver_store::Result<T>, json: impl FnOnce(T) -> String) {
-        let completion = match result {
-            Ok(value) => Completion { id, failed: false, json: json(value) },
-            Err(error) => Completion { id, failed: true, json: failure_json(&error) },
+        let answer = match result.map(json) {
+            Ok(nothing) if nothing.is_empty() => format!("[{id},null]"),
+            Ok(value) => format!("[{id},{value}]"),
+            Err(error) => format!("[{id},null,{}]", failure_json(&error)),
         };
-        let mut queue = lock(&self.queue);
-        queue.push(completion);
-        if queue.len() == 1 {
+        let mut answers = lock(&self.answers);
+        let first = answers.is_empty();
+        if !first {
+            answers.push(',');
+        }
+        answers.push_str(&answer);
+        drop(answers);
+        if first {
             // An isolate that has ended takes no calls; its answers go with it.
             self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }

@@ -1,50 +1,77 @@
 //! Facts as JSON, in the shape of the facade's `EntryFacts`.
 
+use std::borrow::Cow;
+
 use quiver_store::catalog::record::{Flags, NEVER, Record};
 use quiver_store::reader::Namespace;
 use quiver_store::writer::{FactChanges, NewFacts};
 use quiver_store::{Code, Error, Result, Store};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// An entry's facts.
-pub fn describe(store: &Store, namespace: &Namespace, key: &[u8], record: &Record) -> Value {
-    let engine = &store.engine;
-    let mut usage = engine.heat.usage(record.slot, engine.now());
-    if usage.last_access < record.created {
-        usage.count = 0;
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts<'r> {
+    key: Cow<'r, str>,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+    created_at: u64,
+    expires_at: Option<u64>,
+    last_accessed: u64,
+    access_count: u64,
+    codec: &'r str,
+    priority: i32,
+    pinned: bool,
+    tags: &'r [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shape: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dtype: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
+}
+
+impl<'r> Facts<'r> {
+    /// From what is recorded.
+    pub fn of(store: &Store, namespace: &Namespace, key: &'r [u8], record: &'r Record) -> Self {
+        let engine = &store.engine;
+        let mut usage = engine.heat.usage(record.slot, engine.now());
+        if usage.last_access < record.created {
+            usage.count = 0;
+        }
+        let seed = record.seed_access.unwrap_or((0, 0));
+        let mut tensor = record.tensor.as_deref().and_then(|text| object(text).ok()).unwrap_or_default();
+        let path = |name: &String| engine.root.namespace(&namespace.name).join(name).to_string_lossy().into();
+        Self {
+            key: String::from_utf8_lossy(key),
+            size: record.size,
+            digest: record.sha256.map(|digest| format!("sha256:{}", quiver_io::hex(&digest))),
+            created_at: record.created,
+            expires_at: (record.expires != NEVER).then_some(record.expires),
+            last_accessed: usage.last_access.max(seed.0).max(record.created),
+            access_count: seed.1 + u64::from(usage.count),
+            codec: &record.codec,
+            priority: record.priority,
+            pinned: record.flags.has(Flags::PINNED),
+            tags: &record.tags,
+            metadata: record.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+            shape: tensor.remove("shape"),
+            dtype: tensor.remove("dtype"),
+            path: record.name.as_ref().map(path),
+            version: namespace.keeps_versions().then_some(record.number),
+        }
     }
-    let seed = record.seed_access.unwrap_or((0, 0));
-    let last = usage.last_access.max(seed.0).max(record.created);
-    let mut facts = Map::new();
-    facts.insert("key".into(), json!(String::from_utf8_lossy(key)));
-    facts.insert("size".into(), json!(record.size));
-    if let Some(digest) = &record.sha256 {
-        facts.insert("digest".into(), json!(format!("sha256:{}", quiver_io::hex(digest))));
-    }
-    facts.insert("createdAt".into(), json!(record.created));
-    facts.insert("expiresAt".into(), (record.expires != NEVER).then_some(record.expires).into());
-    facts.insert("lastAccessed".into(), json!(last));
-    facts.insert("accessCount".into(), json!(seed.1 + u64::from(usage.count)));
-    facts.insert("codec".into(), json!(record.codec));
-    facts.insert("priority".into(), json!(record.priority));
-    facts.insert("pinned".into(), json!(record.flags.has(Flags::PINNED)));
-    facts.insert("tags".into(), json!(record.tags));
-    if let Some(metadata) = record.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
-        facts.insert("metadata".into(), metadata);
-    }
-    if let Some(Value::Object(tensor)) =
-        record.tensor.as_deref().and_then(|text| serde_json::from_str(text).ok())
-    {
-        facts.extend(tensor);
-    }
-    if let Some(name) = &record.name {
-        let path = engine.root.namespace(&namespace.name).join(name);
-        facts.insert("path".into(), json!(path.to_string_lossy()));
-    }
-    if namespace.record().settings.versions > 0 {
-        facts.insert("version".into(), json!(record.number));
-    }
-    Value::Object(facts)
+}
+
+/// JSON of plain data, which can't fail to be written.
+pub fn json(data: &impl Serialize) -> String {
+    serde_json::to_string(data).unwrap_or_default()
 }
 
 /// Facts that a write brings, from JSON.

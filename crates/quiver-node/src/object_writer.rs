@@ -10,7 +10,7 @@ use quiver_store::writer::Outcome;
 
 use crate::completions::Completions;
 use crate::errors::{Result, store_failure};
-use crate::facts;
+use crate::facts::{self, Facts};
 
 /// A value on its way into a file.
 #[napi]
@@ -53,7 +53,7 @@ impl NativeWriter {
             done: Box::new(move |result| {
                 completions.answer(id, result, |outcome| match (outcome, store.upgrade()) {
                     (Outcome::Written(record), Some(store)) => {
-                        facts::describe(&store, &namespace, &key, &record).to_string()
+                        facts::json(&Facts::of(&store, &namespace, &key, &record))
                     }
                     _ => String::new(),
                 });

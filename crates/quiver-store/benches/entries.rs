@@ -7,7 +7,7 @@ use std::sync::mpsc::sync_channel;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use quiver_store::reader::Namespace;
 use quiver_store::settings::NamespaceSettings;
-use quiver_store::writer::{NewFacts, NewValue, Op, Put};
+use quiver_store::writer::{NewFacts, NewValue, Op, PackedBytes, Put};
 use quiver_store::{OpenOptions, Store};
 use tempfile::TempDir;
 
@@ -30,7 +30,7 @@ fn put(store: &Store, keys: impl ExactSizeIterator<Item = usize>, size: usize) {
             namespace: "bench".into(),
             key: key.to_string().into_bytes(),
             facts: NewFacts { codec: "bin".into(), extension: "dat".into(), ..NewFacts::default() },
-            value: NewValue::Inline(vec![7; size]),
+            value: NewValue::Inline(PackedBytes::copy_of(&vec![7; size])),
             ticket: store.engine.order.draw(),
             fence: None,
             adoption: None,

@@ -46,6 +46,11 @@ impl Namespace {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner).settings.layout
     }
 
+    /// Whether values that were replaced are kept.
+    pub fn keeps_versions(&self) -> bool {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).settings.versions > 0
+    }
+
     /// Takes over what was just recorded.
     pub fn update(&self, record: NamespaceRecord) {
         self.current.store(u64::from(record.epoch) << 32 | u64::from(record.id), Ordering::Release);

@@ -55,6 +55,12 @@ const MAYBE_FOREIGN = 3;
 /** Packed as well, and put into the pool already. */
 const PLACED = 4;
 
+/** How many entries a request removed, and whether another one would remove more. */
+interface Removed {
+  readonly count: number;
+  readonly more: boolean;
+}
+
 export interface LocalNamespaceParts {
   readonly name: string;
   readonly settings: NamespaceSettings;
@@ -173,10 +179,10 @@ export class LocalNamespace implements StoreNamespace {
       this.#settings.layout === "hashed" &&
       this.#settings.files === "large" &&
       value.byteLength <= PACKED_LIMIT;
-    return JSON.parse(await (packed ? this.#setPacked(key, value, facts) : this.#setFile(key, value, facts)));
+    return packed ? this.#setPacked(key, value, facts) : this.#setFile(key, value, facts);
   }
 
-  #setPacked(key: string, value: EncodedValue, facts: NewFacts): Promise<string> {
+  #setPacked(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {
     const [only] = value.parts;
     const single = value.parts.length === 1 ? only : undefined;
     // The add-on copies within the call; what has to wait for its turn is copied here.
@@ -188,7 +194,7 @@ export class LocalNamespace implements StoreNamespace {
     );
   }
 
-  #setFile(key: string, value: EncodedValue, facts: NewFacts): Promise<string> {
+  #setFile(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {
     const writer = translated(() => this.#native.writer(this.#handle, key));
     try {
       for (const part of value.parts) {
@@ -203,7 +209,7 @@ export class LocalNamespace implements StoreNamespace {
     return this.#commit(key, writer, facts);
   }
 
-  #commit(key: string, writer: NativeWriter, facts: NewFacts): Promise<string> {
+  #commit(key: string, writer: NativeWriter, facts: NewFacts): Promise<EntryFacts> {
     const json = JSON.stringify(facts);
     return this.#queue.write(key, () => this.#requests.send((id) => writer.commit(id, json)));
   }
@@ -235,7 +241,7 @@ export class LocalNamespace implements StoreNamespace {
       commit: async (facts) => {
         check();
         ended = true;
-        return JSON.parse(await this.#commit(key, writer, facts));
+        return this.#commit(key, writer, facts);
       },
       abort: async () => {
         if (ended) return;
@@ -248,10 +254,10 @@ export class LocalNamespace implements StoreNamespace {
   async delete(key: string): Promise<boolean> {
     checkKey(key);
     this.#enter();
-    const answer = await this.#queue.write(key, () =>
-      this.#requests.send((id) => this.#native.delete(id, this.#handle, key)),
+    const { count } = await this.#queue.write(key, () =>
+      this.#requests.send<Removed>((id) => this.#native.delete(id, this.#handle, key)),
     );
-    return JSON.parse(answer).count > 0;
+    return count > 0;
   }
 
   async info(key: string): Promise<EntryFacts | undefined> {
@@ -275,15 +281,16 @@ export class LocalNamespace implements StoreNamespace {
     checkKey(key);
     this.#enter();
     const json = JSON.stringify(changes);
-    const answer = await this.#queue.write(key, () =>
-      this.#requests.send((id) => this.#native.touch(id, this.#handle, key, json)),
+    const touched = await this.#queue.write(key, () =>
+      this.#requests.send<EntryFacts | null>((id) => this.#native.touch(id, this.#handle, key, json)),
     );
-    return answer === "" ? undefined : JSON.parse(answer);
+    return touched ?? undefined;
   }
 
   async clear(): Promise<number> {
     this.#enter();
-    return JSON.parse(await this.#requests.send((id) => this.#native.clear(id, this.#handle))).count;
+    const { count } = await this.#requests.send<Removed>((id) => this.#native.clear(id, this.#handle));
+    return count;
   }
 
   async deleteByTag(tag: string): Promise<number> {
@@ -300,7 +307,7 @@ export class LocalNamespace implements StoreNamespace {
   async #inBatches(submit: (id: number) => void): Promise<number> {
     let sum = 0;
     for (;;) {
-      const { count, more } = JSON.parse(await this.#requests.send(submit));
+      const { count, more } = await this.#requests.send<Removed>(submit);
       sum += count;
       if (!more) return sum;
     }
@@ -342,12 +349,12 @@ export class LocalNamespace implements StoreNamespace {
     let number = 0;
     const cancel = (): void => this.#native.cancelFlight(number);
     try {
-      const answer = await this.#requests.send((id) => {
+      const claimed = await this.#requests.send<{ fence: number; hash: string } | null>((id) => {
         number = this.#native.acquireFlight(id, this.#handle, key, timeout);
         signal?.addEventListener("abort", cancel, { once: true });
       });
-      if (answer === "") return undefined;
-      const { fence, hash } = JSON.parse(answer) as { fence: number; hash: string };
+      if (claimed === null) return undefined;
+      const { fence, hash } = claimed;
       return { fence, release: () => this.#native.releaseFlight(hash, fence) };
     } finally {
       signal?.removeEventListener("abort", cancel);

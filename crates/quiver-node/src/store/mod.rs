@@ -22,7 +22,7 @@ use quiver_store::{Code, Error, OpenOptions, Store, adopt};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::completions::{Completion, Completions};
+use crate::completions::Completions;
 use crate::errors::{Result, bad_value, store_failure};
 use crate::external;
 use crate::lookup::Exchange;
@@ -162,15 +162,12 @@ impl NativeStore {
 
 #[napi]
 impl NativeStore {
-    /// Answers of queued requests go to `callback`, which doesn't keep the process alive.
+    /// Answers of queued requests go to `callback`, which doesn't keep the process alive: a JSON array of
+    /// `[id, answer]`, the answer null for nothing, and `[id, null, failure]`.
     #[napi]
     pub fn listen(
         &self,
-        #[napi(ts_arg_type = "(completions: Completion[]) => void")] callback: Function<
-            '_,
-            Vec<Completion>,
-            Unknown<'static>,
-        >,
+        #[napi(ts_arg_type = "(answers: string) => void")] callback: Function<'_, String, Unknown<'static>>,
     ) -> napi::Result<()> {
         *lock(&self.completions) = Some(Completions::new(&callback)?);
         Ok(())

@@ -1,5 +1,6 @@
 //! Reading entries and sums.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use napi::Env;
@@ -9,14 +10,20 @@ use quiver_store::maintenance;
 use quiver_store::open_values::{COPY_BELOW, ValueBytes};
 use quiver_store::reader::{self, Age};
 use quiver_store::stamps::NO_SLOT;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::{NativeStore, NativeUsage, Taken};
 use crate::errors::{Result, bad_value, store_failure};
-use crate::facts;
+use crate::facts::{self, Facts};
 use crate::lookup::{Answer, Lookup, Pending, Status};
 use crate::task::Job;
 use crate::value::{self, ValueCheck};
+
+#[derive(Serialize)]
+struct Listed<'r> {
+    entries: Vec<Facts<'r>>,
+    next: Option<Cow<'r, str>>,
+}
 
 #[napi]
 impl NativeStore {
@@ -105,7 +112,7 @@ impl NativeStore {
             };
             let mut record = found.record;
             record.sha256 = maintenance::digest(&store, &namespace, key.as_bytes(), &record)?;
-            Ok(Some(facts::describe(&store, &namespace, key.as_bytes(), &record).to_string()))
+            Ok(Some(facts::json(&Facts::of(&store, &namespace, key.as_bytes(), &record))))
         }))
     }
 
@@ -136,13 +143,9 @@ impl NativeStore {
                 after.as_deref().map(str::as_bytes),
                 limit as usize,
             )?;
-            let entries: Vec<Value> = page
-                .entries
-                .iter()
-                .map(|(key, record)| facts::describe(&store, &namespace, key, record))
-                .collect();
-            let next = page.next.map(|next| String::from_utf8_lossy(&next).into_owned());
-            Ok(json!({ "entries": entries, "next": next }).to_string())
+            let entries = page.entries.iter().map(|(key, record)| Facts::of(&store, &namespace, key, record));
+            let next = page.next.as_deref().map(String::from_utf8_lossy);
+            Ok(facts::json(&Listed { entries: entries.collect(), next }))
         }))
     }
 
@@ -152,11 +155,11 @@ impl NativeStore {
         let namespace = self.namespace(handle)?;
         let versions =
             reader::versions(&self.store.engine, &namespace, key.as_bytes()).map_err(store_failure)?;
-        let facts: Vec<Value> = versions
+        let facts: Vec<_> = versions
             .iter()
-            .map(|record| facts::describe(&self.store, &namespace, key.as_bytes(), record))
+            .map(|record| Facts::of(&self.store, &namespace, key.as_bytes(), record))
             .collect();
-        Ok(json!(facts).to_string())
+        Ok(facts::json(&facts))
     }
 
     /// Sums over a namespace, or over all.
@@ -175,6 +178,6 @@ impl NativeStore {
     #[napi]
     pub fn counters(&self, namespace: String) -> Result<String> {
         let counters = self.store.counters(&namespace).map_err(store_failure)?;
-        Ok(json!(counters).to_string())
+        Ok(facts::json(&counters))
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use napi_derive::napi;
 use quiver_store::flights::{self};
 use quiver_store::publisher::ObjectWriter;
-use quiver_store::writer::{NewValue, Op, Outcome, Put};
+use quiver_store::writer::{NewValue, Op, Outcome, PackedBytes, Put};
 use serde_json::json;
 
 use super::NativeStore;
 use crate::errors::{Result, store_failure};
-use crate::facts;
+use crate::facts::{self, Facts};
 use crate::object_writer::NativeWriter;
 
 #[napi]
@@ -25,14 +25,14 @@ impl NativeStore {
             fence: fence.map(|fence| (flights::hash(&namespace.name, key.as_bytes()), fence)),
             key: key.clone().into_bytes(),
             facts,
-            value: NewValue::Inline(value.to_vec()),
+            value: NewValue::Inline(PackedBytes::copy_of(value)),
             ticket: self.store.engine.order.draw(),
             adoption: None,
         }));
         let store = Arc::downgrade(&self.store);
         self.submit(id, op, move |outcome| match (outcome, store.upgrade()) {
             (Outcome::Written(record), Some(store)) => {
-                facts::describe(&store, &namespace, key.as_bytes(), &record).to_string()
+                facts::json(&Facts::of(&store, &namespace, key.as_bytes(), &record))
             }
             _ => String::new(),
         })
@@ -74,7 +74,7 @@ impl NativeStore {
         let store = Arc::downgrade(&self.store);
         self.submit(id, op, move |outcome| match (outcome, store.upgrade()) {
             (Outcome::Touched(Some(record)), Some(store)) => {
-                facts::describe(&store, &namespace, key.as_bytes(), &record).to_string()
+                facts::json(&Facts::of(&store, &namespace, key.as_bytes(), &record))
             }
             _ => String::new(),
         })

@@ -138,7 +138,7 @@ pub struct Env {
 }
 
 /// Read transactions that were reset and wait for their next use; taking and leaving one costs an exchange of a
-/// pointer, less than a lock. Begun with MDB_NOTLS they belong to no thread.
+/// pointer, less than a lock. Begun with `MDB_NOTLS` they belong to no thread.
 #[derive(Debug, Default)]
 struct IdleReads([AtomicPtr<ffi::MDB_txn>; 16]);
 

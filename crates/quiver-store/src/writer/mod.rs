@@ -4,6 +4,7 @@
 mod after;
 mod group;
 mod ops;
+mod packed;
 mod put;
 mod queue;
 mod removal;
@@ -17,5 +18,6 @@ pub use ops::{
     Adoption, Completion, FactChanges, FileValue, NewFacts, NewValue, Op, Outcome, Put, Reason, Removed,
     Victim,
 };
+pub use packed::PackedBytes;
 pub use thread::Writer;
 pub(crate) use thread::swap_link;

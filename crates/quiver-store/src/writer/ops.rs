@@ -2,6 +2,7 @@
 
 use quiver_io::Published;
 
+use super::packed::PackedBytes;
 use crate::catalog::record::{FileIdentity, Record};
 use crate::catalog::{Counters, NamespaceRecord};
 use crate::error::Result;
@@ -34,7 +35,7 @@ pub struct NewFacts {
 #[derive(Debug)]
 pub enum NewValue {
     /// Small: into the catalog.
-    Inline(Vec<u8>),
+    Inline(PackedBytes),
     /// Large: published already; its file stays locked until the commit is done.
     File(FileValue),
 }

@@ -11,7 +11,7 @@ use quiver_store::open_values::ValueBytes;
 use quiver_store::publisher::{Commit, ObjectWriter};
 use quiver_store::reader::Namespace;
 use quiver_store::settings::{Files, Layout, NamespaceSettings};
-use quiver_store::writer::{NewFacts, NewValue, Op, Outcome, Put};
+use quiver_store::writer::{NewFacts, NewValue, Op, Outcome, PackedBytes, Put};
 use quiver_store::{OpenOptions, Result, Store};
 
 /// The answer to a request that is under way.
@@ -74,7 +74,7 @@ pub fn put_packed(store: &Store, namespace: &str, key: &str, value: Vec<u8>, fac
         namespace: namespace.into(),
         key: key.as_bytes().to_vec(),
         facts,
-        value: NewValue::Inline(value),
+        value: NewValue::Inline(PackedBytes::copy_of(&value)),
         ticket: store.engine.order.draw(),
         fence: None,
         adoption: None,
