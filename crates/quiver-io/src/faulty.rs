@@ -320,6 +320,10 @@ impl StorageFile for FaultyFile {
         fault.map_or(Ok(()), |fault| Err(failure(&fault, &self.path)))
     }
 
+    fn start_writing(&mut self) {
+        self.inner.start_writing();
+    }
+
     fn sync(&mut self) -> Result<()> {
         let mut state = self.storage.state();
         let synced = match state.enter(Op::Sync) {

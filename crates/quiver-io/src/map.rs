@@ -33,8 +33,13 @@ pub struct Mapping {
 impl Mapping {
     /// Maps all of a file, at its present length. Two to five microseconds, whatever the length.
     pub fn open(file: &File) -> Result<Self> {
+        let length = file.metadata().during("looking at", std::path::Path::new("(mapping)"))?.len();
+        Self::of_length(file, length)
+    }
+
+    /// The same for a file of which the length is known.
+    pub fn of_length(file: &File, length: u64) -> Result<Self> {
         let here = std::path::Path::new("(mapping)");
-        let length = file.metadata().during("looking at", here)?.len();
         if length == 0 {
             return Ok(Self { guard: None, map: None });
         }

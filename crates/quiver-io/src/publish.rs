@@ -1,6 +1,7 @@
 //! New files: written and digested in one pass under a temporary name, synced, then renamed to a name that was
 //! never used before.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -25,6 +26,7 @@ pub struct TempObject {
     temporary: Temporary,
     digest: Hashing,
     written: u64,
+    ahead: bool,
 }
 
 #[derive(Debug)]
@@ -63,7 +65,12 @@ impl TempObject {
             let temporary =
                 Temporary { storage: Arc::clone(&storage), file: Some(file), path, published: false };
             if held? {
-                return Ok(Self { temporary, digest: Hashing::Here(Box::default()), written: 0 });
+                return Ok(Self {
+                    temporary,
+                    digest: Hashing::Here(Box::default()),
+                    written: 0,
+                    ahead: false,
+                });
             }
         }
         Err(Error {
@@ -73,11 +80,23 @@ impl TempObject {
         })
     }
 
-    /// Appends.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    /// The same, to be synced in the end: the disk begins with each piece while it is digested.
+    #[must_use]
+    pub fn writing_ahead(self) -> Self {
+        Self { ahead: true, ..self }
+    }
+
+    /// Appends. What is owned is not copied on its way to the hashing thread.
+    pub fn write<'b>(&mut self, bytes: impl Into<Cow<'b, [u8]>>) -> Result<()> {
+        let bytes = bytes.into();
+        let before = self.written;
         self.written += bytes.len() as u64;
+        let file = self.temporary.file()?;
+        file.write_all(&bytes)?;
+        if self.ahead {
+            file.start_writing();
+        }
         // Once, at the piece that passes the mark: without a thread the digest stays here.
-        let before = self.written - bytes.len() as u64;
         if before <= PIPELINE_FROM
             && self.written > PIPELINE_FROM
             && let Hashing::Here(digester) = &mut self.digest
@@ -85,11 +104,11 @@ impl TempObject {
             self.digest = beside(std::mem::take(digester));
         }
         match &mut self.digest {
-            Hashing::Here(digester) => digester.update(bytes),
+            Hashing::Here(digester) => digester.update(&bytes),
             // A hashing thread that is gone is noticed when it is joined.
-            Hashing::Beside { pieces, .. } => drop(pieces.send(bytes.to_vec())),
+            Hashing::Beside { pieces, .. } => drop(pieces.send(bytes.into_owned())),
         }
-        self.temporary.file()?.write_all(bytes)
+        Ok(())
     }
 
     /// Ends writing; `sync` makes the contents durable.
@@ -109,7 +128,7 @@ impl TempObject {
                 })?
             }
         };
-        if size != digests.len {
+        if size != self.written || size != digests.len {
             // A write failed half-way, and the caller went on.
             return Err(Error {
                 op: "completing",

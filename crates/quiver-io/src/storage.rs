@@ -79,6 +79,8 @@ pub trait Storage: Send + Sync + std::fmt::Debug {
 pub trait StorageFile: Send + std::fmt::Debug {
     /// Appends all of it. After an error the file may hold a part.
     fn write_all(&mut self, bytes: &[u8]) -> Result<()>;
+    /// Has the system begin to write out what was appended, without waiting for it: what syncs later waits for less.
+    fn start_writing(&mut self);
     /// Makes contents and facts durable. After an error they may be lost even if a later sync succeeds: such a file
     /// must not be acknowledged.
     fn sync(&mut self) -> Result<()>;

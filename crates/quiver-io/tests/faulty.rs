@@ -209,7 +209,7 @@ proptest! {
         let mut acknowledged = Vec::new();
         for (number, size) in sizes.iter().enumerate() {
             let mut object = TempObject::create(Arc::new(bench.faulty.clone()), &bench.path("tmp"), 0o444).unwrap();
-            object.write(&vec![number as u8 + 1; *size]).unwrap();
+            object.write(vec![number as u8 + 1; *size]).unwrap();
             let target = bench.path(&format!("objects/{number}"));
             let published = object.seal(true).unwrap().publish(&target).unwrap();
             bench.faulty.sync_dir(&bench.path("objects")).unwrap();

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -185,7 +186,7 @@ impl OpenValues {
         if size <= COPY_BELOW || !self.reserve_mapping(size) {
             return None;
         }
-        let mapping = Mapping::open(file);
+        let mapping = Mapping::of_length(file, size);
         if mapping.is_ok() {
             self.shared.mappings.fetch_add(1, Ordering::Relaxed);
             self.shared.mapped.fetch_add(size, Ordering::Relaxed);
@@ -271,8 +272,19 @@ pub struct Checked {
     size: u64,
     sha256: Option<[u8; 32]>,
     few_sums: Vec<u64>,
-    many_sums: Mutex<Option<Arc<Vec<u64>>>>,
+    many_sums: Mutex<ManySums>,
     bits: Box<[AtomicU64]>,
+}
+
+/// Sums in a file of their own.
+#[derive(Debug, Default)]
+enum ManySums {
+    #[default]
+    Unread,
+    /// Those of the first range that was asked for: many a value is looked at once, and opening a large one shall not
+    /// take longer than opening a small one.
+    ReadInPart,
+    Read(Vec<u64>),
 }
 
 impl Checked {
@@ -301,8 +313,9 @@ impl Checked {
         }
         let file = File::open(&self.path).ok();
         let mut buffer = vec![0; CHUNK];
-        let Some(sums) = self.sums() else { return self.verify_whole(file.as_ref(), in_memory) };
-        for chunk in chunks(start, end) {
+        let range = chunks(start, end);
+        let Some(sums) = self.sums(range.clone()) else { return self.verify_whole(file.as_ref(), in_memory) };
+        for (chunk, sum) in range.zip(sums) {
             if self.is_checked(chunk) {
                 continue;
             }
@@ -317,7 +330,7 @@ impl Checked {
                 }
                 None => in_memory.get(at..at + length).unwrap_or_default(),
             };
-            if sums.get(chunk) != Some(&quiver_io::sum64(bytes)) {
+            if sum != quiver_io::sum64(bytes) {
                 // The sums may be what is damaged: the digest of the whole decides.
                 return self.verify_whole(file.as_ref(), in_memory);
             }
@@ -363,25 +376,39 @@ impl Checked {
         }
     }
 
-    /// The chunk sums; `None` when they are lost.
-    fn sums(&self) -> Option<Arc<Vec<u64>>> {
+    /// The sums of some chunks; `None` when they are lost.
+    fn sums(&self, range: Range<usize>) -> Option<Vec<u64>> {
         let chunks = self.size.div_ceil(CHUNK as u64) as usize;
-        let mut sums = self.many_sums.lock().unwrap_or_else(PoisonError::into_inner);
-        if sums.is_none() {
-            let read = if self.few_sums.is_empty() {
-                let bytes = std::fs::read(&self.sums_path).ok()?;
-                let (words, _) = bytes.as_chunks::<8>();
-                words.iter().map(|word| u64::from_le_bytes(*word)).collect()
-            } else {
-                self.few_sums.clone()
-            };
-            *sums = Some(Arc::new(read));
+        if !self.few_sums.is_empty() {
+            return self.few_sums.get(range).filter(|_| self.few_sums.len() == chunks).map(<[u64]>::to_vec);
         }
-        sums.clone().filter(|sums| sums.len() == chunks)
+        let mut many = self.many_sums.lock().unwrap_or_else(PoisonError::into_inner);
+        if let ManySums::Read(sums) = &*many {
+            return sums.get(range).map(<[u64]>::to_vec);
+        }
+        let file = File::open(&self.sums_path).ok()?;
+        if file.metadata().ok()?.len() != chunks as u64 * 8 {
+            return None;
+        }
+        if matches!(*many, ManySums::Unread) {
+            *many = ManySums::ReadInPart;
+            return read_sums(&file, range);
+        }
+        let all = read_sums(&file, 0..chunks)?;
+        let asked = all.get(range).map(<[u64]>::to_vec);
+        *many = ManySums::Read(all);
+        asked
     }
 }
 
-fn chunks(start: u64, end: u64) -> std::ops::Range<usize> {
+fn read_sums(file: &File, range: Range<usize>) -> Option<Vec<u64>> {
+    let mut bytes = vec![0; range.len() * 8];
+    file.read_exact_at(&mut bytes, range.start as u64 * 8).ok()?;
+    let (words, _) = bytes.as_chunks::<8>();
+    Some(words.iter().map(|word| u64::from_le_bytes(*word)).collect())
+}
+
+fn chunks(start: u64, end: u64) -> Range<usize> {
     if start >= end {
         return 0..0;
     }

@@ -187,7 +187,7 @@ impl ObjectWriter {
                 Step::Bytes(bytes) => {
                     taken = bytes.len();
                     if !failed {
-                        failure = self.write_out(&mut object, &bytes).err();
+                        failure = self.write_out(&mut object, bytes).err();
                     }
                 }
                 Step::Commit(commit, ticket) => {
@@ -228,7 +228,7 @@ impl ObjectWriter {
         state.running = false;
     }
 
-    fn write_out(&self, object: &mut Option<TempObject>, bytes: &[u8]) -> Result<()> {
+    fn write_out(&self, object: &mut Option<TempObject>, bytes: Vec<u8>) -> Result<()> {
         let object = match object {
             Some(object) => object,
             None => object.insert(self.create()?),
@@ -239,14 +239,15 @@ impl ObjectWriter {
     fn create(&self) -> Result<TempObject> {
         let (storage, folder) = (&self.engine.storage, self.engine.root.tmp());
         let create = || TempObject::create(Arc::clone(storage), &folder, self.engine.modes.object);
-        match create() {
+        let created = match create() {
             // Somebody removed the folder; what was in it was unfinished.
             Err(error) if error.kind() == quiver_io::ErrorKind::NotFound => {
                 storage.create_dir(&folder, self.engine.modes.folder)?;
-                Ok(create()?)
+                create()?
             }
-            created => Ok(created?),
-        }
+            created => created?,
+        };
+        Ok(if self.engine.is_durable() { created.writing_ahead() } else { created })
     }
 
     fn complete(&self, object: Option<TempObject>, commit: Commit, ticket: u64) {
