@@ -77,6 +77,31 @@ describe("a cache on the disk", () => {
     expect(small.byteLength).toBe(64);
   });
 
+  test("values are set without a promise, and in the order of the calls", async () => {
+    await using cache = await Cache.open(root);
+    const space = cache.namespace<unknown>("n");
+    expect(() => space.setSync("k", 1)).toThrow(/can't set this value/);
+    await space.has("k");
+    expect(space.setSync("k", { a: 1 }, { tags: ["t"] })).toMatchObject({
+      key: "k",
+      codec: "json",
+      tags: ["t"],
+    });
+    expect(space.getSync("k")).toEqual({ a: 1 });
+    const later = space.set("k", "later");
+    expect(() => space.setSync("k", "now")).toThrow(
+      expect.objectContaining({ code: "ERR_QUIVER_UNSUPPORTED" }),
+    );
+    space.setSync("other", "now");
+    await later;
+    expect([await space.get("k"), await space.get("other")]).toEqual(["later", "now"]);
+    space.setSync("large", new Uint8Array(100_000).fill(7));
+    expect(await space.get("large")).toEqual(new Uint8Array(100_000).fill(7));
+    expect(() => space.setSync("", 1)).toThrow(expect.objectContaining({ code: "ERR_QUIVER_BAD_KEY" }));
+    const { sets } = await space.stats();
+    expect(sets).toBe(4);
+  });
+
   test("recorded limits hold for who opens it without naming any, and differing ones are refused", async () => {
     await (await Cache.open(root, { maxSize: "10MB", eviction: "fifo" })).close();
     await using cache = await Cache.open(root);

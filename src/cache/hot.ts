@@ -138,8 +138,8 @@ export class HotNamespace {
     if (entry === undefined) return undefined;
     const { stamps, heat, epochSlot } = this.#coherence as Coherence;
     const time = coarseNow();
-    // Plain reads, which take half as long as atomic ones. Each is one load of 32 bits, made anew in every call: the
-    // heat below is written through memory of which the engine can't know that it is another.
+    // Plain reads: atomic ones are calls, and take as long as all the rest. They are made anew each time, because the
+    // write to `heat` may, for all that the engine knows, have been one to the same memory.
     if (
       stamps[entry.slot] === entry.stamp &&
       stamps[epochSlot] === entry.epoch &&

@@ -104,6 +104,24 @@ export class Namespace<T = unknown> {
     );
   }
 
+  /**
+   * The same without a promise: the thread waits until the value is as durable as the store promises, half a
+   * millisecond or more where that means syncs. Throws ERR_QUIVER_UNSUPPORTED where the store or the codec has no
+   * synchronous form, before the first operation has opened the namespace, and while another write of the key is
+   * under way.
+   */
+  setSync(key: string, value: T, options: SetOptions = {}): EntryInfo {
+    this.#check(key);
+    this.#context.checkWritable();
+    try {
+      return this.#writer.setSync(key, value, options);
+    } catch (error) {
+      if (!this.#guard.isLenient || isOfTheCaller(error)) throw error;
+      this.#guard.swallow(key, error);
+      return unstored(key);
+    }
+  }
+
   /** The value, or undefined when there is none or it has expired. A hit in memory costs a resolved promise. */
   get(key: string, options?: GetOptions): Promise<T | undefined> {
     if (options?.version === undefined) {

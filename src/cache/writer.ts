@@ -75,17 +75,8 @@ export class Writer {
 
   /** The store has its copy when this returns, or the value has been copied here. Throws at once what is wrong with the call. */
   set(key: string, value: unknown, options: SetOptions, extras: WriteExtras = {}): Promise<EntryFacts> {
-    const { compression = this.#options.compression, signal, transfer = false } = options;
-    if (signal?.aborted) throw aborted(signal, `setting "${key}"`);
-    const named = options.codec ?? this.#options.codec;
-    const { codecs } = this.#context;
-    const byValue = (): Codec => (extras.exact ? codecs.forResult(value) : codecs.forValue(value));
-    const codec = named === null ? byValue() : codecs.resolve(named);
-    const facts = this.#prepare(codec, options, extras);
-    const encoded = codec.encode(transfer ? value : capture(value, codec), {
-      ...(compression !== undefined && { compression }),
-      ...(signal && { signal }),
-    });
+    const { transfer = false } = options;
+    const { encoded, facts } = this.#encode(key, value, options, extras);
     if (isPending(encoded)) {
       // It may fail before its turn has come, when nobody looks at it yet.
       encoded.catch(() => undefined);
@@ -96,6 +87,21 @@ export class Writer {
     if (store !== undefined && this.#queue.isIdle(key)) return this.#store(store, key, encoded, facts);
     const own = transfer ? encoded : copyOfEncoded(encoded);
     return this.#enqueue(key, (opened) => this.#store(opened, key, own, facts));
+  }
+
+  /** The same without a promise: the thread waits for the store. Throws ERR_QUIVER_UNSUPPORTED where that can't be. */
+  setSync(key: string, value: unknown, options: SetOptions): EntryFacts {
+    const store = this.#link.current;
+    if (store?.setSync === undefined || !this.#queue.isIdle(key)) throw needsPromise(this.#namespace, key);
+    const { encoded, facts } = this.#encode(key, value, options, {});
+    if (isPending(encoded)) {
+      encoded.catch(() => undefined);
+      throw needsPromise(this.#namespace, key);
+    }
+    const started = performance.now();
+    const stored = store.setSync(key, encoded, this.#admitted(store, key, encoded, facts));
+    this.#context.latencies.of(this.#namespace).end("write", started);
+    return this.#stored(stored);
   }
 
   /** Stores what a stream brings: the bytes of the file as the codec would have written it. */
@@ -133,20 +139,46 @@ export class Writer {
     );
   }
 
+  /** What is to be stored, and its facts. Throws what is wrong with the call. */
+  #encode(
+    key: string,
+    value: unknown,
+    options: SetOptions,
+    extras: WriteExtras,
+  ): { encoded: EncodedValue | Promise<EncodedValue>; facts: PreparedFacts } {
+    const { compression = this.#options.compression, signal, transfer = false } = options;
+    if (signal?.aborted) throw aborted(signal, `setting "${key}"`);
+    const named = options.codec ?? this.#options.codec;
+    const { codecs } = this.#context;
+    const byValue = (): Codec => (extras.exact ? codecs.forResult(value) : codecs.forValue(value));
+    const codec = named === null ? byValue() : codecs.resolve(named);
+    const facts = this.#prepare(codec, options, extras);
+    const encoded = codec.encode(transfer ? value : capture(value, codec), {
+      ...(compression !== undefined && { compression }),
+      ...(signal && { signal }),
+    });
+    return { encoded, facts };
+  }
+
+  /** The facts of a value that the limits admit. */
+  #admitted(store: StoreNamespace, key: string, encoded: EncodedValue, prepared: PreparedFacts): NewFacts {
+    refuseResizable(key, encoded);
+    checkAdmission(key, encoded.byteLength, this.#limits(store));
+    const { shape, dtype } = encoded;
+    return {
+      ...this.#factsIn(store, prepared),
+      ...(shape && { shape }),
+      ...(dtype !== undefined && { dtype }),
+    };
+  }
+
   async #store(
     store: StoreNamespace,
     key: string,
     encoded: EncodedValue,
     prepared: PreparedFacts,
   ): Promise<EntryFacts> {
-    refuseResizable(key, encoded);
-    checkAdmission(key, encoded.byteLength, this.#limits(store));
-    const { shape, dtype } = encoded;
-    const facts = {
-      ...this.#factsIn(store, prepared),
-      ...(shape && { shape }),
-      ...(dtype !== undefined && { dtype }),
-    };
+    const facts = this.#admitted(store, key, encoded, prepared);
     const started = performance.now();
     const stored = await store.set(key, encoded, facts);
     this.#context.latencies.of(this.#namespace).end("write", started);
@@ -199,6 +231,18 @@ export class Writer {
       { owner: "the cache", bytes: this.#context.options.maxSize },
     ];
   }
+}
+
+function needsPromise(namespace: string, key: string): QuiverError {
+  return new QuiverError(
+    "ERR_QUIVER_UNSUPPORTED",
+    `namespace "${namespace}" can't set this value without a promise`,
+    {
+      key,
+      hint: "Its store or codec has no synchronous form, the namespace is not open yet, or an earlier write of the key is under way.",
+      fix: "Use `await namespace.set(key, value)`.",
+    },
+  );
 }
 
 /** Facts as far as they don't depend on when and where the value is stored. */

@@ -191,6 +191,8 @@ export declare class NativeStore {
   diskUsage(): Promise<string>
   /** Queues a small value; request `id` is answered with its facts. */
   put(id: number, handle: number, key: string, facts: string, value: Uint8Array): void
+  /** Stores a small value and waits for it; its facts as JSON. */
+  putSync(handle: number, key: string, facts: string, value: Uint8Array): string
   /** Begins a value that goes to a file. */
   writer(handle: number, key: string): NativeWriter
   /** Queues a deletion; request `id` is answered with how many entries there were. */
@@ -232,6 +234,8 @@ export declare class NativeWriter {
   ready(id: number): void
   /** Completes the value; request `id` is answered with its facts once it is durable. */
   commit(id: number, facts: string): void
+  /** Completes the value and waits until it is durable; its facts as JSON. */
+  commitSync(facts: string): string
   /** Gives the value up. */
   abort(): void
 }

@@ -29,7 +29,9 @@ export function asStoreError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof QuiverError) return error;
   const code = (error as { code?: unknown }).code;
   if (!isQuiverErrorCode(code)) return error;
-  return error.message.startsWith("{") ? asQuiverError(JSON.parse(error.message)) : new QuiverError(code, error.message);
+  return error.message.startsWith("{")
+    ? asQuiverError(JSON.parse(error.message))
+    : new QuiverError(code, error.message);
 }
 
 function asQuiverError({ code, message, key, path }: Failure): QuiverError {

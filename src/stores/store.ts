@@ -195,6 +195,8 @@ export interface StoreNamespace {
   has(key: string): Promise<boolean>;
   /** Replaces what was there. Acknowledged when it is as durable as the store promises. Operations on one key take effect in call order. */
   set(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts>;
+  /** `set` without a promise: the thread waits. Throws ERR_QUIVER_UNSUPPORTED while another write of the key is under way. */
+  setSync?(key: string, value: EncodedValue, facts: NewFacts): EntryFacts;
   /** Starts a streamed write; takes effect in the order of its `commit`. */
   writer(
     key: string,

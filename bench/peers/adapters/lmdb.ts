@@ -20,6 +20,7 @@ function blobs(folder: string, durability: Durability, cache: boolean): Blobs {
   };
   return {
     set: (key, value) => landed(database.put(key, value as Buffer)),
+    // It syncs within the call.
     setSync: (key, value) => {
       database.putSync(key, value as Buffer);
     },

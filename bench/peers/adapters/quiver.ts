@@ -18,6 +18,9 @@ async function blobs(
   await values.has("anything");
   return {
     set: (key, value) => values.set(key, value),
+    setSync: (key, value) => {
+      values.setSync(key, value);
+    },
     setMany: (entries) => Promise.all(entries.map(([key, value]) => values.set(key, value))),
     get: (key) => values.get(key),
     getSync: (key) => values.getSync(key),

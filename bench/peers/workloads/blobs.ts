@@ -99,6 +99,7 @@ function writeSteps(size: (typeof SIZES)[number], scale: Scale): readonly Step[]
   const step = stepsOf(size, { ...scale, time: scale.time * 3 });
   return [
     step("set", "set, durable, one at a time", { inFlight: 0, durability: "full" }),
+    step("set", "set, durable, one at a time, awaited", { inFlight: 1, durability: "full" }),
     step("set", "set, durable, 64 in flight", { inFlight: 64, durability: "full" }),
     step("batch", "set, durable, in batches of 64", { durability: "full" }),
     step("set", "set, not synced, one at a time", { inFlight: 0, durability: "process" }),

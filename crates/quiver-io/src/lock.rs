@@ -46,26 +46,27 @@ impl RangeLock {
         }
     }
 
-    /// The same, tried again for up to `timeout`: quickly at first, then every two milliseconds.
+    /// The same, tried again for up to `timeout`. Each pause is an eighth of the time waited so far, two milliseconds at
+    /// most, so that a lock that is free again is not left idle for longer than a fraction of what it was waited for.
     pub fn lock_timeout(&self, start: u64, len: u64, exclusive: bool, timeout: Duration) -> Result<bool> {
         const YIELDS: u32 = 32;
         const LONGEST: Duration = Duration::from_millis(2);
-        let mut pause = Duration::from_micros(20);
+        const SHORTEST: Duration = Duration::from_micros(20);
         let mut tries = 0;
         let mut began = None;
         loop {
             if self.try_lock(start, len, exclusive)? {
                 return Ok(true);
             }
-            if began.get_or_insert_with(Instant::now).elapsed() >= timeout {
+            let waited = began.get_or_insert_with(Instant::now).elapsed();
+            if waited >= timeout {
                 return Ok(false);
             }
             tries += 1;
             if tries <= YIELDS {
                 std::thread::yield_now();
             } else {
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(LONGEST);
+                std::thread::sleep((waited / 8).clamp(SHORTEST, LONGEST));
             }
         }
     }

@@ -9,7 +9,7 @@ use quiver_store::reader::Namespace;
 use quiver_store::writer::Outcome;
 
 use crate::completions::Completions;
-use crate::errors::{Result, store_failure};
+use crate::errors::{Result, bad_value, store_failure};
 use crate::facts::{self, Facts};
 
 /// A value on its way into a file.
@@ -40,31 +40,55 @@ impl NativeWriter {
     /// Completes the value; request `id` is answered with its facts once it is durable.
     #[napi]
     pub fn commit(&self, id: u32, facts: String) -> Result<()> {
-        let (facts, fence) = facts::new_facts(&facts).map_err(store_failure)?;
         let completions = self.completions.clone();
         let (store, namespace, key) =
             (Arc::downgrade(&self.store), Arc::clone(&self.namespace), self.key.clone());
-        self.writer.commit(Commit {
-            namespace: self.namespace.name.clone(),
-            key: self.key.clone(),
-            facts,
-            fence: fence.map(|fence| (quiver_store::flights::hash(&self.namespace.name, &self.key), fence)),
-            adoption: None,
-            done: Box::new(move |result| {
-                completions.answer(id, result, |outcome| match (outcome, store.upgrade()) {
-                    (Outcome::Written(record), Some(store)) => {
-                        facts::json(&Facts::of(&store, &namespace, &key, &record))
-                    }
-                    _ => String::new(),
-                });
-            }),
-        });
-        Ok(())
+        self.complete(&facts, move |result| {
+            completions.answer(id, result, |outcome| match (outcome, store.upgrade()) {
+                (Outcome::Written(record), Some(store)) => {
+                    facts::json(&Facts::of(&store, &namespace, &key, &record))
+                }
+                _ => String::new(),
+            });
+        })
+    }
+
+    /// Completes the value and waits until it is durable; its facts as JSON.
+    #[napi]
+    pub fn commit_sync(&self, facts: String) -> Result<String> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        self.complete(&facts, move |result| drop(sender.send(result)))?;
+        match receiver.recv() {
+            Ok(Ok(Outcome::Written(record))) => {
+                Ok(facts::json(&Facts::of(&self.store, &self.namespace, &self.key, &record)))
+            }
+            Ok(Err(error)) => Err(store_failure(error)),
+            _ => Err(bad_value("a write was not answered as one")),
+        }
     }
 
     /// Gives the value up.
     #[napi]
     pub fn abort(&self) {
         self.writer.abort();
+    }
+}
+
+impl NativeWriter {
+    fn complete(
+        &self,
+        facts: &str,
+        done: impl FnOnce(quiver_store::Result<Outcome>) + Send + 'static,
+    ) -> Result<()> {
+        let (facts, fence) = facts::new_facts(facts).map_err(store_failure)?;
+        self.writer.commit(Commit {
+            namespace: self.namespace.name.clone(),
+            key: self.key.clone(),
+            facts,
+            fence: fence.map(|fence| (quiver_store::flights::hash(&self.namespace.name, &self.key), fence)),
+            adoption: None,
+            done: Box::new(done),
+        });
+        Ok(())
     }
 }

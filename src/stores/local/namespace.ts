@@ -175,11 +175,30 @@ export class LocalNamespace implements StoreNamespace {
   async set(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {
     checkKey(key);
     this.#enter();
-    const packed =
-      this.#settings.layout === "hashed" &&
-      this.#settings.files === "large" &&
-      value.byteLength <= PACKED_LIMIT;
-    return packed ? this.#setPacked(key, value, facts) : this.#setFile(key, value, facts);
+    return this.#isPacked(value) ? this.#setPacked(key, value, facts) : this.#setFile(key, value, facts);
+  }
+
+  setSync(key: string, value: EncodedValue, facts: NewFacts): EntryFacts {
+    checkKey(key);
+    this.#enter();
+    if (!this.#queue.isIdle(key)) {
+      throw new QuiverError("ERR_QUIVER_UNSUPPORTED", "another write of this key is under way", {
+        key,
+        fix: "Use `await namespace.set(key, value)`.",
+      });
+    }
+    const json = JSON.stringify(facts);
+    if (!this.#isPacked(value))
+      return JSON.parse(translated(() => this.#written(key, value).commitSync(json)));
+    const { parts } = value;
+    const bytes = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
+    return JSON.parse(translated(() => this.#native.putSync(this.#handle, key, json, bytes)));
+  }
+
+  /** Whether a value goes into the catalog and not to a file. */
+  #isPacked(value: EncodedValue): boolean {
+    const { layout, files } = this.#settings;
+    return layout === "hashed" && files === "large" && value.byteLength <= PACKED_LIMIT;
   }
 
   #setPacked(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {
@@ -195,6 +214,11 @@ export class LocalNamespace implements StoreNamespace {
   }
 
   #setFile(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {
+    return this.#commit(key, this.#written(key, value), facts);
+  }
+
+  /** A value on its way into a file, to be committed. */
+  #written(key: string, value: EncodedValue): NativeWriter {
     const writer = translated(() => this.#native.writer(this.#handle, key));
     try {
       for (const part of value.parts) {
@@ -206,7 +230,7 @@ export class LocalNamespace implements StoreNamespace {
       writer.abort();
       throw error;
     }
-    return this.#commit(key, writer, facts);
+    return writer;
   }
 
   #commit(key: string, writer: NativeWriter, facts: NewFacts): Promise<EntryFacts> {

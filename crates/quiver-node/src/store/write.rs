@@ -5,11 +5,12 @@ use std::sync::Arc;
 use napi_derive::napi;
 use quiver_store::flights::{self};
 use quiver_store::publisher::ObjectWriter;
+use quiver_store::reader::Namespace;
 use quiver_store::writer::{NewValue, Op, Outcome, PackedBytes, Put};
 use serde_json::json;
 
 use super::NativeStore;
-use crate::errors::{Result, store_failure};
+use crate::errors::{Result, bad_value, store_failure};
 use crate::facts::{self, Facts};
 use crate::object_writer::NativeWriter;
 
@@ -19,16 +20,7 @@ impl NativeStore {
     #[napi]
     pub fn put(&self, id: u32, handle: u32, key: String, facts: String, value: &[u8]) -> Result<()> {
         let namespace = self.namespace(handle)?;
-        let (facts, fence) = facts::new_facts(&facts).map_err(store_failure)?;
-        let op = Op::Put(Box::new(Put {
-            namespace: namespace.name.clone(),
-            fence: fence.map(|fence| (flights::hash(&namespace.name, key.as_bytes()), fence)),
-            key: key.clone().into_bytes(),
-            facts,
-            value: NewValue::Inline(PackedBytes::copy_of(value)),
-            ticket: self.store.engine.order.draw(),
-            adoption: None,
-        }));
+        let op = self.put_op(&namespace, &key, &facts, value)?;
         let store = Arc::downgrade(&self.store);
         self.submit(id, op, move |outcome| match (outcome, store.upgrade()) {
             (Outcome::Written(record), Some(store)) => {
@@ -36,6 +28,19 @@ impl NativeStore {
             }
             _ => String::new(),
         })
+    }
+
+    /// Stores a small value and waits for it; its facts as JSON.
+    #[napi]
+    pub fn put_sync(&self, handle: u32, key: String, facts: String, value: &[u8]) -> Result<String> {
+        let namespace = self.namespace(handle)?;
+        let op = self.put_op(&namespace, &key, &facts, value)?;
+        match self.store.writer().and_then(|writer| writer.call(op)).map_err(store_failure)? {
+            Outcome::Written(record) => {
+                Ok(facts::json(&Facts::of(&self.store, &namespace, key.as_bytes(), &record)))
+            }
+            _ => Err(bad_value("a write was answered as something else")),
+        }
     }
 
     /// Begins a value that goes to a file.
@@ -98,6 +103,21 @@ impl NativeStore {
     #[napi]
     pub fn expire(&self, id: u32) -> Result<()> {
         self.submit(id, Op::Expire { counted: false }, count_json)
+    }
+}
+
+impl NativeStore {
+    fn put_op(&self, namespace: &Namespace, key: &str, facts: &str, value: &[u8]) -> Result<Op> {
+        let (facts, fence) = facts::new_facts(facts).map_err(store_failure)?;
+        Ok(Op::Put(Box::new(Put {
+            namespace: namespace.name.clone(),
+            fence: fence.map(|fence| (flights::hash(&namespace.name, key.as_bytes()), fence)),
+            key: key.as_bytes().to_vec(),
+            facts,
+            value: NewValue::Inline(PackedBytes::copy_of(value)),
+            ticket: self.store.engine.order.draw(),
+            adoption: None,
+        })))
     }
 }
 
