@@ -96,6 +96,18 @@ test("the configurations of docs/choosing.md compile and run", async () => {
   expect(readFileSync(join(folder, "chosen-2/reports/monday.txt"), "utf8")).toBe("all is well");
 });
 
+test("the store of docs/deployment.md compiles and works without a server", async () => {
+  const text = readFileSync(join(root, "docs/deployment.md"), "utf8");
+  const code = /^```ts\n(.*?)^```$/ms.exec(text)?.[1] ?? "";
+  // Nobody listens there: no server of anybody else is written to.
+  const local = code
+    .replace('"quiver-cache"', '"../../src/index.ts"')
+    .replace(/process\.env\["QUIVER_REDIS_URL"\] \?\? "[^"]*"/, '"redis://127.0.0.1:1"');
+  const [example = ""] = write(new Map([["examples/deployment/tiers.ts", local]]));
+  expect(problemsOf([example])).toEqual([]);
+  await import(pathToFileURL(example).href);
+});
+
 test("links between the pages lead somewhere", () => {
   const pages = [
     "README.md",
@@ -105,6 +117,7 @@ test("links between the pages lead somewhere", () => {
     "docs/format.md",
     "docs/comparison.md",
     "docs/choosing.md",
+    "docs/deployment.md",
     "bench/README.md",
   ];
   const dead = pages.flatMap((page) => {

@@ -85,7 +85,7 @@ export async function formulate(
 export async function solve(
   program: string,
 ): Promise<{ readonly chosen: readonly number[]; readonly cost: number }> {
-  const solver = await highs();
+  const solver = await highs.default();
   const solution = solver.solve(program);
   if (solution.Status !== "Optimal") throw new Error(`the solver says "${solution.Status}"`);
   const chosen = Object.entries(solution.Columns)
