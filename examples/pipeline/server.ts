@@ -12,8 +12,12 @@ import { text } from "node:stream/consumers";
 import { Cache, PROMETHEUS_CONTENT_TYPE, prometheusText } from "quiver-cache";
 import { formulate, measureDistances, type Plan, parseStops, solve } from "./stages.ts";
 
-// Failures of the cache cost time and nothing else. The limit is small, so that evictions are seen.
-const cache = await Cache.open(process.env["QUIVER_PATH"] ?? "./cache", { maxSize: "1MB", onError: "miss" });
+// In this form failures of the cache cost time and nothing else. The limit is small, so that evictions are seen.
+const cache = await Cache.open({
+  backend: "disk",
+  path: process.env["QUIVER_PATH"] ?? "./cache",
+  maxSizeMb: 1,
+});
 
 const parse = cache.memoize(parseStops, { namespace: "stops", ttl: "10m" });
 const distances = cache.memoize(measureDistances, { namespace: "distances", ttl: "2h" });
