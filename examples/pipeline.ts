@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const root = "./.quiver-example-pipeline";
-const PROBLEMS = 24;
+const PROBLEMS = 18;
 const STOPS = 24;
 
 /** Stops strewn over a square of a hundred kilometres, the same ones for the same problem. */

@@ -34,8 +34,14 @@ function quiet(): Logger & { readonly warnings: string[] } {
   return { warnings, debug: ignore, info: ignore, error: ignore, warn: (text) => void warnings.push(text) };
 }
 
+/** Waits as long as a test does, so that a loaded machine decides nothing. */
 function connect(more: RedisStoreOptions = {}): Promise<RedisStore> {
-  return RedisStore.open({ socketPath: server.socketPath, timeout: 300, logger: quiet(), ...more });
+  return RedisStore.open({ socketPath: server.socketPath, timeout: "60s", logger: quiet(), ...more });
+}
+
+/** Gives up soon, for servers that don't answer. */
+function impatient(): Promise<RedisStore> {
+  return connect({ timeout: 300 });
 }
 
 async function cacheOn(store: Store): Promise<Cache> {
@@ -116,10 +122,10 @@ describe.skipIf(!hasRedis)("Redis under load", () => {
   };
 
   const caches: Record<string, () => Promise<Cache>> = {
-    redis: async () => cacheOn(await connect()),
-    "memory over redis": async () => cacheOn(await TieredStore.open([new MemoryStore(), await connect()])),
+    redis: async () => cacheOn(await impatient()),
+    "memory over redis": async () => cacheOn(await TieredStore.open([new MemoryStore(), await impatient()])),
     "a lenient cache on redis": async () =>
-      Cache.open(undefined, { store: await connect(), onError: "miss", logger: quiet() }),
+      Cache.open(undefined, { store: await impatient(), onError: "miss", logger: quiet() }),
   };
 
   for (const [kind, open] of Object.entries(caches)) {
@@ -139,20 +145,22 @@ describe.skipIf(!hasRedis)("Redis under load", () => {
   test("a server that comes late is used once it is there", async () => {
     server = await RedisServer.start();
     await server.kill();
-    const store = await connect();
+    const store = await impatient();
     await using cache = await cacheOn(store);
     const namespace = cache.namespace<string>("late", { ttl: "1h" });
     expect(await namespace.getOrCompute("k", () => "computed")).toBe("computed");
     await expect(namespace.get("k")).rejects.toMatchObject({ code: "ERR_QUIVER_UNREACHABLE" });
     await server.restart();
     await untilKept(cache, server);
-    expect(await store.names()).toContain("late");
-    expect((await namespace.set("k", "v")).expiresAt).not.toBeNull();
+    // A loaded machine may pass its time budget now and then.
+    await expect.poll(() => store.names().catch(() => [])).toContain("late");
+    const facts = () => namespace.set("k", "v").catch(() => undefined);
+    await expect.poll(async () => (await facts())?.expiresAt).toBeGreaterThan(Date.now());
   });
 
   test("a hanging server costs one time budget, not one for each call", async () => {
     server = await RedisServer.start();
-    const store = await connect({ timeout: 200 });
+    const store = await connect({ timeout: 1000 });
     const namespace = await store.open("n", {});
     server.suspend();
     await expect(namespace.get("k")).rejects.toMatchObject({ code: "ERR_QUIVER_TIMEOUT" });
@@ -166,7 +174,7 @@ describe.skipIf(!hasRedis)("Redis under load", () => {
 
   test("a write that the server gets to after its time budget is void", async () => {
     server = await RedisServer.start();
-    const store = await connect({ timeout: 200 });
+    const store = await connect({ timeout: 1000 });
     const other = await connect();
     const [slow, quick] = [await store.open("n", {}), await other.open("n", {})];
     const facts = { codec: "bin", extension: "dat", expiresAt: null };

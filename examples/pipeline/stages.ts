@@ -3,7 +3,7 @@
  * than the one before. The problem is the p-median problem (Hakimi 1964), solved as an integer program by HiGHS.
  */
 
-import highs from "highs";
+import highs, { type Highs } from "highs";
 import { Tensor } from "quiver-cache";
 
 export interface Stop {
@@ -81,11 +81,14 @@ export async function formulate(
   ].join("\n");
 }
 
+/** The package is loaded as a module, and declares what a CommonJS one would export. */
+const load = highs as unknown as () => Promise<Highs>;
+
 /** Indices of the stops that get a depot, and the cost. */
 export async function solve(
   program: string,
 ): Promise<{ readonly chosen: readonly number[]; readonly cost: number }> {
-  const solver = await highs.default();
+  const solver = await load();
   const solution = solver.solve(program);
   if (solution.Status !== "Optimal") throw new Error(`the solver says "${solution.Status}"`);
   const chosen = Object.entries(solution.Columns)
