@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: set-up, then the benchmarks of the crates and of the package, then the races against its peers.
  * Nothing is judged, only printed. `--record` writes the tables into the documents, `--long` takes more and longer
- * rounds, `--full` all peers, workloads and sizes. `--peers-only` leaves out what comes before the peers; the other
+ * rounds, `--full` all peers, workloads and sizes. `--promises` measures what services are promised, and nothing else;
+ * `--entries` and `--seconds` say on how many entries and how long. `--peers-only` leaves out what comes before the peers; the other
  * arguments are those of bench/peers/main.ts.
  */
 
@@ -32,6 +33,16 @@ async function ownRaces() {
   await succeeds("races", () => runNode([inRoot("bench/out/node/main.js"), ...flags], { show: true }));
 }
 
+async function promises() {
+  await succeeds("compiling the program", () =>
+    runNode([...tools.tsc, "-p", "bench/node/tsconfig.json"], { show: true }),
+  );
+  const passed = flags.filter((flag) => flag !== "--promises");
+  await succeeds("promises", () =>
+    runNode([inRoot("bench/out/node/promises.js"), ...passed], { show: true }),
+  );
+}
+
 async function peerRaces() {
   await preparePeers();
   await succeeds("compiling the races against peers", () =>
@@ -43,6 +54,7 @@ async function peerRaces() {
 
 await main(async () => {
   await setup();
+  if (flags.includes("--promises")) return promises();
   if (!flags.includes("--peers-only")) await ownRaces();
-  await peerRaces();
+  return peerRaces();
 });

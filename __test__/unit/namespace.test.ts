@@ -408,3 +408,28 @@ test("nothing works after close, writes under way are finished before it", async
   expect(() => cache.namespace("values")).toThrow(expect.objectContaining(closed));
   await cache.close();
 });
+
+test("a copy may be written to, and nobody else sees it", async () => {
+  await using cache = await open();
+  const values = cache.namespace<unknown>("values");
+  await values.set("bytes", new Uint8Array([1, 2]));
+  await values.set("tensor", new Tensor(Int32Array.of(1, 2, 3, 4), [2, 2]));
+  await values.set("tensors", { weights: new Tensor(Float32Array.of(1)) });
+  await values.set("object", { list: [{ n: 1 }] });
+  for (const key of ["bytes", "tensor", "tensors", "object"]) {
+    const copy = await values.get(key, { copy: true });
+    expect(copy).toEqual(await values.get(key));
+    expect(copy).not.toBe(await values.get(key));
+  }
+  const bytes = (await values.get("bytes", { copy: true })) as Uint8Array;
+  bytes[0] = 9;
+  expect(await values.get("bytes")).toEqual(new Uint8Array([1, 2]));
+  const tensor = (await values.get("tensor", { copy: true })) as Tensor;
+  expect(tensor.equals((await values.get("tensor")) as Tensor)).toBe(true);
+  tensor.data[0] = 9;
+  expect(((await values.get("tensor")) as Tensor).at(0, 0)).toBe(1);
+  const object = (await values.get("object", { copy: true })) as { list: { n: number }[] };
+  object.list.push({ n: 2 });
+  expect(await values.get("object")).toEqual({ list: [{ n: 1 }] });
+  expect(await values.get("none", { copy: true })).toBeUndefined();
+});

@@ -21,6 +21,7 @@ import { type Memoizable, type MemoizedOf, type Memoizee, type MemoizeOptions, m
 import type { NamespaceLink } from "./namespace-link.ts";
 import { count, integer } from "./option-readers.ts";
 import type { ResolvedNamespaceOptions } from "./options.ts";
+import { privateCopy } from "./private-copy.ts";
 import { type Found, Reader } from "./reader.ts";
 import type { Statistics } from "./statistics.ts";
 import { type ByteRange, type ByteStream, isByteStream, readStream } from "./streams.ts";
@@ -32,6 +33,8 @@ export type EntryInfo = EntryFacts;
 export interface GetOptions {
   /** The number of a replaced value that is still kept; see the setting `versions`. */
   readonly version?: number;
+  /** Gives a value of your own, that may be written to, at the price of the copy. Default: false. */
+  readonly copy?: boolean;
 }
 
 /** Changes to an entry that leave its value as it is. What is left out stays. */
@@ -124,6 +127,8 @@ export class Namespace<T = unknown> {
 
   /** The value, or undefined when there is none or it has expired. A hit in memory costs a resolved promise. */
   get(key: string, options?: GetOptions): Promise<T | undefined> {
+    if (options?.copy)
+      return this.get(key, { ...options, copy: false }).then(privateCopy) as Promise<T | undefined>;
     if (options?.version === undefined) {
       const held = this.#link.hot.find(key);
       if (held !== undefined) {
