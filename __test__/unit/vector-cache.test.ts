@@ -81,6 +81,10 @@ describe("a new cache", () => {
       }),
       { numRuns: 20 },
     );
+    const out = cache.gather([0, 0]);
+    expect(cache.gather([7, 93], out)).toBe(out);
+    expect(out.toArray()).toEqual([all[7], all[93]]);
+    expect(() => cache.gather([7], out)).toThrow(coded("BAD_VALUE"));
     for (const index of [-1, 100, 1.5, Number.NaN, 2 ** 32]) {
       expect(() => cache.gather([0, index])).toThrow(coded("OUT_OF_RANGE"));
       expect(() => cache.row(index)).toThrow(/is not in \[0, 100\)/);

@@ -195,9 +195,12 @@ export class VectorCache {
     return this.#vectors.row(index);
   }
 
-  /** Rows in the order of the indices, which may repeat, copied natively into one tensor. */
-  gather(indices: ArrayLike<number>): Tensor {
-    return this.#vectors.gather(indices);
+  /**
+   * Rows in the order of the indices, which may repeat, copied natively into one tensor: `out`, or a new one. To fill the
+   * same tensor again and again takes half the time: new memory costs as much as the copy.
+   */
+  gather(indices: ArrayLike<number>, out?: Tensor): Tensor {
+    return this.#vectors.gather(indices, out);
   }
 
   /** All rows, or those of the indices. */

@@ -66,10 +66,16 @@ export class VectorColumn {
     throw new QuiverError("ERR_QUIVER_UNSUPPORTED", `row ${index} of "${this.name}" is null`);
   }
 
-  /** Rows by index, copied natively; ragged ones filled up with zeros to the longest. */
-  gather(indices: ArrayLike<number>): Tensor {
+  /** Rows by index, copied natively, into `out` if it is given; ragged ones filled up with zeros to the longest. */
+  gather(indices: ArrayLike<number>, out?: Tensor): Tensor {
+    if (out !== undefined && (this.chunks === "ragged" || this.#isNested)) {
+      throw new QuiverError("ERR_QUIVER_UNSUPPORTED", "rows of this column can't be gathered into a tensor", {
+        hint: `They have ${this.#isNested ? "an axis that is left out" : "different numbers of vectors"}.`,
+        fix: "Call gather() without out.",
+      });
+    }
     if (this.chunks === "ragged") return this.#column.padded(indices);
-    return this.#flat(this.#column.gather(indices), 1);
+    return this.#flat(this.#column.gather(indices, out), 1);
   }
 
   /** Which vectors of the rows are real, 1 or 0, as `gather` gives them; null where rows are one vector. */
