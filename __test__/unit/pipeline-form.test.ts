@@ -87,6 +87,7 @@ test.each<[object, string]>([
   [{ redisUrl: 6379 }, "redisUrl"],
   [{ maxSizeMb: 1, maxSize: "1MB" }, "maxSizeMb"],
   [{ maxSizeMB: 1 }, "maxSizeMB"],
+  [{ store: undefined }, "store"],
   [{ namespaces: { stage: { observe: "now and then" } } }, "namespaces.stage.observe"],
 ])("%j is refused with the field named", async (options, field) => {
   await expect(open({ backend: "memory", ...options })).rejects.toMatchObject({

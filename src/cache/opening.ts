@@ -35,6 +35,7 @@ import {
   type PipelineOptions,
   PLAIN_DEFAULTS,
   spelledOut,
+  type Whereabouts,
   whereaboutsIn,
 } from "./pipeline-options.ts";
 
@@ -56,36 +57,22 @@ export interface Opening {
   readonly configured: readonly string[];
 }
 
-/** `where`: a path, or the options of the form for services, of which `given` then has what is common to both. */
+/** `where`: a path, or the options of the form for services, which then take the place of `given`. */
 export async function prepareOpening(
   where: string | PipelineOptions | undefined,
   given: CacheOptions,
   environment: Environment = process.env,
 ): Promise<Opening> {
-  const pipeline = typeof where === "object" && where !== null;
-  if (!pipeline && where !== undefined && (typeof where !== "string" || where === "")) {
-    throw new QuiverError("ERR_QUIVER_BAD_OPTION", "the path of a cache must be a non-empty string");
-  }
-  const logger = (pipeline ? where.logger : given.logger) ?? defaultLogger;
-  const known = [...CACHE_OPTIONS, ...PIPELINE_OPTIONS];
-  warnOfUnknownVariables(environment, known, NAMESPACE_OPTIONS, logger);
-  const written: Source = {
-    kind: "code",
-    values: (pipeline ? where : given) as Record<string, unknown>,
-    placeOf: () => "",
-  };
-  const variables = environmentSource(environment, known);
-  const place = pipeline ? pipelinePlace([written, variables]) : placeOf(where, given, environment);
-  const code = pipeline ? spelledOut(written) : written;
-  const fixed = [code, spelledOut(variables)];
-  const defaults = pipeline ? PIPELINE_DEFAULTS : PLAIN_DEFAULTS;
-  const onFile = place && (await readableFile(place.path, fixed, { defaults, logger }));
-  const file = onFile && spelledOut(onFile);
-  const sources = [...fixed, ...(file ? [file] : [])];
-  let resolved = resolveCacheOptions(sources, defaults.cache);
-  const { backend, redisUrl } = whereaboutsIn(
-    pipeline ? [written, variables, ...(onFile ? [onFile] : [])] : [],
+  const logger = (isPipeline(where) ? where.logger : given.logger) ?? defaultLogger;
+  warnOfUnknownVariables(environment, OPTIONS, NAMESPACE_OPTIONS, logger);
+  const { place, code, file, sources, defaults, whereabouts } = await lookUp(
+    where,
+    given,
+    environment,
+    logger,
   );
+  let resolved = resolveCacheOptions(sources, defaults.cache);
+  const { backend, redisUrl } = whereabouts;
   const opened: OpenedStore = given.store
     ? { store: given.store, mode: resolved.options.mode }
     : await openBackend({
@@ -121,6 +108,66 @@ export async function prepareOpening(
     ],
     configured: [...new Set([...Object.keys(tableOf(code)), ...Object.keys(tableOf(file))])],
   };
+}
+
+/** Options of a cache in all spellings that variables and files may use. */
+const OPTIONS: readonly string[] = [...CACHE_OPTIONS, ...PIPELINE_OPTIONS];
+
+function isPipeline(where: string | PipelineOptions | undefined): where is PipelineOptions {
+  return typeof where === "object" && where !== null;
+}
+
+/** Where the cache is, and everything that says something about its options. */
+interface Sources {
+  /** undefined where a store of the user's own takes the place of the disk. */
+  readonly place: Place | undefined;
+  readonly code: Source;
+  readonly file: Source | undefined;
+  /** Those two and the variables, in the order in which they count. */
+  readonly sources: readonly Source[];
+  readonly defaults: Defaults;
+  readonly whereabouts: Whereabouts;
+}
+
+async function lookUp(
+  where: string | PipelineOptions | undefined,
+  given: CacheOptions,
+  environment: Environment,
+  logger: Logger,
+): Promise<Sources> {
+  const variables = environmentSource(environment, OPTIONS);
+  const written = (values: object): Source => ({
+    kind: "code",
+    values: values as Record<string, unknown>,
+    placeOf: () => "",
+  });
+  if (isPipeline(where)) {
+    if ("store" in where) {
+      throw new QuiverError("ERR_QUIVER_BAD_OPTION", "a store of your own takes the place of a backend", {
+        fix: "Open the cache with Cache.open(undefined, { store }).",
+      });
+    }
+    const defaults = PIPELINE_DEFAULTS;
+    const own = written(where);
+    const place = pipelinePlace([own, variables]);
+    const code = spelledOut(own);
+    const fixed = [code, spelledOut(variables)];
+    const onFile = await readableFile(place.path, fixed, { defaults, logger });
+    const file = onFile && spelledOut(onFile);
+    const whereabouts = whereaboutsIn([own, variables, ...(onFile ? [onFile] : [])]);
+    return { place, code, file, sources: [...fixed, ...(file ? [file] : [])], defaults, whereabouts };
+  }
+  if (where !== undefined && (typeof where !== "string" || where === "")) {
+    throw new QuiverError("ERR_QUIVER_BAD_OPTION", "the path of a cache must be a non-empty string");
+  }
+  const defaults = PLAIN_DEFAULTS;
+  const place = placeOf(where, given, environment);
+  const code = written(given);
+  const fixed = [code, spelledOut(variables)];
+  const onFile = place && (await readableFile(place.path, fixed, { defaults, logger }));
+  const file = onFile && spelledOut(onFile);
+  const sources = [...fixed, ...(file ? [file] : [])];
+  return { place, code, file, sources, defaults, whereabouts: whereaboutsIn([]) };
 }
 
 /** The configuration file, where it can be read or must be. */
