@@ -115,8 +115,8 @@ export class Namespace<T = unknown> {
    */
   setSync(key: string, value: T, options: SetOptions = {}): EntryInfo {
     this.#check(key);
-    this.#context.checkWritable();
     try {
+      this.#context.checkWritable();
       return this.#writer.setSync(key, value, options);
     } catch (error) {
       if (!this.#guard.isLenient || isOfTheCaller(error)) throw error;

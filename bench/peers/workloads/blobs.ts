@@ -31,6 +31,7 @@ export const blobs: Workload = {
     "`quiver` and `lru-cache` hand out the value that they hold in memory, shared; `lmdb`, `fs` and the rest make a new one for each read. `quiver, not held` does so too.",
     "*durable* survives a power cut, *not synced* the end of the process. A peer without such a promise has no figure.",
     "SQLite has no asynchronous form: in flight its sets come one by one, each a transaction, as they do from independent requests. *batch* is its transaction over 64 values, as it is everybody else's cheapest form for many.",
+    "*one at a time* takes the synchronous form where a peer has one, *awaited* the other.",
     "*first touch* reads each key once in a new process, the files being in the page cache.",
   ],
   peers: [

@@ -57,6 +57,8 @@ impl NativeWriter {
     #[napi]
     pub fn commit_sync(&self, facts: String) -> Result<String> {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        // What was gathered before can't be followed by anything while this waits.
+        self.store.flush();
         self.complete(&facts, move |result| drop(sender.send(result)))?;
         match receiver.recv() {
             Ok(Ok(Outcome::Written(record))) => {

@@ -35,6 +35,8 @@ impl NativeStore {
     pub fn put_sync(&self, handle: u32, key: String, facts: String, value: &[u8]) -> Result<String> {
         let namespace = self.namespace(handle)?;
         let op = self.put_op(&namespace, &key, &facts, value)?;
+        // What was gathered before can't be followed by anything while this waits.
+        self.store.flush();
         match self.store.writer().and_then(|writer| writer.call(op)).map_err(store_failure)? {
             Outcome::Written(record) => {
                 Ok(facts::json(&Facts::of(&self.store, &namespace, key.as_bytes(), &record)))
