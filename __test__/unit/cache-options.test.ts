@@ -112,6 +112,7 @@ test("unknown QUIVER_ names are warned of, known ones are not", () => {
   const environment = {
     QUIVER_TTL: "1",
     QUIVER_LOG: "debug",
+    QUIVER_TORTURE: "1",
     QUIVER_NS_A_TTL: "1",
     QUIVER_MAXSIZE: "1",
     QUIVER_NS_A_COLOUR: "red",

@@ -21,8 +21,15 @@ export const CONFIG_FILE = "quiver.config.json";
 const PREFIX = "QUIVER_";
 const NAMESPACE_PREFIX = "QUIVER_NS_";
 
-/** Variables that are read elsewhere: by the logger, by stores. */
-const READ_ELSEWHERE: ReadonlySet<string> = new Set(["QUIVER_LOG", "QUIVER_PATH", "QUIVER_REDIS_URL"]);
+/** Variables that are read elsewhere: by the logger, by stores, by the tests of this package. */
+const READ_ELSEWHERE: ReadonlySet<string> = new Set([
+  "QUIVER_LOG",
+  "QUIVER_PATH",
+  "QUIVER_REDIS_URL",
+  "QUIVER_TEST_PYTHON",
+  "QUIVER_TORCH",
+  "QUIVER_TORTURE",
+]);
 
 /** `evictionThreshold` → `EVICTION_THRESHOLD`. */
 export function variableSuffix(option: string): string {
