@@ -37,6 +37,10 @@ impl Root {
     pub fn reader_table(&self) -> PathBuf {
         self.catalog().join("lock.mdb")
     }
+    /// What LMDB's data file was like when the last process closed it; absent while anybody may write.
+    pub fn closed(&self) -> PathBuf {
+        self.catalog().join("closed")
+    }
     /// Values as files.
     pub fn objects(&self) -> PathBuf {
         self.engine().join("objects")

@@ -99,7 +99,7 @@ impl Session {
     /// Reads where nothing can be written, as long as nobody writes by another way.
     fn look_on(&mut self, root: &Root) -> Result<()> {
         self.onlooker = true;
-        let alone = self.open.try_lock(ONLOOKERS, 1, false)? && !self.open.is_locked_by_others(OPENERS, 1)?;
+        let alone = self.open.try_lock(ONLOOKERS, 1, false)? && self.is_alone()?;
         if alone { Ok(()) } else { Err(unregistered(root, "other processes have it open")) }
     }
 
@@ -145,6 +145,11 @@ impl Session {
     /// Tries to be the only process: for repair, compaction, restoring.
     pub fn try_exclusive(&self) -> Result<bool> {
         Ok(self.open.try_lock(OPENERS, 1, true)?)
+    }
+
+    /// Whether nobody else has it open who may write.
+    pub fn is_alone(&self) -> Result<bool> {
+        Ok(!self.open.is_locked_by_others(OPENERS, 1)?)
     }
 
     /// Lets others in again.

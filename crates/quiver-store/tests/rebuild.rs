@@ -118,8 +118,28 @@ fn wipe(root: &Path) {
     let mut bytes = std::fs::read(&data).unwrap();
     bytes[2 * 4_096..].fill(0xa5);
     std::fs::write(data, bytes).unwrap();
-    // As if the process had died: the next opening looks at every page.
-    std::fs::write(root.join(".quiver/locks/p-0"), "another boot").unwrap();
+}
+
+#[test]
+fn a_catalog_that_was_damaged_after_a_clean_end_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let read_only = OpenOptions { read_only: true, ..OpenOptions::default() };
+    let reopen = || Store::open(folder.path(), &read_only).map(|store| store.close());
+    filled(folder.path());
+    reopen().unwrap();
+    open(folder.path()).close();
+    let closed = folder.path().join(".quiver/catalog/closed");
+    let noted = std::fs::read(&closed).unwrap();
+    let other = open(folder.path());
+    assert!(!closed.exists(), "open, it changes");
+    assert!(other.notices.is_empty(), "{:?}", other.notices);
+    other.close();
+    assert!(closed.exists() && !noted.is_empty());
+
+    wipe(folder.path());
+    assert_eq!(reopen().unwrap_err().code, Code::Corrupt);
+    let store = open(folder.path());
+    assert!(store.notices.iter().any(|notice| notice.contains("rebuilt")), "{:?}", store.notices);
 }
 
 fn put_named(store: &Store, key: &str, facts: NewFacts) {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use quiver_io::{Disk, Storage as _};
+
 use super::OpenOptions;
 use crate::catalog::lmdb::{EnvOptions, LmdbError};
 use crate::catalog::precheck::{self, Verdict};
@@ -52,6 +54,51 @@ pub(super) fn open(folder: &Path, mut options: EnvOptions) -> Result<Catalog> {
     }
 }
 
+/// Size and times of LMDB's data file. Whatever changes its bytes changes these, short of the disk itself.
+fn looks(root: &Root) -> Result<String> {
+    let facts = Disk.facts(&root.data())?;
+    Ok(format!("{} {} {}", facts.size, facts.mtime_ns, facts.ctime_ns))
+}
+
+/// Notes what the file is like. Only with the catalog closed and nobody else in the cache. Not synced, and no harm if
+/// it fails: without a note nothing is compared.
+pub(super) fn note_closed(root: &Root) {
+    let _ = looks(root).and_then(|looks| {
+        let path = root.closed();
+        std::fs::write(&path, looks).map_err(|error| Error::os("noting the end", &path, &error))
+    });
+}
+
+/// Whether the file is another one than the last process left.
+fn is_changed(root: &Root) -> bool {
+    std::fs::read_to_string(root.closed()).is_ok_and(|noted| looks(root).is_ok_and(|looks| looks != noted))
+}
+
+/// What is wrong with the file, if anything; all of it is read where `doubtful` or where it is not what it was.
+fn damage(root: &Root, doubtful: bool) -> Result<Option<String>> {
+    let data = root.data();
+    match precheck::check(&data) {
+        Ok(Verdict::Absent) => Ok(doubtful.then(|| "there is none".into())),
+        Ok(Verdict::Sound) if !doubtful && !is_changed(root) => Ok(None),
+        Ok(Verdict::Sound | Verdict::Short) => {
+            let report = walk::walk(&data, &mut |_, _, _| {})?;
+            Ok((!report.is_sound()).then(|| report.problems.join("; ")))
+        }
+        Err(error) => Ok(Some(error.message)),
+    }
+}
+
+/// Looks before LMDB does, where nothing can be mended. Those who have the cache open have looked before.
+pub(super) fn check(root: &Root, session: &Session) -> Result<()> {
+    match session.is_alone()?.then(|| damage(root, false)).transpose()?.flatten() {
+        None => Ok(()),
+        Some(why) => {
+            let message = format!("the catalog is damaged, and read-only it can't be rebuilt: {why}");
+            Err(Error::new(Code::Corrupt, message).at(root.data()))
+        }
+    }
+}
+
 /// Looks before LMDB does; what is damaged is rebuilt if nobody else has the cache open.
 pub(super) fn mend(
     root: &Root,
@@ -62,16 +109,9 @@ pub(super) fn mend(
 ) -> Result<()> {
     let data = root.data();
     let distrust = session.unclean_boot && !durable;
-    let damage = match precheck::check(&data) {
-        Ok(Verdict::Absent) if !distrust => return Ok(()),
-        Ok(Verdict::Absent) => Some("there is none".into()),
-        Ok(Verdict::Sound) if !session.unclean_boot => return Ok(()),
-        Ok(Verdict::Sound | Verdict::Short) => {
-            let report = walk::walk(&data, &mut |_, _, _| {})?;
-            if report.is_sound() { None } else { Some(report.problems.join("; ")) }
-        }
-        Err(error) => Some(error.message),
-    };
+    let damage = damage(root, session.unclean_boot)?;
+    // From here on it changes.
+    let _ = std::fs::remove_file(root.closed());
     if damage.is_none() && !distrust {
         return Ok(());
     }

@@ -276,7 +276,11 @@ impl Store {
             writer.close();
         }
         self.engine.close();
-        self.session.lock().unwrap_or_else(PoisonError::into_inner).leave();
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.writer.is_some() && session.try_exclusive().unwrap_or(false) {
+            catalog_file::note_closed(&self.engine.root);
+        }
+        session.leave();
     }
 }
 

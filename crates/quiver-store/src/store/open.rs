@@ -125,7 +125,9 @@ impl Store {
         }
         let format = format::open(&root, [key.0, key.1], options)?;
         let durable = format.settings.durability == Durability::Full;
-        if !options.read_only {
+        if options.read_only {
+            catalog_file::check(&root, &session)?;
+        } else {
             catalog_file::preallocate_lock(&root, modes)?;
             catalog_file::mend(&root, &session, options, durable, &mut notices)?;
         }
