@@ -8,8 +8,8 @@ import { Cache } from "../../src/index.ts";
 import { Programs, torture } from "./harness.ts";
 import type { HitsInput } from "./programs/hits.ts";
 
-const PROCESSES = 3;
-const TIMES = torture ? 500 : 25;
+const PROCESSES = 8;
+const TIMES = torture ? 500 : 20;
 
 let root: string;
 let programs: Programs;

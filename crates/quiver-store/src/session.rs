@@ -41,6 +41,11 @@ fn unregistered(root: &Root, why: &str) -> Error {
 const OPENERS: u64 = 0;
 /// Byte of the lock `open` that onlookers share.
 const ONLOOKERS: u64 = 1;
+/// Byte of the lock `open` under which marks come, go and are looked for. Without it a mark that is made and not locked
+/// yet, or removed and still open, would be taken for that of a dead process.
+const MARKS: u64 = 2;
+/// How long who leaves waits for those who look: they hold the lock for a listing.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What is in the mark of a process that only reads: it leaves nothing to put right.
 const READER: &str = "reader";
 
@@ -77,7 +82,7 @@ impl Session {
             return Err(Error::new(Code::Busy, "the cache is being repaired or compacted").at(root.path()));
         }
         if read_only {
-            session.mark_reader(root, modes)?;
+            session.mark_reader(root, modes, timeout)?;
             return Ok(session);
         }
         // They looked for us after they had come, and so do we for them: one of the two sees the other.
@@ -85,8 +90,13 @@ impl Session {
             let why = "a process reads the cache through a read-only mount, where nobody may write meanwhile";
             return Err(Error::new(Code::Busy, why).at(root.path()));
         }
+        if !session.open.lock_timeout(MARKS, 1, true, timeout)? {
+            return Err(Error::new(Code::Busy, "another process has been opening the cache for too long")
+                .at(root.path()));
+        }
         session.look_for_dead(root, modes)?;
         let (mark, path) = take_mark(root, modes)?;
+        session.open.unlock(MARKS, 1)?;
         match write_mark(&path).map_err(|error| Error::os("marking the cache as open", &path, &error)) {
             // A full disk must not keep those out who come to delete. An empty mark reads as another boot's.
             Err(error) if error.code == Code::DiskFull => {}
@@ -104,17 +114,22 @@ impl Session {
     }
 
     /// Marks a process that only reads, so that a second copy of this library in it is found out.
-    fn mark_reader(&mut self, root: &Root, modes: Modes) -> Result<()> {
-        match take_mark(root, modes) {
-            Ok((mark, path)) => {
-                let _ = std::fs::write(&path, READER);
-                self.mark = Some((mark, path));
-                Ok(())
-            }
-            Err(error) if error.code == Code::DuplicateCopy => Err(error),
-            // Marks need a folder that may be written, reading doesn't.
-            Err(_) => Ok(()),
+    fn mark_reader(&mut self, root: &Root, modes: Modes, timeout: Duration) -> Result<()> {
+        // Marks need a folder and a lock that may be written, reading doesn't.
+        if !self.open.lock_timeout(MARKS, 1, true, timeout).unwrap_or(false) {
+            return Ok(());
         }
+        let taken = take_mark(root, modes);
+        if let Ok((_, path)) = &taken {
+            let _ = std::fs::write(path, READER);
+        }
+        self.open.unlock(MARKS, 1)?;
+        match taken {
+            Ok(mark) => self.mark = Some(mark),
+            Err(error) if error.code == Code::DuplicateCopy => return Err(error),
+            Err(_) => {}
+        }
+        Ok(())
     }
 
     /// Marks that nobody locks were left by processes that died.
@@ -161,8 +176,10 @@ impl Session {
     /// Leaves, having closed everything.
     pub fn leave(&mut self) {
         if let Some((mark, path)) = self.mark.take() {
+            let _ = self.open.lock_timeout(MARKS, 1, true, LEAVE_TIMEOUT);
             let _ = std::fs::remove_file(path);
             drop(mark);
+            let _ = self.open.unlock(MARKS, 1);
         }
         let _ = self.open.unlock(if self.onlooker { ONLOOKERS } else { OPENERS }, 1);
     }
