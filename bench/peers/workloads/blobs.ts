@@ -198,6 +198,7 @@ async function getLatency(context: Context, step: Step): ReturnType<Operation> {
   };
 }
 
+/** A key gets another value at each pass: SQLite doesn't write what is there already. */
 async function set(context: Context, step: Step): ReturnType<Operation> {
   const blobs = await blobsOf(context, given(step, "durability"));
   if (blobs === undefined) return undefined;
@@ -205,10 +206,10 @@ async function set(context: Context, step: Step): ReturnType<Operation> {
   const keys = keysOf(step);
   const time = given(step, "time");
   const inFlight = given(step, "inFlight");
-  const at = (turn: number): Entry => [
-    keys[turn % keys.length] as string,
-    (entries[turn % entries.length] as Entry)[1],
-  ];
+  const at = (turn: number): Entry => {
+    const shift = process.pid + Math.floor(turn / keys.length);
+    return [keys[turn % keys.length] as string, (entries[(turn + shift) % entries.length] as Entry)[1]];
+  };
   const { setSync } = blobs;
   if (inFlight === 0 && setSync !== undefined) {
     return figure(
@@ -219,10 +220,12 @@ async function set(context: Context, step: Step): ReturnType<Operation> {
   return figure(step, await pace((turn) => blobs.set(...at(turn)), time, Math.max(1, inFlight)));
 }
 
+/** As `set`, each batch has other values than the one before. */
 async function batch(context: Context, step: Step): ReturnType<Operation> {
   const blobs = await blobsOf(context, given(step, "durability"));
   if (blobs === undefined) return undefined;
   const entries = entriesOf(step, Math.min(BATCH, given(step, "count")));
-  const rate = await pace(() => blobs.setMany(entries), given(step, "time"), 1);
+  const others = entries.map(([key], index): Entry => [key, (entries.at(index - 1) as Entry)[1]]);
+  const rate = await pace((turn) => blobs.setMany(turn % 2 === 0 ? others : entries), given(step, "time"), 1);
   return figure(step, rate * entries.length);
 }
