@@ -93,6 +93,7 @@ export function plot(figures: readonly HeadlineFigures[], names: readonly string
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y + 6}" font-family="sans-serif">`,
+    "<title>How many times better Quiver is than its peers</title>",
     `<rect width="${WIDTH}" height="${y + 6}" fill="#fff"/>`,
     text(10, 21, "Quiver is better by", "start", 12),
     ...legend,
