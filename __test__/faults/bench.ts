@@ -1,7 +1,7 @@
 /** What the tests of faults share: a folder of their own, and how an error must look. */
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach } from "vitest";
@@ -32,6 +32,17 @@ export function run(command: string, ...args: readonly string[]): void {
 /** Whether a command can be run here. */
 export function canRun(command: string, ...args: readonly string[]): boolean {
   return spawnSync(command, args, { stdio: "ignore" }).status === 0;
+}
+
+/** Whether file systems can be mounted here. */
+export const mountable: boolean = isRoot && canRun("unshare", "-m", "true");
+
+/** The folder of a new file system of this size, as `mount` takes it; to be unmounted with `umount -l`. */
+export function newDisk(size: string): string {
+  const disk = join(newFolder(), "disk");
+  mkdirSync(disk);
+  run("mount", "-t", "tmpfs", "-o", `size=${size}`, "tmpfs", disk);
+  return disk;
 }
 
 /** The code of the error that a promise rejects with; undefined when it fulfils. Rethrows errors that are not ours. */

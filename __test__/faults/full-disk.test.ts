@@ -1,21 +1,17 @@
 /** A disk that is really full: a file system of eight megabytes. */
 
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Cache } from "../../src/index.ts";
-import { canRun, codeOf, isRoot, newFolder, run } from "./bench.ts";
-
-const mountable = isRoot && canRun("unshare", "-m", "true");
+import { codeOf, mountable, newDisk, run } from "./bench.ts";
 
 describe.skipIf(!mountable)("on a full disk", () => {
   let disk: string;
   let root: string;
 
   beforeEach(() => {
-    disk = join(newFolder(), "disk");
-    mkdirSync(disk);
-    run("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk);
+    disk = newDisk("8m");
     root = join(disk, "cache");
   });
 

@@ -6,9 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { VectorCache } from "../../src/index.ts";
 import { hashingVectorizer } from "../../src/vectors/vectorizers/hashing.ts";
 import type { Vectorizer } from "../../src/vectors/vectorizers/vectorizer.ts";
-import { canRun, codeOf, isRoot, newFolder, run } from "./bench.ts";
+import { codeOf, isRoot, mountable, newDisk, newFolder, run } from "./bench.ts";
 
-const mountable = isRoot && canRun("unshare", "-m", "true");
 const texts = Array.from({ length: 2000 }, (_, i) => `text ${i} of some ${i % 7} words`);
 
 /** Counts what it embeds. */
@@ -35,9 +34,7 @@ describe.skipIf(!mountable)("on a full disk", () => {
   let root: string;
 
   beforeEach(() => {
-    disk = join(newFolder(), "disk");
-    mkdirSync(disk);
-    run("mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", disk);
+    disk = newDisk("12m");
     root = join(disk, "vectors");
   });
 

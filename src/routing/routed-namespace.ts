@@ -18,8 +18,8 @@ import type {
   Usage,
   ValueWriter,
 } from "../stores/store.ts";
+import { sumUsage } from "../stores/usage.ts";
 import type { Route } from "./rules.ts";
-import { sumUsage } from "./usage.ts";
 
 /** A rule and the namespace in its store. */
 export interface Leg {

@@ -5,9 +5,9 @@
  */
 
 import type { NamespaceSettings, Store, StoreNamespace, Usage } from "../stores/store.ts";
+import { sumUsage } from "../stores/usage.ts";
 import { RoutedNamespace } from "./routed-namespace.ts";
 import { type Route, type RouteRule, routeOf, takesEverything } from "./rules.ts";
-import { sumUsage } from "./usage.ts";
 
 /** Rules in their order, the first that matches wins, and a default store for what none matches. */
 export class Router {

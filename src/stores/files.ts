@@ -18,6 +18,7 @@ import type {
   StoreNamespace,
   Usage,
 } from "./store.ts";
+import { sumUsage } from "./usage.ts";
 
 export interface FileStoreOptions {
   /** What acknowledged writes survive: "full" power cuts, as far as the server behind the folder keeps its word; "process" the death of processes. Default: "full". */
@@ -108,14 +109,7 @@ export class FileStore implements Store {
 
   /** Of the namespaces that are open here. */
   usage(): Usage {
-    const total = { entries: 0, bytes: 0, allocated: 0 };
-    for (const namespace of this.#opened.values()) {
-      const usage = namespace.usage();
-      total.entries += usage.entries;
-      total.bytes += usage.bytes;
-      total.allocated += usage.allocated;
-    }
-    return total;
+    return sumUsage([...this.#opened.values()].map((namespace) => namespace.usage()));
   }
 
   /** Of the namespaces named, or of all that are open here. */

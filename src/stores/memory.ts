@@ -14,6 +14,7 @@ import type {
   StoreNamespace,
   Usage,
 } from "./store.ts";
+import { sumUsage } from "./usage.ts";
 
 export interface MemoryStoreOptions {
   /** Default: "memory". */
@@ -92,14 +93,7 @@ export class MemoryStore implements Store {
   }
 
   usage(): Usage {
-    const total = { entries: 0, bytes: 0, allocated: 0 };
-    for (const namespace of this.#namespaces.values()) {
-      const usage = namespace.usage();
-      total.entries += usage.entries;
-      total.bytes += usage.bytes;
-      total.allocated += usage.allocated;
-    }
-    return total;
+    return sumUsage([...this.#namespaces.values()].map((namespace) => namespace.usage()));
   }
 
   async evictionScan(options: { namespaces?: readonly string[]; goal: Goal }): Promise<EvictionScan> {

@@ -18,6 +18,7 @@ import type {
   StoreNamespace,
   Usage,
 } from "./store.ts";
+import { sumUsage } from "./usage.ts";
 
 export interface RedisStoreOptions {
   /** Where the server is: `redis[s]://[[user][:password]@]host[:port][/database]`. Default: "redis://127.0.0.1:6379". */
@@ -153,14 +154,7 @@ export class RedisStore implements Store {
 
   /** Of the namespaces that are open here. */
   usage(): Usage {
-    const total = { entries: 0, bytes: 0, allocated: 0 };
-    for (const namespace of this.#namespaces.values()) {
-      const usage = namespace.usage();
-      total.entries += usage.entries;
-      total.bytes += usage.bytes;
-      total.allocated += usage.allocated;
-    }
-    return total;
+    return sumUsage([...this.#namespaces.values()].map((namespace) => namespace.usage()));
   }
 
   /** Of the namespaces named, or of all that are open here. */

@@ -9,12 +9,9 @@ import { type FileHandle, link, open, readFile, rename, stat, unlink } from "nod
 import { setTimeout as sleep } from "node:timers/promises";
 import { QuiverError } from "../../shared/errors.ts";
 import { ioError, writeAll } from "../../shared/file-system.ts";
+import { holdLease, LEASE } from "../lease.ts";
 import type { Flight } from "../store.ts";
 import { hasEnded, identity } from "./holder.ts";
-
-/** A lock that was not renewed for so long belongs to nobody. */
-const LEASE = 10_000;
-const RENEWED_EVERY = 3000;
 
 const SHORTEST_PAUSE = 10;
 const LONGEST_PAUSE = 500;
@@ -96,19 +93,7 @@ async function isLeaseOver(path: string, temporary: () => string): Promise<boole
 }
 
 function hold(path: string, fence: number): Flight {
-  const renewal = setInterval(() => void succeeds(renew(path, fence)), RENEWED_EVERY);
-  renewal.unref();
-  let released = false;
-  return {
-    fence,
-    release: () => {
-      if (released) return;
-      released = true;
-      clearInterval(renewal);
-      // Unheard it ends with the lease.
-      void succeeds(giveBack(path, fence));
-    },
-  };
+  return holdLease(fence, { renew: () => renew(path, fence), giveBack: () => giveBack(path, fence) });
 }
 
 /** Writes what is there already: the file system then sets the time by its own clock. */

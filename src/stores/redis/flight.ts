@@ -2,13 +2,10 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { QuiverError } from "../../shared/errors.ts";
+import { holdLease, LEASE } from "../lease.ts";
 import type { Flight } from "../store.ts";
 import type { Script } from "./scripts.ts";
 import { CLAIM, RELEASE, RENEW } from "./scripts.ts";
-
-/** How long a holder that has stopped is waited for. */
-const LEASE = 10_000;
-const RENEWED_EVERY = 3000;
 
 const SHORTEST_PAUSE = 10;
 const LONGEST_PAUSE = 200;
@@ -43,22 +40,11 @@ async function pauseFor(milliseconds: number, signal: AbortSignal | undefined): 
 }
 
 function hold(run: Run, key: string, fence: number): Flight {
-  const renewal = setInterval(() => {
+  return holdLease(fence, {
     // While the server is away the lease runs on; when it has ended, a late write is void by its number.
-    run(RENEW, [key, String(fence), String(LEASE)]).catch(() => undefined);
-  }, RENEWED_EVERY);
-  renewal.unref();
-  let released = false;
-  return {
-    fence,
-    release: () => {
-      if (released) return;
-      released = true;
-      clearInterval(renewal);
-      // Unheard it ends with the lease.
-      run(RELEASE, [key, String(fence)]).catch(() => undefined);
-    },
-  };
+    renew: () => run(RENEW, [key, String(fence), String(LEASE)]),
+    giveBack: () => run(RELEASE, [key, String(fence)]),
+  });
 }
 
 function aborted(key: string, signal: AbortSignal): QuiverError {

@@ -1,4 +1,4 @@
-import type { Usage } from "../stores/store.ts";
+import type { Usage } from "./store.ts";
 
 /** What several stores or namespaces hold together. */
 export function sumUsage(usages: readonly Usage[]): Usage {
