@@ -172,6 +172,22 @@ describe.skipIf(!hasRedis)("Redis under load", () => {
     await store.close();
   });
 
+  test("a read that waits behind a write that fails, fails with it, once", async () => {
+    server = await RedisServer.start();
+    const store = await impatient();
+    const namespace = await store.open("n", {});
+    const facts = { codec: "bin", extension: "dat", expiresAt: null };
+    server.suspend();
+    const write = namespace.set("k", { parts: [Buffer.from("v")], byteLength: 1 }, facts);
+    const read = namespace.get("k");
+    await expect(write).rejects.toMatchObject({ code: "ERR_QUIVER_TIMEOUT" });
+    await expect(read).rejects.toMatchObject({ code: "ERR_QUIVER_UNREACHABLE" });
+    // A rejection that nobody has heard is told of in the next turn, and fails this test at its end.
+    await sleep(0);
+    server.resume();
+    await store.close();
+  });
+
   test("a write that the server gets to after its time budget is void", async () => {
     server = await RedisServer.start();
     const store = await connect({ timeout: 1000 });
@@ -317,6 +333,26 @@ describe.skipIf(!hasRedis)("Redis between processes", () => {
     const third = await namespace.flight?.("k", { timeout: 1000 });
     expect(third).toBeDefined();
     await store.close();
+  });
+
+  test("a right that is given back while the server is away is free as soon as it is there again", async () => {
+    server = await RedisServer.start();
+    const store = await impatient();
+    const other = await connect();
+    const [mine, theirs] = [await store.open("n", {}), await other.open("n", {})];
+    const held = await mine.flight?.("held", { timeout: 0 });
+    expect(held).toBeDefined();
+    server.suspend();
+    // The server will grant this one, and nobody hears of it.
+    const unheard = mine.flight?.("unheard", { timeout: 0 });
+    await expect(unheard).rejects.toMatchObject({ code: "ERR_QUIVER_TIMEOUT" });
+    held?.release();
+    server.resume();
+    // Much less than a lease, much more than a slow machine takes.
+    for (const key of ["held", "unheard"]) {
+      expect(await theirs.flight?.(key, { timeout: 5000 }), key).toBeDefined();
+    }
+    await Promise.all([store.close(), other.close()]);
   });
 
   test("waiting for a flight ends with its signal", async () => {

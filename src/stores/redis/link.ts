@@ -23,8 +23,8 @@ export interface LinkOptions {
 const BYTES_PER_MILLISECOND = 16 * 1024;
 
 const PROBE_PAUSE = 100;
-/** A probe that was not answered for so long was lost with its connection. */
-const PROBE_PATIENCE = 10_000;
+/** A probe that was not answered for so long, or for a call's budget, was lost with its connection. */
+const PROBE_PATIENCE = 2000;
 
 /** Replies with an error begin with a word in capitals; failures of the client don't. */
 const ERROR_REPLY = /^[A-Z][A-Z0-9]+(?: |$)/;
@@ -161,7 +161,7 @@ export class Link {
   /** Asks for the server's time, and again after a while unless it answers. */
   async #probe(): Promise<void> {
     const number = ++this.#probes;
-    this.#probeAfter(PROBE_PATIENCE);
+    this.#probeAfter(Math.max(PROBE_PATIENCE, this.#options.timeout));
     try {
       const sent = Date.now();
       const [seconds, microseconds] = (await this.#connection.send(["TIME"])) as [unknown, unknown];

@@ -269,8 +269,10 @@ export class RedisNamespace implements StoreNamespace {
     key: string,
   ): Promise<{ record: EntryRecord; text: string | Buffer; bytes: Uint8Array } | undefined> {
     const facts = this.#link.send(["HGET", `${this.#base}facts`, key]);
-    // Sent in the same turn; how long it may take is known when the row is.
-    const value = this.#link.send(["GET", this.#valueName(key)], facts.then(sizeOf));
+    // Sent in the same turn; how long it may take is known when the row is. Nobody else hears a failure of this promise
+    // where the server is known to be away, so it has none.
+    const size = facts.then(sizeOf, () => 0);
+    const value = this.#link.send(["GET", this.#valueName(key)], size);
     const apart = pairOf(...(await Promise.all([facts, value])));
     if (apart !== "apart") return apart;
     const [text, bytes] = arrayOf(await this.#run(scripts.READ, [key], this.#maxValueSize));

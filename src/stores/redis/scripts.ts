@@ -60,6 +60,9 @@ local function has_tag(row, wanted)
   for _, tag in ipairs(decode(row).record.tags) do if tag == wanted then return true end end
   return false
 end
+-- A flight's value is its fence, a space, and who claimed it.
+local function fence_of(lock) return string.match(redis.call('GET', lock) or '', '^%S+') end
+local function claimant_of(lock) return string.match(redis.call('GET', lock) or '', '%S+$') end
 local function done(result)
   local usage = redis.call('HMGET', USAGE, 'bytes', 'allocated')
   return { result, redis.call('HLEN', FACTS), usage[1] or '0', usage[2] or '0' }
@@ -80,7 +83,7 @@ export const PUT: Script = script(`
 local key, row, value, fence, deadline = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local time = redis.call('TIME')
 if tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000 > tonumber(deadline) then return done(-1) end
-if fence ~= '' and redis.call('GET', base .. 'flight:' .. key) ~= fence then return done(0) end
+if fence ~= '' and fence_of(base .. 'flight:' .. key) ~= fence then return done(0) end
 redis.call('SET', value_of(key), value)
 local old = redis.call('HGET', FACTS, key)
 if old then forget(key, old) end
@@ -241,8 +244,9 @@ return done(redis.call('SCARD', base .. 'trash'))
 `);
 
 /**
- * Takes the right to compute a key. ARGV: key, lease in milliseconds. The fencing number, or '' when another has it.
- * Numbers grow with the server's clock, so that they do so over a loss of its memory as well.
+ * Takes the right to compute a key. ARGV: key, lease in milliseconds, a name for the claimant without spaces. The
+ * fencing number, or '' when another has it. Numbers grow with the server's clock, so that they do so over a loss of
+ * its memory as well.
  */
 export const CLAIM: Script = script(`
 local lock, last = base .. 'flight:' .. ARGV[1], base .. 'fence'
@@ -251,21 +255,21 @@ local time = redis.call('TIME')
 local number = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local fence = string.format('%.0f', math.max(number, (tonumber(redis.call('GET', last)) or 0) + 1))
 redis.call('SET', last, fence)
-redis.call('SET', lock, fence, 'PX', ARGV[2])
+redis.call('SET', lock, fence .. ' ' .. ARGV[3], 'PX', ARGV[2])
 return done(fence)
 `);
 
-/** ARGV: key, fence, lease. 1 while it is still this one's. */
+/** ARGV: key, claimant, lease. 1 while it is still this one's. */
 export const RENEW: Script = script(`
 local lock = base .. 'flight:' .. ARGV[1]
-if redis.call('GET', lock) ~= ARGV[2] then return done(0) end
+if claimant_of(lock) ~= ARGV[2] then return done(0) end
 return done(redis.call('PEXPIRE', lock, ARGV[3]))
 `);
 
-/** ARGV: key, fence. */
+/** ARGV: key, claimant. */
 export const RELEASE: Script = script(`
 local lock = base .. 'flight:' .. ARGV[1]
-if redis.call('GET', lock) == ARGV[2] then redis.call('DEL', lock) end
+if claimant_of(lock) == ARGV[2] then redis.call('DEL', lock) end
 return done(0)
 `);
 
