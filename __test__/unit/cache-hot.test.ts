@@ -148,6 +148,50 @@ describe("through a cache", () => {
     expect(cache.describe().held).toBeGreaterThan(0);
   });
 
+  test("objects are one for all and open where the namespace says so, Map and Date included", async () => {
+    await using cache = await Cache.open(undefined, { store: new MemoryStore(), objects: "shared" });
+    const values = cache.namespace<{ at: Date; list: number[] }>("values", { codec: "clone" });
+    await values.set("a", { at: new Date(0), list: [1] });
+    const first = await values.get("a");
+    first?.list.push(2);
+    expect(values.getSync("a")).toBe(first);
+    expect(cache.describe().held).toBeGreaterThan(0);
+    const own = await values.get("a", { copy: true });
+    expect(own).toEqual(first);
+    own?.at.setTime(1);
+    own?.list.push(3);
+    expect(values.getSync("a")).toEqual({ at: new Date(0), list: [1, 2] });
+  });
+
+  test("objects are each caller's own where the namespace says so", async () => {
+    await using cache = await Cache.open(undefined, { store: new MemoryStore() });
+    const values = cache.namespace<{ list: number[] }>("values", { objects: "cloned" });
+    await values.set("a", { list: [1] });
+    for (const read of [() => values.get("a"), () => values.getSync("a")]) {
+      const mine = await read();
+      mine?.list.push(2);
+      expect(await read()).toEqual({ list: [1] });
+    }
+    const remember = cache.memoize(async (name: string) => ({ name, calls: [0] }), { namespace: "values" });
+    await remember("f");
+    (await remember("f")).calls.push(1);
+    expect(await remember("f")).toEqual({ name: "f", calls: [0] });
+  });
+
+  test("errors that are remembered are thrown, not handed out, also where objects are shared", async () => {
+    await using cache = await Cache.open(undefined, { store: new MemoryStore(), objects: "shared" });
+    let calls = 0;
+    const failing = cache.memoize(
+      async () => {
+        calls++;
+        throw new RangeError("no");
+      },
+      { namespace: "values", cacheErrors: "1h" },
+    );
+    for (let call = 0; call < 3; call++) await expect(failing()).rejects.toThrow("no");
+    expect(calls).toBe(1);
+  });
+
   test("set, touch, delete and clear are seen at once", async () => {
     await using cache = await Cache.open(undefined, { store: new MemoryStore() });
     const values = cache.namespace("values");

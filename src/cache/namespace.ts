@@ -81,7 +81,7 @@ export class Namespace<T = unknown> {
     this.#link = link;
     this.#counters = context.tally.of(link.name);
     this.#latencies = context.latencies.of(link.name);
-    this.#reader = new Reader(context.codecs, context.options.verify);
+    this.#reader = new Reader(context.codecs, { verify: context.options.verify, objects: options.objects });
     this.#writer = new Writer(context, link.name, options, link);
     this.#computing = new Computing(context, link, {
       guard: this.#guard,

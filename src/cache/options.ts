@@ -14,6 +14,7 @@ import type { NamespaceSettings, Store } from "../stores/store.ts";
 import type { CodecOption } from "./codec-set.ts";
 import type { Source } from "./config-sources.ts";
 import * as read from "./option-readers.ts";
+import type { ObjectSharing } from "./sharing.ts";
 
 /** Options of `Cache.open`. One that is left out is looked for in QUIVER_ variables, then in the cache's quiver.config.json, then in what the cache has recorded; then the stated default counts. null means none. */
 export interface CacheOptions {
@@ -45,6 +46,8 @@ export interface CacheOptions {
   readonly maxMappings?: number;
   /** Bytes of such copies; what comes beyond is refused with ERR_QUIVER_TOO_MANY_MAPPINGS until values are let go. Default: "1GB". */
   readonly maxCopies?: Size;
+  /** For namespaces that don't say; see `NamespaceOptions.objects`. Default: "frozen". */
+  readonly objects?: ObjectSharing;
   /** false keeps nothing: every look-up is a miss. Default: true. */
   readonly enabled?: boolean;
   /** What get, set and their like do when the cache itself fails: throw, or act as if nothing were stored. Default: "throw". */
@@ -88,6 +91,14 @@ export interface NamespaceOptions {
   readonly index?: boolean;
   /** Priority of entries whose call names none; lower ones are evicted first. Default: 0. */
   readonly priority?: number;
+  /**
+   * Whose the objects are that `get` and its like give. "frozen": one for all callers of this process, frozen; what
+   * can't be (Map, Set, Date, what the codec `clone` holds) is decoded anew for each. "shared": one for all, as it is; who
+   * changes it changes it for all of them, until it is read from the store again. "cloned": decoded anew for each caller,
+   * which costs as much as parsing it. What was computed just now is given to all who waited for it, as it is. Bytes and
+   * tensors are shared in any case; see `GetOptions.copy`. Default: the cache's.
+   */
+  readonly objects?: ObjectSharing;
   /** Default: the cache's. */
   readonly onError?: "throw" | "miss";
   /** false keeps nothing: every look-up is a miss. Default: true. */
@@ -112,6 +123,7 @@ export interface ResolvedCacheOptions {
   readonly memoryLimit: number;
   readonly maxMappings: number;
   readonly maxCopies: number;
+  readonly objects: ObjectSharing;
   readonly enabled: boolean;
   readonly onError: "throw" | "miss";
   readonly budget: number | null;
@@ -125,6 +137,7 @@ export interface ResolvedNamespaceOptions {
   readonly compression: Compression | undefined;
   readonly eviction: EvictionPolicy | undefined;
   readonly priority: number;
+  readonly objects: ObjectSharing;
   readonly onError: "throw" | "miss";
   readonly enabled: boolean;
   readonly observe: boolean;
@@ -159,6 +172,7 @@ const CACHE_SETTINGS: { readonly [Name in keyof ResolvedCacheOptions]: Setting<R
     memoryLimit: { read: read.size, fallback: 256 * 1024 * 1024 },
     maxMappings: { read: read.count, fallback: 16_384 },
     maxCopies: { read: read.size, fallback: 1024 ** 3 },
+    objects: { read: read.oneOf("frozen", "shared", "cloned"), fallback: "frozen" },
     enabled: { read: read.flag, fallback: true },
     onError: { read: read.oneOf("throw", "miss"), fallback: "throw" },
     budget: { read: read.nullable(read.duration), fallback: 5000 },
@@ -190,6 +204,7 @@ export const NAMESPACE_OPTIONS: readonly string[] = [
   "compression",
   "eviction",
   "priority",
+  "objects",
   "onError",
   "enabled",
   "observe",
@@ -251,6 +266,7 @@ export function resolveNamespaceOptions(
     compression: pick("compression", read.compression),
     eviction,
     priority: pick("priority", read.integer) ?? 0,
+    objects: pick("objects", read.oneOf("frozen", "shared", "cloned")) ?? cache.objects,
     onError: pick("onError", read.oneOf("throw", "miss")) ?? cache.onError,
     enabled: pick("enabled", read.flag) ?? true,
     observe: pick("observe", read.flag) ?? false,

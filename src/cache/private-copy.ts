@@ -4,8 +4,8 @@ import { isPlainObject } from "../codecs/values.ts";
 import { Tensor } from "../tensor/tensor.ts";
 
 /**
- * A copy that may be written to: of bytes, tensors, and of objects and arrays of them. Tensors in mapped files are read
- * ahead and verified off the main thread. What can't be shared by its nature (Map, Set, Date) is the caller's already.
+ * A copy that may be written to: of bytes, tensors, of objects and arrays of them, and of what structured clone knows.
+ * Tensors in mapped files are read ahead and verified off the main thread.
  */
 export async function privateCopy(value: unknown): Promise<unknown> {
   if (value instanceof Tensor) {
@@ -15,7 +15,7 @@ export async function privateCopy(value: unknown): Promise<unknown> {
   }
   if (value instanceof Uint8Array) return value.slice();
   if (Array.isArray(value)) return Promise.all(value.map(privateCopy));
-  if (!isPlainObject(value)) return value;
+  if (!isPlainObject(value)) return structuredClone(value);
   const members = Object.entries(value).map(
     async ([name, member]) => [name, await privateCopy(member)] as const,
   );

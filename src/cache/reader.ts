@@ -6,7 +6,7 @@ import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import type { ReadOptions, StoredValue, StoreNamespace } from "../stores/store.ts";
 import type { CodecSet } from "./codec-set.ts";
 import type { HotNamespace } from "./hot.ts";
-import { deepFreeze, share } from "./sharing.ts";
+import { type ObjectSharing, share, shareOnce } from "./sharing.ts";
 
 /** When stored bytes are compared with their sums; see `CacheOptions.verify`. */
 export type VerifyMode = "touch" | "full" | "never";
@@ -25,10 +25,12 @@ export interface Found {
 export class Reader {
   readonly #codecs: CodecSet;
   readonly #verify: VerifyMode;
+  readonly #objects: ObjectSharing;
 
-  constructor(codecs: CodecSet, verify: VerifyMode) {
+  constructor(codecs: CodecSet, { verify, objects }: { verify: VerifyMode; objects: ObjectSharing }) {
     this.#codecs = codecs;
     this.#verify = verify;
+    this.#objects = objects;
   }
 
   /** The value as the store has it, held from now on. */
@@ -72,9 +74,8 @@ export class Reader {
     const codec = this.#codecs.named(stored.codec);
     const value = codec.decode(stored.bytes, this.#contextOf(stored, key));
     if (hot.canHold) return this.#hold(hot, key, { value, codec, stored, epoch });
-    // Nobody else is given this value, so that it needn't be made fit for sharing.
     const { createdAt, expiresAt } = stored;
-    return { value: codec.sharing === "frozen" ? deepFreeze(value) : value, createdAt, expiresAt };
+    return { value: shareOnce(value, codec, this.#objects), createdAt, expiresAt };
   }
 
   async #finish(
@@ -114,7 +115,7 @@ export class Reader {
     const stored = await store.get(key, { version });
     if (stored === undefined) return undefined;
     const codec = this.#codecs.named(stored.codec);
-    const { value } = share(await this.#decode(codec, stored, key), codec, stored);
+    const { value } = share(await this.#decode(codec, stored, key), codec, stored, this.#objects);
     return { value, createdAt: stored.createdAt, expiresAt: stored.expiresAt };
   }
 
@@ -137,7 +138,7 @@ export class Reader {
     read: { value: unknown; codec: Codec; stored: StoredValue; epoch: number },
   ): Found {
     const { stored, epoch } = read;
-    const { value, buffers, weight } = share(read.value, read.codec, stored);
+    const { value, buffers, weight } = share(read.value, read.codec, stored, this.#objects);
     const candidate = { value, buffers, weight, stored, epoch };
     // Bytes in a mapped file can't tell that the file was cut short, as a tensor does: the store looks each time.
     if (!(stored.mapped && value instanceof Uint8Array)) hot.hold(key, candidate);

@@ -15,6 +15,19 @@ const HEAP_PER_ENCODED_BYTE = 3;
  */
 const MAPPING_WEIGHT = 64 * 1024;
 
+/** How several callers get at one plain value; see `NamespaceOptions.objects`. */
+export type ObjectSharing = "frozen" | "shared" | "cloned";
+
+/** What becomes of a decoded value: handed out as views, frozen, as it is, or decoded anew for each caller. */
+type Handling = "views" | "frozen" | "plain" | "private";
+
+function handlingOf(codec: Codec, objects: ObjectSharing): Handling {
+  if (codec.sharing === "shared") return "views";
+  if (codec.sharing === "private" || objects === "cloned") return "private";
+  if (objects === "shared") return "plain";
+  return codec.sharing === "frozen" ? "frozen" : "private";
+}
+
 /** A value that can be handed to any number of callers. */
 export interface Shareable {
   readonly value: unknown;
@@ -24,11 +37,17 @@ export interface Shareable {
   readonly weight: number;
 }
 
-export function share(value: unknown, codec: Codec, stored: StoredValue): Shareable {
-  if (codec.sharing === "private") return { value, buffers: [], weight: Number.POSITIVE_INFINITY };
-  if (codec.sharing === "frozen") {
+/** A value that is given to one caller only, who may not see that it isn't held. */
+export function shareOnce(value: unknown, codec: Codec, objects: ObjectSharing): unknown {
+  return handlingOf(codec, objects) === "frozen" ? deepFreeze(value) : value;
+}
+
+export function share(value: unknown, codec: Codec, stored: StoredValue, objects: ObjectSharing): Shareable {
+  const handling = handlingOf(codec, objects);
+  if (handling === "private") return { value, buffers: [], weight: Number.POSITIVE_INFINITY };
+  if (handling !== "views") {
     const weight = codec.weight?.(value) ?? stored.bytes.byteLength * HEAP_PER_ENCODED_BYTE;
-    return { value: deepFreeze(value), buffers: [], weight };
+    return { value: handling === "frozen" ? deepFreeze(value) : value, buffers: [], weight };
   }
   const buffers = buffersOf(value, stored);
   for (const buffer of buffers) markAsUntransferable(buffer as ArrayBuffer);

@@ -17,8 +17,8 @@ export type Keeper = "json" | "clone" | "foreign";
 export const clone: Codec = {
   name: "clone",
   extension: "v8",
-  // Maps, Sets and Dates can't be frozen, so that everybody gets one of their own.
-  sharing: "private",
+  // Maps, Sets and Dates can't be frozen.
+  sharing: "cloned",
   accepts: (value) => keeperOf(value) !== "foreign",
   encode(value, options) {
     refuseCompression("clone", options);

@@ -51,8 +51,12 @@ export interface Codec<T = unknown> {
   readonly whole?: boolean;
   /** Where decoding can take long (inflating): the same off the main thread. Must equal `decode`. */
   decodeAsync?(bytes: Uint8Array, context: DecodeContext): Promise<T>;
-  /** Whether decoded values may be handed to several callers: "shared" (immutable by nature or documented views), "frozen" (deep-frozen on first decode), or "private" (not at all: decoded anew for each). */
-  readonly sharing: "shared" | "frozen" | "private";
+  /**
+   * Whether decoded values may be handed to several callers: "shared" (immutable by nature or documented views),
+   * "frozen" (deep-frozen on first decode), "cloned" (decoded anew for each, as they can't be frozen) or "private" (the
+   * same, whatever a namespace says in `objects`).
+   */
+  readonly sharing: "shared" | "frozen" | "cloned" | "private";
   /** Values are tensors that check their bytes when they are used, so that a file of them can be mapped and not read. Default: false. */
   readonly mappable?: boolean;
   /** Estimated bytes of heap a decoded value holds beyond `bytes` it views; for the memory tier's bound. */
