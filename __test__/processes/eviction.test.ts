@@ -7,7 +7,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Cache, type EvictionOption, type EvictionPolicy } from "../../src/index.ts";
 import { Programs, torture } from "./harness.ts";
-import { checkValue } from "./values.ts";
+import type { UsesInput } from "./programs/uses.ts";
+import { checkValue, makeValue } from "./values.ts";
 
 const MEBIBYTE = 1024 * 1024;
 const LIMIT = 24 * MEBIBYTE;
@@ -16,6 +17,11 @@ const SAMPLES = torture ? 1_000 : 60;
 const folder = mkdtempSync(join(tmpdir(), "quiver-eviction-"));
 let root: string;
 let number = 0;
+let programs: Programs;
+
+beforeAll(() => {
+  programs = new Programs();
+});
 
 beforeEach(() => {
   root = join(folder, String(number++));
@@ -24,12 +30,6 @@ beforeEach(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("four processes writing into a full cache", () => {
-  let programs: Programs;
-
-  beforeAll(() => {
-    programs = new Programs();
-  });
-
   test("stay within its limit, and lose nothing that is pinned", async () => {
     await using cache = await Cache.open(root, { maxSize: LIMIT, durability: "process" });
     const values = cache.namespace<Uint8Array>("values");
@@ -58,6 +58,47 @@ describe("four processes writing into a full cache", () => {
     expect(evictions).toBe(written - entries);
     console.log(
       `${written} entries written, ${entries} kept, ${(highest / MEBIBYTE).toFixed(1)} MiB at most`,
+    );
+  });
+});
+
+describe("four processes using entries", () => {
+  const KEYS = 400;
+  const DURATION = torture ? 60_000 : 6_000;
+  /** Uses are noted once a second, later on a machine that has much else to do. */
+  const RESOLUTION = 2_000;
+
+  test("leave the half that all of them together used last", async () => {
+    {
+      await using cache = await Cache.open(root, { durability: "process" });
+      const values = cache.namespace<Uint8Array>("values");
+      const keys = Array.from({ length: KEYS }, (_, index) => `k${index}`);
+      await Promise.all(keys.map((key) => values.set(key, makeValue(key, 0, 500))));
+    }
+    const lastUses = new Map<string, number>();
+    const processes = Array.from({ length: 4 }, (_, seed) =>
+      programs.start("uses", { root, seed, keys: KEYS, duration: DURATION } satisfies UsesInput),
+    );
+    for (const one of processes) {
+      const { lastUses: own } = (await one.message("done")) as unknown as { lastUses: Record<string, number> };
+      for (const [key, time] of Object.entries(own)) {
+        lastUses.set(key, Math.max(time, lastUses.get(key) ?? 0));
+      }
+      expect(await one.ended, one.errors).toEqual({ code: 0, signal: null });
+    }
+    const maxEntries = KEYS / 2;
+    await using cache = await Cache.open(root, { maxEntries, evictionThreshold: 1, reconfigure: true });
+    await cache.evict();
+    const kept = new Set<string>();
+    for await (const key of cache.namespace("values").keys()) kept.add(key);
+    expect(kept.size).toBeGreaterThan(0);
+    expect(kept.size).toBeLessThanOrEqual(maxEntries);
+    const used = [...lastUses];
+    const oldestKept = Math.min(...used.filter(([key]) => kept.has(key)).map(([, time]) => time));
+    const newestGone = Math.max(...used.filter(([key]) => !kept.has(key)).map(([, time]) => time));
+    expect(newestGone - oldestKept).toBeLessThanOrEqual(RESOLUTION);
+    console.log(
+      `${kept.size} of ${KEYS} kept, out of order by ${Math.max(0, newestGone - oldestKept)} ms at most`,
     );
   });
 });
