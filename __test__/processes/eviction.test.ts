@@ -80,7 +80,9 @@ describe("four processes using entries", () => {
       programs.start("uses", { root, seed, keys: KEYS, duration: DURATION } satisfies UsesInput),
     );
     for (const one of processes) {
-      const { lastUses: own } = (await one.message("done")) as unknown as { lastUses: Record<string, number> };
+      const { lastUses: own } = (await one.message("done")) as unknown as {
+        lastUses: Record<string, number>;
+      };
       for (const [key, time] of Object.entries(own)) {
         lastUses.set(key, Math.max(time, lastUses.get(key) ?? 0));
       }

@@ -17,6 +17,9 @@ export interface UsesInput {
   readonly duration: number;
 }
 
+/** Keys. */
+const WINDOW = 100;
+
 const { root, seed, keys, duration } = inputOf<UsesInput>();
 const random = new Random(seed);
 await using cache = await Cache.open(root, { durability: "process" });
@@ -24,8 +27,8 @@ const values = cache.namespace<Uint8Array>("values");
 const lastUses: Record<string, number> = {};
 const start = Date.now();
 for (let sequence = 1; Date.now() < start + duration; sequence++) {
-  const from = Math.floor((keys * (Date.now() - start)) / duration / 2);
-  const key = `k${from + random.below(keys / 2)}`;
+  const from = Math.floor(((keys - WINDOW) * (Date.now() - start)) / duration);
+  const key = `k${from + random.below(WINDOW)}`;
   if (random.below(20) === 0) await values.set(key, makeValue(key, sequence, 500));
   else await values.get(key);
   lastUses[key] = Date.now();
