@@ -185,3 +185,10 @@ test("an observed namespace computes at every call and counts what the cache wou
     cache.namespace("stage").getOrCompute("x", () => Promise.reject(new Error("own"))),
   ).rejects.toThrow("own");
 });
+
+test("options beside those of the form are refused instead of ignored", async () => {
+  const openWithBoth = Cache.open as (options: PipelineOptions, more: object) => Promise<Cache>;
+  await expect(openWithBoth({ backend: "memory" }, { maxSize: "1MB" })).rejects.toMatchObject({
+    code: "ERR_QUIVER_BAD_OPTION",
+  });
+});

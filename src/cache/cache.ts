@@ -126,9 +126,12 @@ export class Cache implements AsyncDisposable {
 
   /**
    * Opens the cache in a folder, making it where there is none. Without a path: QUIVER_PATH, or `quiver` in the
-   * platform's folder for caches. With options in its place: in the form for services, `PipelineOptions`. Rejects with ERR_QUIVER_BAD_OPTION, naming the field, for what makes no sense, and
+   * platform's folder for caches. Rejects with ERR_QUIVER_BAD_OPTION, naming the field, for what makes no sense, and
    * with ERR_QUIVER_SETTINGS_DIFFER for what differs from what the cache has recorded.
    */
+  static async open(path?: string, options?: CacheOptions): Promise<Cache>;
+  /** The same in the form for services. */
+  static async open(options: PipelineOptions): Promise<Cache>;
   static async open(where?: string | PipelineOptions, options: CacheOptions = {}): Promise<Cache> {
     const opening = await prepareOpening(where, options);
     const cache = new Cache(opening);

@@ -142,6 +142,12 @@ async function lookUp(
     placeOf: () => "",
   });
   if (isPipeline(where)) {
+    if (Object.keys(given).length > 0) {
+      throw new QuiverError("ERR_QUIVER_BAD_OPTION", "options were given twice", {
+        hint: "A cache in the form for services has all of its options in one object.",
+        fix: "Cache.open({ ...one, ...other })",
+      });
+    }
     if ("store" in where) {
       throw new QuiverError("ERR_QUIVER_BAD_OPTION", "a store of your own takes the place of a backend", {
         fix: "Open the cache with Cache.open(undefined, { store }).",
