@@ -65,12 +65,13 @@ export class Files {
 export async function openContestants(home: string): Promise<Contestants> {
   mkdirSync(home, { recursive: true });
   const folder = mkdtempSync(join(home, "race-"));
-  const path = join(folder, "quiver");
-  const hot = await Cache.open(path);
-  const cold = await Cache.open(path, { memoryLimit: 0 });
-  const shared = { path: join(folder, "lmdb"), encoding: "binary" as const };
-  const lmdb = open<Buffer, string>(shared);
-  const lmdbCached = open<Buffer, string>({ ...shared, path: join(folder, "lmdb-cached"), cache: true });
+  const { cache: hot, lmdb } = await openStores(folder);
+  const cold = await Cache.open(join(folder, "quiver"), { memoryLimit: 0 });
+  const lmdbCached = open<Buffer, string>({
+    path: join(folder, "lmdb-cached"),
+    encoding: "binary",
+    cache: true,
+  });
   const namespaces = { hot: hot.namespace<Uint8Array>("race"), cold: cold.namespace<Uint8Array>("race") };
   // The first operation opens a namespace; until then `getSync` finds nothing.
   for (const namespace of Object.values(namespaces)) await namespace.has("anything");
@@ -84,6 +85,16 @@ export async function openContestants(home: string): Promise<Contestants> {
       await Promise.all([hot.close(), cold.close(), lmdb.close(), lmdbCached.close()]);
       rmSync(folder, { recursive: true, force: true });
     },
+  };
+}
+
+/** Those of the stores in a folder that several processes have open. */
+export async function openStores(
+  folder: string,
+): Promise<{ readonly cache: Cache; readonly lmdb: RootDatabase<Buffer, string> }> {
+  return {
+    cache: await Cache.open(join(folder, "quiver")),
+    lmdb: open<Buffer, string>({ path: join(folder, "lmdb"), encoding: "binary" }),
   };
 }
 

@@ -9,6 +9,7 @@ import { gatherRace } from "./gathers.ts";
 import { loadResults } from "./loads.ts";
 import { type Length, type Race, type Result, run } from "./race.ts";
 import { readRaces } from "./reads.ts";
+import { sharedResults } from "./shared.ts";
 import { record, table } from "./table.ts";
 import { writeRaces } from "./writes.ts";
 
@@ -30,6 +31,8 @@ async function runAll(races: readonly Race[]): Promise<void> {
 
 try {
   await runAll(await readRaces(contestants));
+  console.error("reading what another process writes");
+  results.push(...(await sharedResults(contestants, length)));
   await runAll(writeRaces(contestants));
   const gather = await gatherRace(contestants.folder);
   await runAll([gather.race]);

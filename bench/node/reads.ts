@@ -127,7 +127,7 @@ function racesOver(
 }
 
 /** One read of every key. */
-function now(keys: readonly string[], get: Get): Contender {
+export function now(keys: readonly string[], get: Get): Contender {
   return {
     operations: keys.length,
     run: () => {
@@ -137,7 +137,7 @@ function now(keys: readonly string[], get: Get): Contender {
 }
 
 /** The same, each awaited before the next. */
-function awaited(keys: readonly string[], get: Get): Contender {
+export function awaited(keys: readonly string[], get: Get): Contender {
   return {
     operations: keys.length,
     run: async () => {
