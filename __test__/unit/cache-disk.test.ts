@@ -56,6 +56,25 @@ describe("a cache on the disk", () => {
     expect(bytes.subarray(1, 6).toString()).toBe("NUMPY");
   });
 
+  test("a small value gets memory of its own when it is read again, and is held from then on", async () => {
+    await using cache = await Cache.open(root, { durability: "process" });
+    const values = cache.namespace("values");
+    const bytes = new Uint8Array(1_000).fill(7);
+    await values.set("bytes", bytes);
+    await values.set("tensor", new Tensor(new Float32Array([1, 2])));
+    await values.set("object", { list: [1] });
+    const firstBytes = (await values.get("bytes")) as Uint8Array;
+    const firstTensor = (await values.get("tensor")) as Tensor;
+    expect(firstBytes.buffer).toBe(firstTensor.data.buffer);
+    expect(cache.describe().held).toBe(0);
+    const again = (await values.get("bytes")) as Uint8Array;
+    expect(again.buffer.byteLength).toBe(1_000);
+    expect(values.getSync("bytes")).toBe(again);
+    expect((await values.get("tensor")) as Tensor).toBe(values.getSync("tensor"));
+    expect(await values.get("object"), "parsed once").toBe(values.getSync("object"));
+    expect([firstBytes, again]).toEqual([bytes, bytes]);
+  });
+
   test("values that memory doesn't hold each keep their own bytes", async () => {
     await using cache = await Cache.open(root, { memoryLimit: 0, durability: "process" });
     const space = cache.namespace<Uint8Array>("n", { codec: "bin" });

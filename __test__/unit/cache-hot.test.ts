@@ -74,6 +74,26 @@ describe("a held value", () => {
     expect(hot.find("a")).toBeUndefined();
   });
 
+  test("is worth memory of its own when that very value was read before", () => {
+    const { hot, stamps } = tierOf(100_000);
+    const stored = (slot: number): StoredValue => ({
+      bytes: new Uint8Array(1),
+      codec: "bin",
+      createdAt: time,
+      expiresAt: null,
+      mapped: false,
+      slot,
+      stamp: stamps[slot] ?? 0,
+    });
+    stamps.fill(7);
+    expect([hot.isWorthHolding(stored(5)), hot.isWorthHolding(stored(6))]).toEqual([false, false]);
+    expect([hot.isWorthHolding(stored(5)), hot.isWorthHolding(stored(6))]).toEqual([true, true]);
+    stamps[5] = 8;
+    expect(hot.isWorthHolding(stored(5)), "another value by now").toBe(false);
+    expect(hot.isWorthHolding(stored(0xffff_ffff))).toBe(false);
+    expect(hot.isWorthHolding(stored(0xffff_ffff)), "nothing tells about it").toBe(false);
+  });
+
   test("is a miss once its memory has been transferred away", () => {
     const { hot } = tierOf(100_000);
     const bytes = new Uint8Array(16);

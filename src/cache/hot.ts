@@ -16,6 +16,30 @@ const OVERHEAD = 200;
 /** Values heavier than this share of the limit are not held: one of them would push out everything else. */
 const LARGEST_SHARE = 1 / 4;
 
+/**
+ * Which values were asked for lately: their stamps, by the low bits of their slots. Where two share a place, one of
+ * them is taken for new once more often.
+ */
+class Acquaintances {
+  /** Bytes of the limit for each of them: as much as a small held value costs. */
+  static readonly #SHARE = 1024;
+  static readonly #MOST = 2 ** 20;
+  readonly #stamps: Uint32Array;
+
+  constructor(limit: number) {
+    const wanted = Math.min(limit / Acquaintances.#SHARE, Acquaintances.#MOST);
+    this.#stamps = new Uint32Array(2 ** Math.ceil(Math.log2(Math.max(wanted, 64))));
+  }
+
+  /** Whether the value was met before; from now on it was. */
+  meet({ slot, stamp }: StoredValue): boolean {
+    const place = slot & (this.#stamps.length - 1);
+    const met = this.#stamps[place] === stamp;
+    this.#stamps[place] = stamp;
+    return met;
+  }
+}
+
 /** A held value and what has to be true for it to be served. */
 export interface HotEntry {
   readonly key: string;
@@ -57,6 +81,7 @@ export class HotTier {
   #newest: HotEntry | undefined;
   #oldest: HotEntry | undefined;
   #hand: HotEntry | undefined;
+  #met: Acquaintances | undefined;
 
   /** `limit` in bytes; 0 holds nothing. */
   constructor(limit: number) {
@@ -75,6 +100,12 @@ export class HotTier {
 
   admits(weight: number): boolean {
     return weight + OVERHEAD <= this.#limit * LARGEST_SHARE;
+  }
+
+  /** Whether a value that was just read has been read before, as it is now. */
+  isKnown(stored: StoredValue): boolean {
+    this.#met ??= new Acquaintances(this.#limit);
+    return this.#met.meet(stored);
   }
 
   add(entry: HotEntry): void {
@@ -168,6 +199,14 @@ export class HotNamespace {
   /** Whether any value can be held here. */
   get canHold(): boolean {
     return this.#coherence !== undefined && this.#tier.isOpen;
+  }
+
+  /**
+   * Whether it is worth memory of its own to hold a value that was just read: from the second time on. Many values
+   * are read once, and a buffer for each costs more than finding it again.
+   */
+  isWorthHolding(stored: StoredValue): boolean {
+    return this.canHold && stored.slot !== NOWHERE && this.#tier.isKnown(stored);
   }
 
   /** Holds a value in place of what was held under the key, unless it is too heavy or can't be checked. */

@@ -11,7 +11,7 @@ import { type ObjectSharing, share, shareOnce } from "./sharing.ts";
 /** When stored bytes are compared with their sums; see `CacheOptions.verify`. */
 export type VerifyMode = "touch" | "full" | "never";
 
-/** For values that are not held in memory. */
+/** For values that are not held in memory, or not yet. */
 const POOLED: ReadOptions = { pooled: true };
 
 /** A value that was found. Wrapped, because undefined means that there is none. */
@@ -58,7 +58,7 @@ export class Reader {
     const epoch = hot.epoch();
     let stored: StoredValue | undefined | Promise<StoredValue | undefined>;
     try {
-      stored = store.getAtOnce(key, hot.canHold ? undefined : POOLED);
+      stored = store.getAtOnce(key, POOLED);
     } catch (error) {
       if (isCrowded(error)) return this.load(store, hot, key);
       throw error;
@@ -72,10 +72,22 @@ export class Reader {
 
   #decodeAtOnce(hot: HotNamespace, key: string, stored: StoredValue, epoch: number): Found {
     const codec = this.#codecs.named(stored.codec);
-    const value = codec.decode(stored.bytes, this.#contextOf(stored, key));
-    if (hot.canHold) return this.#hold(hot, key, { value, codec, stored, epoch });
-    const { createdAt, expiresAt } = stored;
+    const own = hot.canHold ? this.#toHold(hot, codec, stored) : undefined;
+    const value = codec.decode((own ?? stored).bytes, this.#contextOf(stored, key));
+    return own === undefined
+      ? this.#handOver(value, codec, stored)
+      : this.#hold(hot, key, { value, codec, stored: own, epoch });
+  }
+
+  #handOver(value: unknown, codec: Codec, { createdAt, expiresAt }: StoredValue): Found {
     return { value: shareOnce(value, codec, this.#objects), createdAt, expiresAt };
+  }
+
+  /** What is to be held of a value just read, if it is: no view on memory that values share, which it would keep. */
+  #toHold(hot: HotNamespace, codec: Codec, stored: StoredValue): StoredValue | undefined {
+    const { bytes } = stored;
+    if (codec.sharing === "frozen" || bytes.byteLength === bytes.buffer.byteLength) return stored;
+    return hot.isWorthHolding(stored) ? { ...stored, bytes: bytes.slice() } : undefined;
   }
 
   async #finish(
@@ -87,8 +99,11 @@ export class Reader {
     const stored = await pending;
     if (stored === undefined) return undefined;
     const codec = this.#codecs.named(stored.codec);
-    const value = await this.#decode(codec, stored, key);
-    return this.#hold(hot, key, { value, codec, stored, epoch });
+    const own = this.#toHold(hot, codec, stored);
+    const value = await this.#decode(codec, own ?? stored, key);
+    return own === undefined
+      ? this.#handOver(value, codec, stored)
+      : this.#hold(hot, key, { value, codec, stored: own, epoch });
   }
 
   /** The same without a promise; throws ERR_QUIVER_UNSUPPORTED where the store can't. */
@@ -122,7 +137,7 @@ export class Reader {
   /** What is only held in memory or not used any more is gone by the next turn of the event loop, for who tries again. */
   #getSync(store: StoreNamespace, hot: HotNamespace, key: string): StoredValue | undefined {
     try {
-      return store.getSync?.(key, hot.canHold ? undefined : POOLED);
+      return store.getSync?.(key, POOLED);
     } catch (error) {
       if (isCrowded(error)) {
         hot.dropViews();

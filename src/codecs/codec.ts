@@ -53,8 +53,8 @@ export interface Codec<T = unknown> {
   decodeAsync?(bytes: Uint8Array, context: DecodeContext): Promise<T>;
   /**
    * Whether decoded values may be handed to several callers: "shared" (immutable by nature or documented views),
-   * "frozen" (deep-frozen on first decode), "cloned" (decoded anew for each, as they can't be frozen) or "private" (the
-   * same, whatever a namespace says in `objects`).
+   * "frozen" (deep-frozen on first decode, with no view on `bytes` in them), "cloned" (decoded anew for each, as they
+   * can't be frozen) or "private" (the same, whatever a namespace says in `objects`).
    */
   readonly sharing: "shared" | "frozen" | "cloned" | "private";
   /** Values are tensors that check their bytes when they are used, so that a file of them can be mapped and not read. Default: false. */
