@@ -109,7 +109,7 @@ export class Dataset {
   }
 
   /**
-   * Compares each file with the SHA-256 that it was written with; resolves to how many had one. Rejects with
+   * Compares each file with the digest that it was written with; resolves to how many had one. Rejects with
    * ERR_QUIVER_CHECKSUM_MISMATCH.
    */
   verify(options: { readonly signal?: AbortSignal } = {}): Promise<number> {

@@ -49,7 +49,8 @@ export async function writeDataset(
       throwIfAborted(options.signal);
       const end = Math.min(rows, start + step);
       const pieces = await Promise.all(sources.map((source) => source.read(start, end)));
-      await writer.append(end - start, pieces);
+      writer.add(end - start, pieces);
+      await writer.flush();
       options.onProgress?.({ rows: end, total: rows });
     }
     return await writer.finish(replace, options.signal);

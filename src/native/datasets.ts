@@ -116,9 +116,14 @@ export class DatasetWriter {
     return translatedAsync(() => this.#native.begin(path, layout));
   }
 
-  /** Copies the rows before it returns. The note is kept with them for a writer that goes on. */
-  append(rows: number, columns: readonly ColumnRows[], note?: string): Promise<void> {
-    return translatedAsync(() => this.#native.append(rows, columns, note));
+  /** Takes rows, which are copied before this returns. */
+  add(rows: number, columns: readonly ColumnRows[]): void {
+    translated(() => this.#native.add(rows, columns));
+  }
+
+  /** Writes what was added. The note is kept with all rows so far for a writer that goes on. */
+  flush(note?: string): Promise<void> {
+    return translatedAsync(() => this.#native.flush(note));
   }
 
   /** Publishes the folder, with further files beside the data; resolves to its fingerprint. */

@@ -73,7 +73,7 @@ export declare class NativeDataset {
   lengths(name: string, indices: Uint32Array): Float64Array
   /** Copies rows of a ragged column into `out`, each filled up with zeros or cut to `items` items. */
   gatherPadded(name: string, indices: Uint32Array, items: number, out: Uint8Array): void
-  /** Compares the files with their SHA-256, where there is one; resolves to how many were compared. */
+  /** Compares the files with their digests, where there are some; resolves to how many were compared. */
   verify(stop?: StopFlag | undefined | null): Promise<number>
   /**
    * The `k` nearest rows to each query; queries are copied before this returns. `metric` is "dot", "cosine" or
@@ -85,14 +85,16 @@ export declare class NativeDataset {
 /** A dataset folder being written; calls one after the other. */
 export declare class NativeDatasetWriter {
   /**
-   * Nothing is written before `begin`. With a dataset, its columns named in `kept` come first, and each append
-   * copies as many of its rows as it brings of the new columns.
+   * Nothing is written before `begin`. With a dataset, its columns named in `kept` come first, and as many of
+   * its rows are copied as are added of the new columns.
    */
   constructor(columns: readonly ColumnLayout[], dataset?: NativeDataset | undefined | null, kept?: readonly string[])
   /** Begins the folder; resolves to what it has already. */
   begin(target: string, layout: FolderLayout): Promise<Begun>
-  /** Appends rows, one item a new column. `note` is kept with the rows, for a writer that goes on. */
-  append(rows: number, columns: readonly ColumnRows[], note?: string | undefined | null): Promise<void>
+  /** Takes rows, one item a new column; `flush` writes them. */
+  add(rows: number, columns: readonly ColumnRows[]): void
+  /** Writes all rows that were added, and records them with `note` for a writer that goes on. */
+  flush(note?: string | undefined | null): Promise<void>
   /**
    * Publishes the folder, with further files beside the data; fails when something is there and is not to be
    * replaced. Resolves to its fingerprint.
@@ -316,6 +318,9 @@ export interface FileSystem {
   /** Several hosts may share it.  */
   network: boolean
 }
+
+/** Where the first number that is infinite or none lies; -1 when all are finite. */
+export declare function firstNonFinite(values: Float32Array): number
 
 /** For each of some digests the number of the first one that equals it. */
 export declare function firstTexts(digests: Uint8Array): Uint32Array

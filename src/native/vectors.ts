@@ -42,3 +42,8 @@ export function foundTexts(wanted: Uint8Array, present: Uint8Array): Uint32Array
 export function sweepUnfinished(root: string): Promise<number> {
   return translatedAsync(() => addon.sweepUnfinished(root));
 }
+
+/** Where the first number that is infinite or none lies; -1 where all are finite. */
+export function firstNonFinite(values: Float32Array): number {
+  return addon.firstNonFinite(values);
+}

@@ -1,32 +1,66 @@
 /** What a vectorizer gave, checked: finite float32 vectors of one length, for each text one or some. */
 
+import { firstNonFinite } from "../native/vectors.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { naturalDType } from "../tensor/dtype.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { Vectors } from "./vectorizers/vectorizer.ts";
 
-/** The vectors of some texts, one after the other. */
+/** The vectors of some texts, as they came. */
 export interface Embedded {
   readonly texts: number;
   readonly dimension: number;
   /** Vectors of each text: null for one each, a number where all have as many, else how many each has. */
   readonly chunks: null | number | Uint32Array;
-  readonly values: Float32Array;
+  /** Their elements, part after part: all in one, or a part for each text. */
+  readonly parts: readonly ArrayLike<number>[];
 }
 
-/** Checks what came for `texts` texts. Throws ERR_QUIVER_VECTORIZER, which says what is wrong with which text. */
+/** Checks the shape of what came for `texts` texts. Throws ERR_QUIVER_VECTORIZER, which says what is wrong with which text. */
 export function checkVectors(vectors: Vectors, texts: number): Embedded {
   const embedded = vectors instanceof Tensor ? fromTensor(vectors) : fromList(vectors);
   if (embedded.texts !== texts) {
     throw refusal(`the vectorizer gave vectors for ${embedded.texts} texts instead of ${texts}`);
   }
   if (embedded.dimension === 0) throw refusal("the vectorizer gave vectors without elements");
-  const wrong = embedded.values.findIndex((value) => !Number.isFinite(value));
-  if (wrong >= 0) {
-    const vector = Math.floor(wrong / embedded.dimension);
-    throw refusal(`the vectorizer gave ${embedded.values[wrong]} in vector ${vector} of a batch`);
-  }
   return embedded;
+}
+
+/**
+ * All elements, in the memory that they came in or in that of `room`, which is asked for so many. Throws
+ * ERR_QUIVER_VECTORIZER where one is no finite number.
+ */
+export function elementsOf(
+  { parts, dimension }: Embedded,
+  room: (length: number) => Float32Array = (length) => new Float32Array(length),
+): Float32Array {
+  const [first] = parts;
+  const values =
+    parts.length === 1 && first instanceof Float32Array
+      ? first
+      : joined(parts, room(parts.reduce((sum, part) => sum + part.length, 0)));
+  const wrong = firstNonFinite(values);
+  if (wrong >= 0) {
+    const vector = Math.floor(wrong / dimension);
+    throw refusal(`the vectorizer gave ${values[wrong]} in vector ${vector} of a batch`);
+  }
+  return values;
+}
+
+function joined(parts: readonly ArrayLike<number>[], values: Float32Array): Float32Array {
+  let at = 0;
+  for (const part of parts) {
+    values.set(part, at);
+    at += part.length;
+  }
+  return values;
+}
+
+/** The vector of a text, where each has one. */
+export function vectorOf({ parts, texts, dimension }: Embedded, text: number): ArrayLike<number> {
+  const [all] = parts;
+  if (parts.length === texts) return parts[text] as ArrayLike<number>;
+  return (all as Float32Array).subarray(text * dimension, (text + 1) * dimension);
 }
 
 /** The error for vectors that can't be kept. */
@@ -40,10 +74,10 @@ function fromTensor(tensor: Tensor): Embedded {
   if (texts === undefined || first === undefined || rest.length > 2) {
     throw refusal(`the vectorizer gave a tensor [${tensor.shape.join(", ")}]`);
   }
-  const values = float32(tensor);
+  const parts = [float32(tensor)];
   return second === undefined
-    ? { texts, dimension: first, chunks: null, values }
-    : { texts, dimension: second, chunks: first, values };
+    ? { texts, dimension: first, chunks: null, parts }
+    : { texts, dimension: second, chunks: first, parts };
 }
 
 function fromList(vectors: unknown): Embedded {
@@ -58,14 +92,8 @@ function fromList(vectors: unknown): Embedded {
       `the vectorizer gave vectors of ${rows[odd]?.dimension} elements for text ${odd} of a batch, not ${dimension}`,
     );
   }
-  const values = new Float32Array(rows.reduce((sum, row) => sum + row.values.length, 0));
-  let at = 0;
-  for (const row of rows) {
-    values.set(row.values, at);
-    at += row.values.length;
-  }
   const chunks = ranks.has(false) ? Uint32Array.from(rows, (row) => row.chunks ?? 0) : null;
-  return { texts: rows.length, dimension, chunks, values };
+  return { texts: rows.length, dimension, chunks, parts: rows.map(({ values }) => values) };
 }
 
 interface Row {

@@ -1,7 +1,7 @@
 /** Texts to vectors, batch by batch in order, each text as seldom as can be. */
 
 import { QuiverError } from "../shared/errors.ts";
-import { checkVectors, type Embedded } from "./embedded.ts";
+import { checkVectors, type Embedded, vectorOf } from "./embedded.ts";
 import type { EmbeddingPlan } from "./options.ts";
 import { type Origins, range } from "./reuse.ts";
 import type { VectorColumn } from "./vector-column.ts";
@@ -18,14 +18,14 @@ export interface Batch {
 export async function embed(plan: EmbeddingPlan, texts: readonly string[]): Promise<Embedded> {
   const { vectorizer, signal } = plan;
   signal?.throwIfAborted();
-  if (texts.length === 0) return { texts: 0, dimension: 0, chunks: null, values: new Float32Array(0) };
+  if (texts.length === 0) return { texts: 0, dimension: 0, chunks: null, parts: [] };
   const asked = vectorizer.embed(texts.map(wellFormed), signal === undefined ? {} : { signal });
   return checkVectors(await abortable(asked, signal), texts.length);
 }
 
 /**
- * The batches from text `start` on. While one is with the caller the next are being embedded, as many at a time as the
- * plan says. Without `origins` every text is embedded.
+ * The batches from text `start` on, embedded as many at a time as the plan says. The next is begun when the caller is done
+ * with one, as vectorizers may give the same memory again. Without `origins` every text is embedded.
  */
 export async function* embedBatches(
   plan: EmbeddingPlan,
@@ -54,11 +54,11 @@ export async function* embedBatches(
   while (next < texts.length && running.length < concurrency) begin();
   for (let batch = running.shift(); batch !== undefined; batch = running.shift()) {
     const embedded = await batch.vectors;
-    if (next < texts.length) begin();
     const end = Math.min(batch.start + batchSize, texts.length);
     const whole =
       origins === undefined ? embedded : complete(batch.start, end, batch.missing, embedded, origins);
     yield { start: batch.start, end, embedded: whole };
+    if (next < texts.length) begin();
   }
 }
 
@@ -70,9 +70,8 @@ function complete(
   embedded: Embedded,
   origins: Origins,
 ): Embedded {
-  const { dimension, values: fresh } = embedded;
   missing.forEach((text, i) => {
-    origins.keep(text, vectorAt(fresh, i, dimension));
+    origins.keep(text, () => vectorOf(embedded, i));
   });
   if (missing.length === end - start) {
     for (const text of missing) origins.take(text);
@@ -80,15 +79,15 @@ function complete(
   }
   const here = new Map(missing.map((text, i) => [origins.first(text), i]));
   const elsewhere = new Map<VectorColumn, { readonly texts: number[]; readonly rows: number[] }>();
-  const found = new Map<number, Float32Array>();
+  const parts = Array<ArrayLike<number>>(end - start).fill([]);
   for (let text = start; text < end; text++) {
     const known = origins.known(text);
     if (known === undefined) {
       const kept = origins.take(text);
       const number = here.get(origins.first(text));
-      const vector = number === undefined ? kept : vectorAt(fresh, number, dimension);
+      const vector = number === undefined ? kept : vectorOf(embedded, number);
       if (vector === undefined) throw new QuiverError("ERR_QUIVER_INTERNAL", "a repeated text has no vector");
-      found.set(text, vector);
+      parts[text - start] = vector;
       continue;
     }
     const picked = elsewhere.get(known.column) ?? { texts: [], rows: [] };
@@ -97,19 +96,13 @@ function complete(
     elsewhere.set(known.column, picked);
   }
   for (const [column, { texts, rows }] of elsewhere) {
+    const { dimension } = column;
     const gathered = column.gather(rows).data as Float32Array;
     texts.forEach((text, i) => {
-      found.set(text, vectorAt(gathered, i, column.dimension));
+      parts[text - start] = gathered.subarray(i * dimension, (i + 1) * dimension);
     });
   }
-  const width = found.get(start)?.length ?? 0;
-  const values = new Float32Array((end - start) * width);
-  for (const [text, vector] of found) values.set(vector, (text - start) * width);
-  return { texts: end - start, dimension: width, chunks: null, values };
-}
-
-function vectorAt(values: Float32Array, index: number, dimension: number): Float32Array {
-  return values.subarray(index * dimension, (index + 1) * dimension);
+  return { texts: end - start, dimension: parts[0]?.length ?? 0, chunks: null, parts };
 }
 
 /** Lone surrogates become U+FFFD, as in every encoding of the text. */

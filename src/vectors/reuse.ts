@@ -141,9 +141,9 @@ export class Origins {
   }
 
   /** Notes a vector that has been embedded, when its text comes again. */
-  keep(text: number, vector: Float32Array): void {
+  keep(text: number, vector: () => ArrayLike<number>): void {
     const repeated = this.#repeated.get(text - this.#start);
-    if (repeated !== undefined) repeated.vector = vector.slice();
+    if (repeated !== undefined) repeated.vector = Float32Array.from(vector());
   }
 
   /** The vector of an earlier equal text; forgotten with its last use. */

@@ -8,7 +8,7 @@ import { handleOf } from "../datasets/handles.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { createFolder, TEXT } from "./creation.ts";
-import { checkVectors } from "./embedded.ts";
+import { checkVectors, elementsOf } from "./embedded.ts";
 import { type ExtendOptions, extendFolder } from "./extension.ts";
 import {
   DEFAULT_ROOT,
@@ -318,10 +318,8 @@ export class VectorCache {
   async #queryVectors(query: Query, { vectorizer, signal }: NearestOptions): Promise<Float32Array> {
     if (typeof query !== "string") {
       if (!(query instanceof Tensor)) return Float32Array.from(query);
-      return checkVectors(
-        query.shape.length > 1 ? query : [query],
-        query.shape.length > 1 ? (query.shape[0] ?? 0) : 1,
-      ).values;
+      const several = query.shape.length > 1;
+      return elementsOf(checkVectors(several ? query : [query], several ? (query.shape[0] ?? 0) : 1));
     }
     if (vectorizer === undefined)
       throw read.badOption("vectorizer", vectorizer, "given with a query that is a text");
@@ -334,7 +332,7 @@ export class VectorCache {
       );
     }
     const vectors = await vectorizer.embed([query], signal === undefined ? {} : { signal });
-    return checkVectors(vectors, 1).values;
+    return elementsOf(checkVectors(vectors, 1));
   }
 }
 

@@ -4,7 +4,7 @@ import type { Dataset } from "../datasets/dataset.ts";
 import { handleOf } from "../datasets/handles.ts";
 import { type ColumnLayout, type ColumnRows, DatasetWriter, type ExtraFile } from "../native/datasets.ts";
 import { encodeElements } from "./elements.ts";
-import { type Embedded, refusal } from "./embedded.ts";
+import { type Embedded, elementsOf, refusal } from "./embedded.ts";
 import type { EmbeddingPlan } from "./options.ts";
 import { MASKS } from "./vector-column.ts";
 
@@ -26,6 +26,11 @@ export interface Beside {
   readonly kept: { readonly dataset: Dataset; readonly columns: readonly string[] } | undefined;
 }
 
+/** Bytes of vectors that are written together, */
+const GROUP = 2 * 1024 * 1024;
+/** or all that came in so many milliseconds: what an interruption may cost. */
+const INTERVAL = 100;
+
 export class VectorWriter {
   readonly shape: Shape;
   /** How many texts have so many vectors, where texts have several. */
@@ -34,6 +39,12 @@ export class VectorWriter {
   readonly #beside: Beside;
   readonly #writer: DatasetWriter;
   #texts = 0;
+  /** About as many bytes have been added and not handed to the disk. */
+  #waiting = 0;
+  #since = 0;
+  #writing: Promise<void> = Promise.resolve();
+  /** Where elements are joined. */
+  #room: Float32Array = new Float32Array(0);
 
   private constructor(plan: EmbeddingPlan, shape: Shape, beside: Beside, writer: DatasetWriter) {
     this.#plan = plan;
@@ -88,7 +99,10 @@ export class VectorWriter {
     return this.#texts;
   }
 
-  /** Appends the vectors of the next texts. Throws ERR_QUIVER_VECTORIZER where they look different from those before. */
+  /**
+   * Appends the vectors of the next texts, which are copied before this returns; resolves when there is room for more.
+   * Throws ERR_QUIVER_VECTORIZER where they look different from those before.
+   */
   async append(embedded: Embedded): Promise<void> {
     this.#plan.signal?.throwIfAborted();
     const found = shapeOf(embedded);
@@ -97,27 +111,51 @@ export class VectorWriter {
     }
     const { before, after } = this.#beside;
     const [start, end] = [this.#texts, this.#texts + embedded.texts];
+    const values = elementsOf(embedded, (length) => this.#roomFor(length));
     const rows = [
       ...before.map((column) => column.rows(start, end)),
-      ...this.#vectors(embedded),
+      ...this.#vectors(embedded, values),
       ...after.map((column) => column.rows(start, end)),
     ];
-    const note = this.chunkSizes.size === 0 ? undefined : JSON.stringify([...this.chunkSizes]);
-    await this.#writer.append(embedded.texts, rows, note);
+    this.#writer.add(embedded.texts, rows);
     this.#texts = end;
+    if (this.#waiting === 0) this.#since = performance.now();
+    this.#waiting += values.byteLength + embedded.texts;
+    if (this.#waiting >= GROUP || performance.now() - this.#since >= INTERVAL) await this.#flush();
+  }
+
+  /** Begins to write what waits, when all before is written. */
+  async #flush(): Promise<void> {
+    await this.#writing;
+    if (this.#waiting === 0) return;
+    this.#waiting = 0;
+    const note = this.chunkSizes.size === 0 ? undefined : JSON.stringify([...this.chunkSizes]);
+    this.#writing = this.#writer.flush(note);
+    // A failure is told to the next call.
+    this.#writing.catch(() => undefined);
+  }
+
+  #roomFor(length: number): Float32Array {
+    if (this.#room.length < length) this.#room = new Float32Array(length);
+    return this.#room.subarray(0, length);
   }
 
   /** Publishes the folder, with further files, in place of what is there. */
-  finish(files: readonly ExtraFile[]): Promise<string> {
+  async finish(files: readonly ExtraFile[]): Promise<string> {
+    await this.#flush();
+    await this.#writing;
     return this.#writer.finish(true, this.#plan.signal, files);
   }
 
   /** Stops writing; what is there stays for a later writer of the same key, unless it is discarded. */
-  stop(discard: boolean): Promise<void> {
-    return this.#writer.stop(discard);
+  async stop(discard: boolean): Promise<void> {
+    await this.#flush()
+      .then(() => this.#writing)
+      .catch(() => undefined);
+    await this.#writer.stop(discard);
   }
 
-  #vectors({ texts, dimension, chunks, values }: Embedded): ColumnRows[] {
+  #vectors({ texts, dimension, chunks }: Embedded, values: Float32Array): ColumnRows[] {
     const { dtype, quantization, padTo } = this.#plan;
     const encode = (elements: Float32Array): Uint8Array => encodeElements(elements, dtype, quantization);
     if (chunks === null) return [{ data: encode(values) }];
@@ -147,8 +185,10 @@ export function textIds(name: string): PlainColumn {
   return {
     layout: { name, dtype: "int64", row: [], ragged: false },
     rows(start, end) {
-      const ids = BigInt64Array.from({ length: end - start }, (_, i) => BigInt(start + i));
-      return { data: new Uint8Array(ids.buffer) };
+      // The upper half of each stays 0.
+      const halves = new Uint32Array(2 * (end - start));
+      for (let id = start; id < end; id++) halves[2 * (id - start)] = id;
+      return { data: new Uint8Array(halves.buffer) };
     },
   };
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use quiver_io::{Digester, Mapping, hex};
+use quiver_io::{Digester, Mapping, digest_of_sums, hex, sums_of_file};
 use quiver_tensor::arrow::features::features_of;
 use quiver_tensor::arrow::{Batch, Field, Piece, Schema, read};
 use serde::Deserialize;
@@ -249,13 +249,17 @@ impl Dataset {
         None
     }
 
-    /// Compares each file with the SHA-256 in state.json, where there is one; how many were compared. `should_stop`
+    /// Compares each file with the digest in state.json, where there is one; how many were compared. `should_stop`
     /// is asked every few MiB.
-    pub fn verify(&self, should_stop: impl Fn() -> bool) -> Result<usize> {
+    pub fn verify(&self, should_stop: impl Fn() -> bool + Sync) -> Result<usize> {
         let mut compared = 0;
         for shard in &self.shards {
-            let Some(expected) = &shard.declared.sha256 else { continue };
-            if digest_of(&shard.path, &should_stop)? != *expected {
+            let same = match (&shard.declared.xxh3, &shard.declared.sha256) {
+                (Some(expected), _) => digest_of(&shard.path, &should_stop)? == *expected,
+                (None, Some(expected)) => sha256_of(&shard.path, &should_stop)? == *expected,
+                (None, None) => continue,
+            };
+            if !same {
                 return Err(Error::Mismatch { path: shard.path.clone() });
             }
             compared += 1;
@@ -264,8 +268,14 @@ impl Dataset {
     }
 }
 
+/// Digest of the chunks of a file as they are on disk.
+pub(crate) fn digest_of(path: &Path, should_stop: &(impl Fn() -> bool + Sync)) -> Result<String> {
+    let sums = sums_of_file(path, should_stop)?.ok_or(Error::Aborted)?;
+    Ok(digest_of_sums(&sums))
+}
+
 /// SHA-256 of a file's bytes on disk, in hexadecimal.
-pub(crate) fn digest_of(path: &Path, should_stop: &impl Fn() -> bool) -> Result<String> {
+fn sha256_of(path: &Path, should_stop: &impl Fn() -> bool) -> Result<String> {
     use std::io::Read;
     const PIECE: usize = 1 << 20;
     let io = |source| quiver_io::Error { op: "reading", path: path.to_path_buf(), source };

@@ -43,7 +43,7 @@ pub enum Error {
         reason: String,
     },
     /// A file no longer has the digest that it was written with.
-    #[error("{} has another SHA-256 than it was written with", path.display())]
+    #[error("{} has another digest than it was written with", path.display())]
     Mismatch {
         /// The file.
         path: PathBuf,

@@ -20,6 +20,10 @@ pub(crate) struct DataFile {
     pub(crate) filename: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) num_rows: Option<u64>,
+    /// See [`quiver_io::digest_of_sums`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) xxh3: Option<String>,
+    /// Of the whole file, in hexadecimal; what earlier versions wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sha256: Option<String>,
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! my_data/data-00000-of-00003.arrow …   Arrow streams, rows one after the other
-//! my_data/state.json                    which files they are; SHA-256 and rows of each when written here
+//! my_data/state.json                    which files they are; a digest and the rows of each when written here
 //! my_data/dataset_info.json             features
 //! my_dict/dataset_dict.json             names of splits, each a folder like the one above
 //! ```

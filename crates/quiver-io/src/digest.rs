@@ -7,13 +7,69 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
 /// that sums take 1/8,192 of the data.
 pub const CHUNK: usize = 65_536;
 
-/// SHA-256 of a stream, and xxh3-64 of each of its chunks.
+/// xxh3-64 of each chunk of a stream; the last chunk may be of fewer bytes.
 #[derive(Clone)]
-pub struct Digester {
-    sha: Sha256,
+pub struct ChunkSums {
     chunk: Xxh3,
     filled: usize,
     sums: Vec<u64>,
+}
+
+impl Default for ChunkSums {
+    fn default() -> Self {
+        Self { chunk: Xxh3::new(), filled: 0, sums: Vec::new() }
+    }
+}
+
+impl std::fmt::Debug for ChunkSums {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ChunkSums {{ chunks: {} }}", self.sums.len())
+    }
+}
+
+impl ChunkSums {
+    /// The next bytes.
+    pub fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (now, rest) = bytes.split_at(bytes.len().min(self.room()));
+            if now.len() == CHUNK {
+                self.sums.push(xxh3_64(now));
+            } else {
+                self.chunk.update(now);
+                self.filled += now.len();
+                if self.filled == CHUNK {
+                    self.end_chunk();
+                }
+            }
+            bytes = rest;
+        }
+    }
+
+    /// Bytes up to the end of the chunk; at least one.
+    fn room(&self) -> usize {
+        CHUNK - self.filled
+    }
+
+    fn end_chunk(&mut self) {
+        self.sums.push(self.chunk.digest());
+        self.chunk.reset();
+        self.filled = 0;
+    }
+
+    /// The sums; none for an empty stream.
+    pub fn finish(mut self) -> Vec<u64> {
+        if self.filled > 0 {
+            self.end_chunk();
+        }
+        self.sums
+    }
+}
+
+/// SHA-256 of a stream, and the sums of its chunks.
+#[derive(Clone)]
+pub struct Digester {
+    sha: Sha256,
+    chunks: ChunkSums,
     len: u64,
 }
 
@@ -43,42 +99,31 @@ impl std::fmt::Debug for Digester {
 impl Digester {
     /// Of nothing yet.
     pub fn new() -> Self {
-        Self { sha: Sha256::new(), chunk: Xxh3::new(), filled: 0, sums: Vec::new(), len: 0 }
+        Self { sha: Sha256::new(), chunks: ChunkSums::default(), len: 0 }
     }
 
     /// The next bytes.
     pub fn update(&mut self, mut bytes: &[u8]) {
         self.len += bytes.len() as u64;
         while !bytes.is_empty() {
-            let (now, rest) = bytes.split_at(bytes.len().min(CHUNK - self.filled));
             // Both digests read a chunk while it is in the cache.
+            let (now, rest) = bytes.split_at(bytes.len().min(self.chunks.room()));
             self.sha.update(now);
-            if self.filled == 0 && now.len() == CHUNK {
-                self.sums.push(xxh3_64(now));
-            } else {
-                self.chunk.update(now);
-                self.filled += now.len();
-                if self.filled == CHUNK {
-                    self.end_chunk();
-                }
-            }
+            self.chunks.update(now);
             bytes = rest;
         }
     }
 
-    fn end_chunk(&mut self) {
-        self.sums.push(self.chunk.digest());
-        self.chunk.reset();
-        self.filled = 0;
-    }
-
     /// The digests.
-    pub fn finish(mut self) -> Digests {
-        if self.filled > 0 {
-            self.end_chunk();
-        }
-        Digests { sha256: self.sha.finalize().into(), sums: self.sums, len: self.len }
+    pub fn finish(self) -> Digests {
+        Digests { sha256: self.sha.finalize().into(), sums: self.chunks.finish(), len: self.len }
     }
+}
+
+/// One digest of all chunks of a file: xxh3-128 of their sums, little-endian, one behind the other; in hexadecimal.
+pub fn digest_of_sums(sums: &[u64]) -> String {
+    let bytes: Vec<u8> = sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+    hex(&xxh3_128(&bytes).to_be_bytes())
 }
 
 /// xxh3-64.

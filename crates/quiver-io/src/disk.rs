@@ -1,10 +1,10 @@
 //! The real disk.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Result};
@@ -47,6 +47,22 @@ impl Storage for Disk {
             .during("creating", path)?;
         // Whatever the umask took away.
         file.set_permissions(std::fs::Permissions::from_mode(mode)).during("setting permissions of", path)?;
+        Ok(Box::new(DiskFile { file, path: path.to_path_buf() }))
+    }
+
+    fn reopen(&self, path: &Path, length: u64) -> Result<Box<dyn StorageFile>> {
+        let open = || {
+            let mut file =
+                OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
+            let facts = file.metadata()?;
+            if !facts.is_file() || facts.len() < length {
+                return Err(std::io::Error::other("the file is shorter than what is known of it"));
+            }
+            file.set_len(length)?;
+            file.seek(SeekFrom::Start(length))?;
+            Ok(file)
+        };
+        let file = open().during("reopening", path)?;
         Ok(Box::new(DiskFile { file, path: path.to_path_buf() }))
     }
 
@@ -166,6 +182,10 @@ impl Disk {
 impl StorageFile for DiskFile {
     fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all(bytes).during("writing", &self.path)
+    }
+
+    fn replace(&mut self, at: u64, bytes: &[u8]) -> Result<()> {
+        self.file.write_all_at(bytes, at).during("writing", &self.path)
     }
 
     #[cfg(target_os = "linux")]

@@ -15,9 +15,9 @@ use crate::storage::{DirEntry, FileFacts, Storage, StorageFile};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Op {
-    /// `create_new`.
+    /// `create_new` and `reopen`.
     Create,
-    /// `write_all` of a file.
+    /// `write_all` and `replace` of a file.
     Write,
     /// `sync` of a file.
     Sync,
@@ -218,6 +218,16 @@ impl Storage for Faulty {
         Ok(Box::new(FaultyFile { storage: self.clone(), inner, file, path: path.to_path_buf() }))
     }
 
+    fn reopen(&self, path: &Path, length: u64) -> Result<Box<dyn StorageFile>> {
+        let mut state = self.enter(Op::Create, path)?;
+        let inner = self.inner.reopen(path, length)?;
+        state.files += 1;
+        let file = state.files;
+        self.remember(&mut state, path, |path| Effect::Reopened { path, file, length });
+        drop(state);
+        Ok(Box::new(FaultyFile { storage: self.clone(), inner, file, path: path.to_path_buf() }))
+    }
+
     fn open_read(&self, path: &Path) -> Result<File> {
         drop(self.enter(Op::Read, path)?);
         self.inner.open_read(path)
@@ -317,6 +327,15 @@ impl StorageFile for FaultyFile {
         let kept = fault.as_ref().map_or(bytes.len(), |fault| fault.kept.min(bytes.len()));
         self.inner.write_all(&bytes[..kept])?;
         state.effects.push(Effect::Written { file: self.file, bytes: bytes[..kept].to_vec() });
+        fault.map_or(Ok(()), |fault| Err(failure(&fault, &self.path)))
+    }
+
+    fn replace(&mut self, at: u64, bytes: &[u8]) -> Result<()> {
+        let mut state = self.storage.state();
+        let fault = state.enter(Op::Write);
+        let kept = fault.as_ref().map_or(bytes.len(), |fault| fault.kept.min(bytes.len()));
+        self.inner.replace(at, &bytes[..kept])?;
+        state.effects.push(Effect::Replaced { file: self.file, at, bytes: bytes[..kept].to_vec() });
         fault.map_or(Ok(()), |fault| Err(failure(&fault, &self.path)))
     }
 

@@ -31,6 +31,10 @@ pub enum Effect {
     Created { path: PathBuf, file: FileId, mode: u32 },
     /// Bytes appended.
     Written { file: FileId, bytes: Vec<u8> },
+    /// A file opened again, cut to its first bytes.
+    Reopened { path: PathBuf, file: FileId, length: u64 },
+    /// Bytes written over others.
+    Replaced { file: FileId, at: u64, bytes: Vec<u8> },
     /// Contents made durable.
     Synced { file: FileId },
     /// Contents failed to be made durable.
@@ -66,6 +70,8 @@ struct Contents {
     bytes: Vec<u8>,
     synced: usize,
     in_doubt: Vec<Range<usize>>,
+    /// Written over others since the last sync.
+    replaced: Vec<Range<usize>>,
     mode: u32,
 }
 
@@ -129,9 +135,19 @@ impl Image {
                 self.name(path, Some(node), false);
             }
             Effect::Written { file, bytes } => self.file(*file, |file| file.bytes.extend_from_slice(bytes)),
-            Effect::Synced { file } => self.file(*file, |file| file.synced = file.bytes.len()),
+            Effect::Reopened { path, file, length } => {
+                if let Some(node) = self.find(path) {
+                    self.files.insert(*file, node);
+                    self.file(*file, |contents| contents.cut(*length as usize));
+                }
+            }
+            Effect::Replaced { file, at, bytes } => {
+                self.file(*file, |contents| contents.replace(*at as usize, bytes));
+            }
+            Effect::Synced { file } => self.file(*file, Contents::make_durable),
             Effect::SyncFailed { file } => self.file(*file, |file| {
                 file.in_doubt.push(file.synced..file.bytes.len());
+                file.in_doubt.append(&mut file.replaced);
             }),
             Effect::Linked { from, to } => {
                 if let Some(node) = self.find(from) {
@@ -273,10 +289,30 @@ fn set(names: &mut Names, name: &OsStr, node: Option<NodeId>) {
 }
 
 impl Contents {
+    fn cut(&mut self, length: usize) {
+        self.bytes.truncate(length);
+        self.synced = self.synced.min(length);
+        for range in self.in_doubt.iter_mut().chain(&mut self.replaced) {
+            *range = range.start.min(length)..range.end.min(length);
+        }
+    }
+
+    fn replace(&mut self, at: usize, bytes: &[u8]) {
+        if let Some(part) = self.bytes.get_mut(at..at + bytes.len()) {
+            part.copy_from_slice(bytes);
+            self.replaced.push(at..at + bytes.len());
+        }
+    }
+
+    fn make_durable(&mut self) {
+        self.synced = self.bytes.len();
+        self.replaced.clear();
+    }
+
     fn after_cut(&self, choice: &mut Choice) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         let in_flight = self.synced..bytes.len();
-        for range in self.in_doubt.iter().chain(std::iter::once(&in_flight)) {
+        for range in self.in_doubt.iter().chain(&self.replaced).chain(std::iter::once(&in_flight)) {
             lose(&mut bytes[range.clone()], range.start, choice);
         }
         if choice.coin() {

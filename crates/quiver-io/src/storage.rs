@@ -46,6 +46,9 @@ pub trait Storage: Send + Sync + std::fmt::Debug {
     /// Makes a file with exactly these permission bits, whatever the umask. `AlreadyExists` when there is anything
     /// of that name, a symbolic link included.
     fn create_new(&self, path: &Path, mode: u32) -> Result<Box<dyn StorageFile>>;
+    /// Opens a file to go on behind its first `length` bytes; what lies behind them is cut off. `Other` when it has
+    /// fewer, and for anything that is no regular file.
+    fn reopen(&self, path: &Path, length: u64) -> Result<Box<dyn StorageFile>>;
     /// Opens a file to read; a symbolic link in its place is an error.
     fn open_read(&self, path: &Path) -> Result<File>;
     /// Renames, replacing what is there: whoever opens `to` meanwhile gets the old file or the new one.
@@ -79,6 +82,8 @@ pub trait Storage: Send + Sync + std::fmt::Debug {
 pub trait StorageFile: Send + std::fmt::Debug {
     /// Appends all of it. After an error the file may hold a part.
     fn write_all(&mut self, bytes: &[u8]) -> Result<()>;
+    /// Replaces bytes that are there; the next ones are still appended at the end.
+    fn replace(&mut self, at: u64, bytes: &[u8]) -> Result<()>;
     /// Has the system begin to write out what was appended, without waiting for it: what syncs later waits for less.
     fn start_writing(&mut self);
     /// Makes contents and facts durable. After an error they may be lost even if a later sync succeeds: such a file

@@ -45,7 +45,7 @@ impl StopFlag {
 
 impl StopFlag {
     /// For a thread to ask.
-    pub fn asks(flag: Option<&Self>) -> impl Fn() -> bool + Send + 'static {
+    pub fn asks(flag: Option<&Self>) -> impl Fn() -> bool + Send + Sync + 'static {
         let stopped = flag.map(|flag| Arc::clone(&flag.stopped));
         move || stopped.as_ref().is_some_and(|stopped| stopped.load(Ordering::Relaxed))
     }
@@ -234,7 +234,7 @@ impl NativeDataset {
         self.dataset.gather_padded(&column, indices, length(items)?, out).map_err(dataset_failure)
     }
 
-    /// Compares the files with their SHA-256, where there is one; resolves to how many were compared.
+    /// Compares the files with their digests, where there are some; resolves to how many were compared.
     #[napi(ts_return_type = "Promise<number>")]
     pub fn verify(&self, stop: Option<&StopFlag>) -> AsyncTask<Job<f64>> {
         let (dataset, asks) = (Arc::clone(&self.dataset), StopFlag::asks(stop));

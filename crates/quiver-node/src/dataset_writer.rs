@@ -87,13 +87,21 @@ pub struct NativeDatasetWriter {
     kept: Option<(Arc<Dataset>, Vec<usize>)>,
     forms: Vec<Form>,
     schema: Schema,
+    /// Rows that wait to be written.
+    added: Mutex<Vec<Added>>,
     writer: Arc<Mutex<Option<FolderWriter>>>,
+}
+
+/// Rows of the new columns.
+struct Added {
+    rows: usize,
+    columns: Vec<Built>,
 }
 
 #[napi]
 impl NativeDatasetWriter {
-    /// Nothing is written before `begin`. With a dataset, its columns named in `kept` come first, and each append
-    /// copies as many of its rows as it brings of the new columns.
+    /// Nothing is written before `begin`. With a dataset, its columns named in `kept` come first, and as many of
+    /// its rows are copied as are added of the new columns.
     #[napi(constructor)]
     pub fn new(
         #[napi(ts_arg_type = "readonly ColumnLayout[]")] columns: Vec<ColumnLayout>,
@@ -126,7 +134,7 @@ impl NativeDatasetWriter {
         let schema = Schema::new(fields);
         let known = features(&schema, &known);
         let schema = with_features(schema, known.as_ref());
-        Ok(Self { kept: source, forms, schema, writer: Arc::default() })
+        Ok(Self { kept: source, forms, schema, added: Mutex::default(), writer: Arc::default() })
     }
 
     /// Begins the folder; resolves to what it has already.
@@ -147,44 +155,38 @@ impl NativeDatasetWriter {
         }))
     }
 
-    /// Appends rows, one item a new column. `note` is kept with the rows, for a writer that goes on.
-    #[napi(ts_return_type = "Promise<void>")]
-    pub fn append(
+    /// Takes rows, one item a new column; `flush` writes them.
+    #[napi]
+    pub fn add(
         &self,
         rows: u32,
         #[napi(ts_arg_type = "readonly ColumnRows[]")] columns: Vec<ColumnRows>,
-        note: Option<String>,
-    ) -> Result<AsyncTask<Job<()>>> {
+    ) -> Result<()> {
         if columns.len() != self.forms.len() {
             return Err(bad_value("there must be rows of every column"));
         }
-        let built = self
-            .forms
-            .iter()
-            .zip(&columns)
-            .map(|(form, column)| build(form, column, rows as usize))
-            .collect::<Result<Vec<Built>>>()?;
+        let rows = rows as usize;
+        let built = self.forms.iter().zip(&columns).map(|(form, column)| build(form, column, rows));
+        lock(&self.added).push(Added { rows, columns: built.collect::<Result<Vec<Built>>>()? });
+        Ok(())
+    }
+
+    /// Writes all rows that were added, and records them with `note` for a writer that goes on.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn flush(&self, note: Option<String>) -> AsyncTask<Job<()>> {
+        let added = std::mem::take(&mut *lock(&self.added));
         let (slot, kept) = (Arc::clone(&self.writer), self.kept.clone());
-        Ok(Job::start(move || {
+        Job::start(move || {
             let mut guard = lock(&slot);
             let Some(writer) = guard.as_mut() else { return Err(Failure::closed()) };
+            for Added { rows, columns } in &added {
+                append(writer, kept.as_ref(), *rows, columns)?;
+            }
             if let Some(note) = note {
                 writer.set_note(note);
             }
-            let mut done = 0;
-            while done < rows as usize {
-                let left = rows as usize - done;
-                let new = built.iter().map(|new| Piece { array: &new.array, bytes: &new.bytes, start: done });
-                let (mut pieces, now) = match &kept {
-                    Some((dataset, numbers)) => copied(dataset, numbers, writer.rows(), left)?,
-                    None => (Vec::new(), left),
-                };
-                pieces.extend(new);
-                writer.append(&pieces, now)?;
-                done += now;
-            }
-            Ok(())
-        }))
+            Ok(writer.record()?)
+        })
     }
 
     /// Publishes the folder, with further files beside the data; fails when something is there and is not to be
@@ -214,6 +216,28 @@ impl NativeDatasetWriter {
             _ => Ok(()),
         })
     }
+}
+
+/// Appends rows of the new columns beside as many of the kept ones.
+fn append(
+    writer: &mut FolderWriter,
+    kept: Option<&(Arc<Dataset>, Vec<usize>)>,
+    rows: usize,
+    built: &[Built],
+) -> quiver_dataset::Result<()> {
+    let mut done = 0;
+    while done < rows {
+        let left = rows - done;
+        let new = built.iter().map(|new| Piece { array: &new.array, bytes: &new.bytes, start: done });
+        let (mut pieces, now) = match kept {
+            Some((dataset, numbers)) => copied(dataset, numbers, writer.rows(), left)?,
+            None => (Vec::new(), left),
+        };
+        pieces.extend(new);
+        writer.append(&pieces, now)?;
+        done += now;
+    }
+    Ok(())
 }
 
 /// Rows of the kept columns, from `start` on as many as lie together.

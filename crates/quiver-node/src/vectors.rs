@@ -10,7 +10,7 @@ use quiver_dataset::Dataset;
 use quiver_vectors::hashing::Hashing;
 use quiver_vectors::nearest::{Metric, Neighbour};
 use quiver_vectors::search::{Quantisation, nearest_rows};
-use quiver_vectors::texts;
+use quiver_vectors::{first_non_finite as first_non_finite_of, texts};
 
 use crate::dataset::NativeDataset;
 use crate::errors::{Result, rejection, vector_failure};
@@ -81,6 +81,12 @@ pub fn first_texts(digests: &[u8]) -> Uint32Array {
 #[napi]
 pub fn found_texts(wanted: &[u8], present: &[u8]) -> Uint32Array {
     texts::found(wanted, present).into()
+}
+
+/// Where the first number that is infinite or none lies; -1 when all are finite.
+#[napi]
+pub fn first_non_finite(values: &[f32]) -> f64 {
+    first_non_finite_of(values).map_or(-1.0, |index| index as f64)
 }
 
 /// Rows that were found, query by query, each of them as many.

@@ -96,7 +96,8 @@ fn framed(schema: &Schema, growing: &Growing, mut buffers: Vec<Vec<u8>>) -> Vec<
     growing.finish(schema, &mut buffers).unwrap();
     let mut out = write::schema_message(schema, 0).unwrap();
     let lengths: Vec<u64> = buffers.iter().map(|buffer| buffer.len() as u64).collect();
-    let message = write::batch_message(growing.rows(), &growing.nodes(), &lengths, out.len() as u64).unwrap();
+    let message =
+        write::batch_message(growing.rows(), &growing.nodes(), &lengths, 0, out.len() as u64).unwrap();
     out.extend(&message.head);
     assert_eq!(out.len() % ALIGNMENT, 0);
     let start = out.len() as u64;
@@ -334,7 +335,7 @@ fn the_file_format_is_a_stream_between_marks() {
     out.extend(write::schema_message(&schema, 8).unwrap());
     let lengths: Vec<u64> = buffers.iter().map(|buffer| buffer.len() as u64).collect();
     let at = out.len() as u64;
-    let message = write::batch_message(4, &growing.nodes(), &lengths, at).unwrap();
+    let message = write::batch_message(4, &growing.nodes(), &lengths, 0, at).unwrap();
     out.extend(&message.head);
     assert_eq!(out.len() % ALIGNMENT, 0);
     for buffer in &buffers {

@@ -4,6 +4,7 @@
 #![deny(unsafe_code)]
 
 mod error;
+mod finite;
 pub mod hashing;
 pub mod nearest;
 mod parallel;
@@ -13,4 +14,5 @@ mod unfinished;
 mod view;
 
 pub use error::{Error, Result};
+pub use finite::first_non_finite;
 pub use unfinished::sweep;

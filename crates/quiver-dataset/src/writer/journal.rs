@@ -1,4 +1,4 @@
-//! What of an unfinished folder is finished: a line of JSON an append.
+//! What of an unfinished folder is finished: lines of JSON.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +6,10 @@ use quiver_io::{Storage, StorageFile};
 use serde::{Deserialize, Serialize};
 
 use super::ShardFacts;
-use super::spool::Segment;
+use super::buffers::Segment;
 use crate::error::{Error, Result};
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
@@ -19,7 +19,7 @@ struct Header {
     plan: String,
 }
 
-/// The state after an append.
+/// The state when it was recorded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Line {
     /// Rows of complete files and of the growing one.
@@ -48,9 +48,19 @@ impl Journal {
         folder.join("journal")
     }
 
-    pub(super) fn create(storage: &dyn Storage, folder: &Path, key: &str, plan: &str) -> Result<Self> {
-        let mut journal = Self { file: storage.create_new(&Self::path(folder), 0o600)? };
+    /// Begins a journal with a line that holds all there is, in place of the one that is there.
+    pub(super) fn create(
+        storage: &dyn Storage,
+        folder: &Path,
+        key: &str,
+        plan: &str,
+        line: &Line,
+    ) -> Result<Self> {
+        let path = folder.join("journal.new");
+        let mut journal = Self { file: storage.create_new(&path, 0o600)? };
         journal.write(&Header { format: FORMAT, key: key.to_owned(), plan: plan.to_owned() })?;
+        journal.write(line)?;
+        storage.rename(&path, &Self::path(folder))?;
         Ok(journal)
     }
 

@@ -3,32 +3,35 @@
 //! ```text
 //! .tmp_<name>.<process>-<random>/
 //!   lock            held while somebody writes
-//!   journal         what is finished, a line an append; only for writers with a key
-//!   <shard>-<buffer>.spool   the buffers of the file that is growing
-//!   <shard>.shard   files that are complete
+//!   journal         what is finished, line by line; only for writers with a key
+//!   <shard>.shard   files that are complete, and the one that is growing
+//!   <shard>-<buffer>.spool   buffers of the one that is growing
 //! ```
-//! The buffers of one file grow in spools, so that the file becomes one batch, which readers view as one tensor,
-//! while nothing but the rows being appended is held in memory. When a file is full its spools are put together,
-//! digested in passing.
+//! Each file becomes one batch, which readers view as one tensor, while nothing but the rows being appended is held in
+//! memory. Its largest buffer grows at its place in the file, summed in passing; the head before it, for which room is
+//! left, and the other buffers behind it are written when the file is full. Then it is read again, from memory as a
+//! rule, and compared.
 
+mod buffers;
+mod check;
 mod journal;
 mod plan;
 mod publish;
 mod resume;
-mod spool;
 mod temporary;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use quiver_io::{Storage, TempObject, hex};
-use quiver_tensor::arrow::{Growing, Piece, Schema, write};
+use quiver_io::{Storage, digest_of_sums};
+use quiver_tensor::arrow::{Growing, Piece, Schema, largest_buffer, write};
 
 use crate::error::{Error, Result};
+use buffers::{Buffers, Layout, Segment};
+use check::{Check, Checking};
 use journal::{Journal, Line};
 use plan::Plan;
 pub use plan::Sharding;
-use spool::Spools;
 use temporary::Temporary;
 pub use temporary::sweep;
 
@@ -68,8 +71,8 @@ pub struct ShardFacts {
     pub rows: u64,
     /// Bytes.
     pub bytes: u64,
-    /// SHA-256 in hexadecimal.
-    pub sha256: String,
+    /// xxh3-128 of the sums of its chunks, see [`digest_of_sums`].
+    pub xxh3: String,
 }
 
 /// A published folder.
@@ -99,8 +102,13 @@ pub struct FolderWriter {
     temporary: Temporary,
     journal: Option<Journal>,
     growing: Growing,
-    spools: Spools,
+    layout: Layout,
+    buffers: Buffers,
+    /// What an earlier run left of the buffers; for the first line of the journal.
+    believed: Vec<Vec<Segment>>,
     closed: Vec<ShardFacts>,
+    /// Of the last of them.
+    checking: Option<Checking>,
     /// Of `closed`, those that the journal has.
     recorded: usize,
     /// Rows of `closed` and of the growing file.
@@ -125,12 +133,25 @@ impl FolderWriter {
     ) -> Result<Self> {
         let plan = Plan::new(&schema, options.sharding)?;
         let growing = Growing::new(&schema)?;
+        let (first, room) = (largest_buffer(&schema)?, room_for_head(&schema, &growing)?);
+        let layout = |folder: &Path| Layout {
+            storage: Arc::clone(&storage),
+            folder: folder.to_path_buf(),
+            mode: options.file_mode,
+            sync: options.sync,
+            count: growing.buffers(),
+            first,
+            room,
+        };
         let unfinished = match &options.key {
-            Some(key) => resume::find(storage.as_ref(), target, &schema, &options, key)?,
+            Some(key) => resume::find(storage.as_ref(), target, &schema, &options, key, layout)?,
             None => None,
         };
-        let temporary = Temporary::create(&storage, target, options.folder_mode)?;
-        let spools = Spools::new(Arc::clone(&storage), temporary.path(), 0, growing.buffers());
+        let (temporary, left) = match unfinished {
+            Some(unfinished) => (unfinished.temporary, Some((unfinished.closed, unfinished.growing))),
+            None => (Temporary::create(&storage, target, options.folder_mode)?, None),
+        };
+        let layout = layout(temporary.path());
         let mut writer = Self {
             storage,
             target: target.to_path_buf(),
@@ -138,8 +159,11 @@ impl FolderWriter {
             temporary,
             journal: None,
             growing,
-            spools,
+            buffers: Buffers::new(layout.clone(), 0),
+            believed: Vec::new(),
+            layout,
             closed: Vec::new(),
+            checking: None,
             recorded: 0,
             rows: 0,
             note: String::new(),
@@ -147,16 +171,18 @@ impl FolderWriter {
             schema,
             options,
         };
-        if let Some(unfinished) = unfinished {
-            writer.take_over(unfinished)?;
+        if let Some((closed, growing)) = left {
+            writer.take_over(closed, growing)?;
         }
-        if let Some(key) = &writer.options.key {
+        if let Some(key) = writer.options.key.clone() {
             let digest = resume::digest_of_plan(&writer.schema, writer.options.sharding)?;
-            let mut journal =
-                Journal::create(writer.storage.as_ref(), writer.temporary.path(), key, &digest)?;
-            journal.record(&writer.line())?;
+            let mut line = writer.line();
+            if !writer.believed.is_empty() {
+                line.spools = std::mem::take(&mut writer.believed);
+            }
+            let folder = writer.temporary.path();
+            writer.journal = Some(Journal::create(writer.storage.as_ref(), folder, &key, &digest, &line)?);
             writer.recorded = writer.closed.len();
-            writer.journal = Some(journal);
         }
         Ok(writer)
     }
@@ -171,16 +197,13 @@ impl FolderWriter {
         &self.note
     }
 
-    /// Notes something of all rows, those of the next append included; kept with them for a writer that goes on.
+    /// Notes something of all rows; kept with them when they are next recorded.
     pub fn set_note(&mut self, note: String) {
         self.note = note;
     }
 
-    /// Appends rows: one piece a column of the schema. When this returns, the rows are there after a crash of this
-    /// process too, if the writer has a key; after a power cut an earlier append may be the last. How rows are split
-    /// among calls makes no difference to the bytes of the result.
-    ///
-    /// After an error the writer takes nothing more.
+    /// Appends rows: one piece a column of the schema. How rows are split among calls makes no difference to the bytes of
+    /// the result. After an error the writer takes nothing more.
     pub fn append(&mut self, pieces: &[Piece<'_>], rows: usize) -> Result<()> {
         if self.failed {
             return Err(Error::BadOption("an earlier append failed; begin again".into()));
@@ -192,25 +215,32 @@ impl FolderWriter {
             let now =
                 self.plan.fitting(&self.schema, self.closed.len(), self.growing.rows(), &pieces, left)?;
             if now == 0 {
-                self.close_shard()?;
+                let check = self.close_shard()?;
+                self.checking = Some(Checking::start(check)?);
                 continue;
             }
-            self.growing.append(&self.schema, &pieces, now, &mut self.spools)?;
+            self.growing.append(&self.schema, &pieces, now, &mut self.buffers)?;
             self.rows += now as u64;
             left -= now;
             for piece in &mut pieces {
                 piece.start += now;
             }
         }
+        self.failed = false;
+        Ok(())
+    }
+
+    /// Keeps the rows so far, and what was noted of them, for a writer of the same key that goes on after a crash of
+    /// this process; after a power cut an earlier call may be the last that counts. Does nothing without a key.
+    pub fn record(&mut self) -> Result<()> {
         if self.journal.is_some() {
             let line = self.line();
             if let Some(journal) = &mut self.journal {
                 journal.record(&line)?;
             }
             self.recorded = self.closed.len();
-            self.spools.forget_closed()?;
+            self.buffers.forget_spent()?;
         }
-        self.failed = false;
         Ok(())
     }
 
@@ -223,7 +253,7 @@ impl FolderWriter {
         mut self,
         extra: &[(String, Vec<u8>)],
         replace: bool,
-        should_stop: &impl Fn() -> bool,
+        should_stop: &(impl Fn() -> bool + Sync),
     ) -> Result<Finished> {
         if self.failed {
             return Err(Error::BadOption("an append failed; begin again".into()));
@@ -231,15 +261,14 @@ impl FolderWriter {
         if !replace && self.target.exists() {
             return Err(Error::Exists(self.target.clone()));
         }
-        if self.growing.rows() > 0 || self.closed.is_empty() {
-            self.close_shard()?;
-        }
+        let unchecked =
+            if self.growing.rows() > 0 || self.closed.is_empty() { Some(self.close_shard()?) } else { None };
         if let Some(expected) = self.plan.expected_rows()
             && expected != self.rows
         {
             return Err(Error::BadOption(format!("{expected} rows were announced, {} came", self.rows)));
         }
-        self.publish(extra, replace, should_stop)
+        self.publish(unchecked, extra, replace, should_stop)
     }
 
     /// Gives up: removes what was written, also where it could be taken up later.
@@ -247,32 +276,32 @@ impl FolderWriter {
         self.temporary.remove(self.storage.as_ref())
     }
 
-    /// Puts the spools together to a file and begins the next one.
-    fn close_shard(&mut self) -> Result<()> {
-        self.growing.finish(&self.schema, &mut self.spools)?;
-        let mut file =
-            TempObject::create(Arc::clone(&self.storage), self.temporary.path(), self.options.file_mode)?;
+    /// Completes the growing file and begins the next one.
+    fn close_shard(&mut self) -> Result<Check> {
+        if let Some(checking) = self.checking.take() {
+            checking.end()?;
+        }
         let mut head = write::schema_message(&self.schema, 0)?;
         let rows = self.growing.rows();
         if rows > 0 {
-            let lengths = self.spools.lengths();
-            let batch = write::batch_message(rows, &self.growing.nodes(), &lengths, head.len() as u64)?;
-            head.extend(batch.head);
+            self.growing.finish(&self.schema, &mut self.buffers)?;
+            let (nodes, lengths) = (self.growing.nodes(), self.buffers.lengths());
+            head.extend(
+                write::batch_message(rows, &nodes, &lengths, self.layout.first, head.len() as u64)?.head,
+            );
         }
-        file.write(&head)?;
-        if rows > 0 {
-            self.spools.copy_into(&mut file)?;
-        }
-        file.write(write::END)?;
-        let sealed = file.seal(self.options.sync)?;
-        let digests = sealed.digests();
-        let facts = ShardFacts { rows: rows as u64, bytes: digests.len, sha256: hex(&digests.sha256) };
-        let path = shard_path(self.temporary.path(), self.closed.len());
-        sealed.publish(&path).map_err(|(error, _)| error)?;
-        self.closed.push(facts);
+        let complete = self.buffers.complete(&head, rows)?;
+        let shard = self.closed.len();
+        let digest = digest_of_sums(&complete.sums);
+        self.closed.push(ShardFacts { rows: rows as u64, bytes: complete.bytes, xxh3: digest.clone() });
         self.growing = Growing::new(&self.schema)?;
-        self.spools.next(self.closed.len(), self.journal.is_some())?;
-        Ok(())
+        self.buffers.next(self.closed.len(), self.journal.is_some())?;
+        Ok(Check {
+            file: complete.file,
+            path: shard_path(self.temporary.path(), shard),
+            expected: digest,
+            sync: self.options.sync,
+        })
     }
 
     /// All that the journal has to know now.
@@ -282,7 +311,7 @@ impl FolderWriter {
             closed: self.closed.get(self.recorded..).unwrap_or_default().to_vec(),
             state: self.growing.state(),
             used: (self.plan.used().bits, self.plan.used().items),
-            spools: self.spools.take_sums(),
+            spools: self.buffers.take_sums(),
             note: self.note.clone(),
         }
     }
@@ -290,13 +319,23 @@ impl FolderWriter {
 
 impl Drop for FolderWriter {
     fn drop(&mut self) {
+        if let Some(checking) = self.checking.take() {
+            let _ = checking.end();
+        }
         if self.options.key.is_none() {
             let _ = self.temporary.remove(self.storage.as_ref());
         }
     }
 }
 
-/// A complete file under its temporary name.
+/// Bytes of a file before its first buffer, where it has rows.
+fn room_for_head(schema: &Schema, growing: &Growing) -> Result<u64> {
+    let start = write::schema_message(schema, 0)?.len() as u64;
+    let batch = write::batch_message(0, &growing.nodes(), &vec![0; growing.buffers()], 0, start)?;
+    Ok(start + batch.head.len() as u64)
+}
+
+/// A file under its temporary name.
 fn shard_path(folder: &Path, shard: usize) -> PathBuf {
     folder.join(format!("{shard:05}.shard"))
 }

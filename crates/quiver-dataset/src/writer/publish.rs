@@ -1,22 +1,28 @@
 //! From finished files to a published folder.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use quiver_io::{Digester, ErrorKind, Storage, exchange, hex};
 use quiver_tensor::arrow::features::features_of;
 
+use super::check::{Check, Checking};
 use super::journal::Journal;
-use super::{Finished, FolderWriter, shard_path};
-use crate::dataset::{Dataset, digest_of};
+use super::{Finished, FolderWriter, WriteOptions, shard_path};
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::files::{self, DataFile, INFO, STATE, info_json, state_json};
 
+const FAILED: Error = Error::Internal("writing a file failed");
+
 impl FolderWriter {
+    /// `unchecked` is the last file, where nobody has looked at it.
     pub(super) fn publish(
         mut self,
+        unchecked: Option<Check>,
         extra: &[(String, Vec<u8>)],
         replace: bool,
-        should_stop: &impl Fn() -> bool,
+        should_stop: &(impl Fn() -> bool + Sync),
     ) -> Result<Finished> {
         let folder = self.temporary.path().to_path_buf();
         let total = self.closed.len();
@@ -25,26 +31,38 @@ impl FolderWriter {
         for (shard, facts) in self.closed.iter().enumerate() {
             let filename = format!("data-{shard:05}-of-{total:05}.arrow");
             // A second name, so that an interrupted end can be taken up like any other moment.
-            let named = folder.join(&filename);
-            self.storage.link(&shard_path(&folder, shard), &named)?;
-            if digest_of(&named, should_stop)? != facts.sha256 {
-                return Err(Error::Mismatch { path: named });
-            }
-            all.update(facts.sha256.as_bytes());
+            self.storage.link(&shard_path(&folder, shard), &folder.join(&filename))?;
+            all.update(facts.xxh3.as_bytes());
             data_files.push(DataFile {
                 filename,
                 num_rows: Some(facts.rows),
-                sha256: Some(facts.sha256.clone()),
+                xxh3: Some(facts.xxh3.clone()),
+                sha256: None,
             });
         }
         let mut fingerprint = hex(&all.finish().sha256);
         fingerprint.truncate(16);
+        let mut files = vec![
+            (STATE, Cow::from(state_json(&data_files, &fingerprint, None))),
+            (INFO, Cow::from(info_json(features_of(&self.schema).as_ref()))),
+        ];
         for (name, bytes) in extra {
             files::check_inside(&self.target, name)?;
-            self.write_file(&folder.join(name), bytes)?;
+            files.push((name, Cow::from(bytes)));
         }
-        self.write_file(&folder.join(STATE), &state_json(&data_files, &fingerprint, None))?;
-        self.write_file(&folder.join(INFO), &info_json(features_of(&self.schema).as_ref()))?;
+        let checking = self.checking.take();
+        // Each waits for the disk, and all wait together.
+        std::thread::scope(|scope| {
+            let (storage, options) = (self.storage.as_ref(), &self.options);
+            let writing: Vec<_> = files
+                .iter()
+                .map(|(name, bytes)| (folder.join(name), bytes))
+                .map(|(path, bytes)| scope.spawn(move || write_file(storage, options, &path, bytes)))
+                .collect();
+            let checked = unchecked.map_or(Ok(()), |check| check.run(should_stop));
+            let written = writing.into_iter().map(|file| file.join().unwrap_or(Err(FAILED)));
+            written.chain([checked, checking.map_or(Ok(()), Checking::end)]).collect::<Result<()>>()
+        })?;
         let rows = Dataset::open(&folder)?.rows();
         if rows != self.rows {
             return Err(Error::damaged(
@@ -73,21 +91,12 @@ impl FolderWriter {
         self.rename(folder, replace)
     }
 
-    fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let mut file = self.storage.create_new(path, self.options.file_mode)?;
-        file.write_all(bytes)?;
-        if self.options.sync {
-            file.sync()?;
-        }
-        Ok(())
-    }
-
     /// Removes all that does not belong to a dataset; the journal first, so that what is left is never taken up.
     fn remove_scaffolding(&mut self, folder: &Path) -> Result<()> {
         if self.journal.take().is_some() {
             self.storage.unlink(&Journal::path(folder))?;
         }
-        self.spools.forget_closed()?;
+        self.buffers.forget_spent()?;
         for shard in 0..self.closed.len() {
             self.storage.unlink(&shard_path(folder, shard))?;
         }
@@ -111,4 +120,13 @@ impl FolderWriter {
             }
         }
     }
+}
+
+fn write_file(storage: &dyn Storage, options: &WriteOptions, path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = storage.create_new(path, options.file_mode)?;
+    file.write_all(bytes)?;
+    if options.sync {
+        file.sync()?;
+    }
+    Ok(())
 }

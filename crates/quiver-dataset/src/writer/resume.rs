@@ -1,35 +1,39 @@
 //! Taking up a folder whose writing was interrupted.
 //!
-//! A new temporary folder is made out of the old one: complete files are linked, buffers copied as far as their sums
-//! say that they are whole. The old one is removed afterwards, so that another interruption loses nothing.
+//! Complete files are believed when they have their digest, buffers as far as their sums say that they are whole. All
+//! else in the folder is removed or cut off, and a new journal of what is left takes the place of the old one. An
+//! interruption in between loses nothing, because what the old journal has sums of stays.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use quiver_io::{Digester, Storage, hex, sum64};
-use quiver_tensor::arrow::{Extent, Growing, Schema, Sink, write};
+use quiver_tensor::arrow::{Extent, Growing, Schema, write};
 
-use super::journal::{self, Line};
-use super::spool::{Spools, read_pieces, spool_path};
-use super::temporary::{Temporary, temporaries};
+use super::buffers::{Buffers, Layout, Segment};
+use super::journal::{self, Journal, Line};
+use super::temporary::{LOCK, Temporary, temporaries};
 use super::{FolderWriter, ShardFacts, Sharding, WriteOptions, shard_path};
+use crate::dataset::digest_of;
 use crate::error::Result;
 
 /// An unfinished folder, and how far it can be believed.
 #[derive(Debug)]
 pub(super) struct Unfinished {
-    temporary: Temporary,
-    closed: Vec<ShardFacts>,
+    pub(super) temporary: Temporary,
+    pub(super) closed: Vec<ShardFacts>,
     /// State of the growing file; none when only complete files can be believed.
-    growing: Option<Grown>,
+    pub(super) growing: Option<Grown>,
 }
 
 #[derive(Debug)]
-struct Grown {
+pub(super) struct Grown {
     state: Vec<u64>,
     used: (u64, u64),
     note: String,
-    /// Bytes of each buffer, in the pieces in which they were appended.
-    spools: Vec<Vec<u64>>,
+    /// Of each buffer, as they were appended.
+    segments: Vec<Vec<Segment>>,
 }
 
 impl Unfinished {
@@ -55,6 +59,7 @@ pub(super) fn find(
     schema: &Schema,
     options: &WriteOptions,
     key: &str,
+    layout: impl Fn(&Path) -> Layout,
 ) -> Result<Option<Unfinished>> {
     let plan = digest_of_plan(schema, options.sharding)?;
     let mut best: Option<Unfinished> = None;
@@ -64,7 +69,7 @@ pub(super) fn find(
             temporary.remove(storage)?;
             continue;
         };
-        let mut found = believe(temporary, lines);
+        let mut found = believe(temporary, lines, &layout(&path));
         if best.as_ref().is_none_or(|best| found.rows() > best.rows()) {
             if let Some(mut worse) = best.replace(found) {
                 worse.temporary.remove(storage)?;
@@ -77,10 +82,11 @@ pub(super) fn find(
 }
 
 /// Checks what the lines say against the files.
-fn believe(temporary: Temporary, lines: Vec<Line>) -> Unfinished {
-    let folder = temporary.path().to_path_buf();
+fn believe(temporary: Temporary, lines: Vec<Line>, layout: &Layout) -> Unfinished {
     let whole = |shard: usize, facts: &ShardFacts| {
-        std::fs::metadata(shard_path(&folder, shard)).is_ok_and(|file| file.len() == facts.bytes)
+        let path = shard_path(&layout.folder, shard);
+        std::fs::metadata(&path).is_ok_and(|file| file.len() == facts.bytes)
+            && digest_of(&path, &|| false).is_ok_and(|digest| digest == facts.xxh3)
     };
     let mut closed: Vec<ShardFacts> = Vec::new();
     let mut since: Vec<Line> = Vec::new();
@@ -95,7 +101,7 @@ fn believe(temporary: Temporary, lines: Vec<Line>) -> Unfinished {
     let is_noted = since.iter().any(|line| !line.note.is_empty());
     let present = closed.iter().enumerate().take_while(|(shard, facts)| whole(*shard, facts)).count();
     closed.truncate(present);
-    let growing = if present == known { grown(&folder, present, &since) } else { None };
+    let growing = if present == known { grown(layout, present, &since) } else { None };
     if growing.is_none() && is_noted {
         // The notes are of other rows than those of the complete files.
         closed.clear();
@@ -104,12 +110,11 @@ fn believe(temporary: Temporary, lines: Vec<Line>) -> Unfinished {
 }
 
 /// The last of the lines up to which every buffer is whole.
-fn grown(folder: &Path, shard: usize, lines: &[Line]) -> Option<Grown> {
-    let buffers = lines.first()?.spools.len();
+fn grown(layout: &Layout, shard: usize, lines: &[Line]) -> Option<Grown> {
     let mut believed = lines.len();
-    for buffer in 0..buffers {
-        let path = spool_path(folder, shard, buffer);
-        let mut file = std::fs::File::open(path).ok();
+    for buffer in 0..layout.count {
+        let (path, start) = layout.place(shard, buffer);
+        let mut file = open_at(&path, start);
         for (number, line) in lines.iter().enumerate().take(believed) {
             let segments = line.spools.get(buffer).map(Vec::as_slice).unwrap_or_default();
             let same = segments.iter().all(|&(length, sum)| {
@@ -122,17 +127,23 @@ fn grown(folder: &Path, shard: usize, lines: &[Line]) -> Option<Grown> {
         }
     }
     let believed = lines.get(..believed)?;
-    let pieces = |buffer: usize| {
-        let segments = believed.iter().filter_map(|line| line.spools.get(buffer)).flatten();
-        segments.map(|&(length, _)| length).collect()
+    let segments = |buffer: usize| {
+        believed.iter().filter_map(|line| line.spools.get(buffer)).flatten().copied().collect()
     };
     let last = believed.last()?;
     Some(Grown {
         state: last.state.clone(),
         used: last.used,
         note: last.note.clone(),
-        spools: (0..buffers).map(pieces).collect(),
+        segments: (0..layout.count).map(segments).collect(),
     })
+}
+
+fn open_at(path: &Path, start: u64) -> Option<std::fs::File> {
+    use std::io::{Seek, SeekFrom};
+    let mut file = std::fs::File::open(path).ok()?;
+    file.seek(SeekFrom::Start(start)).ok()?;
+    Some(file)
 }
 
 fn read_segment(file: &mut std::fs::File, length: u64) -> Option<Vec<u8>> {
@@ -144,32 +155,52 @@ fn read_segment(file: &mut std::fs::File, length: u64) -> Option<Vec<u8>> {
 }
 
 impl FolderWriter {
-    /// Goes on where an unfinished folder ends.
-    pub(super) fn take_over(&mut self, mut unfinished: Unfinished) -> Result<()> {
-        let from = unfinished.temporary.path().to_path_buf();
-        for shard in 0..unfinished.closed.len() {
-            self.storage.link(&shard_path(&from, shard), &shard_path(self.temporary.path(), shard))?;
-        }
-        self.closed = std::mem::take(&mut unfinished.closed);
-        self.rows = self.closed.iter().map(|shard| shard.rows).sum();
-        let shard = self.closed.len();
-        self.spools = Spools::new(self.storage.clone(), self.temporary.path(), shard, self.growing.buffers());
-        if let Some(grown) = unfinished.growing.take()
+    /// Goes on where an unfinished folder, which is this writer's now, ends.
+    pub(super) fn take_over(&mut self, closed: Vec<ShardFacts>, growing: Option<Grown>) -> Result<()> {
+        let shard = closed.len();
+        self.rows = closed.iter().map(|shard| shard.rows).sum();
+        self.closed = closed;
+        let mut lengths = vec![0; self.layout.count];
+        if let Some(grown) = growing
             && let Ok(growing) = Growing::resume(&self.schema, &grown.state)
         {
-            for (buffer, pieces) in grown.spools.iter().enumerate() {
-                let path = spool_path(&from, shard, buffer);
-                let length = pieces.iter().sum();
-                if length > 0 {
-                    read_pieces(&path, length, |piece| self.spools.append(buffer, piece))?;
-                }
-            }
             self.rows += growing.rows() as u64;
             let used = Extent { bits: grown.used.0, items: grown.used.1 };
             self.plan.restore(shard, growing.rows(), used);
             self.growing = growing;
             self.note = grown.note;
+            lengths =
+                grown.segments.iter().map(|buffer| buffer.iter().map(|&(length, _)| length).sum()).collect();
+            self.believed = grown.segments;
         }
-        unfinished.temporary.remove(self.storage.as_ref())
+        self.buffers = Buffers::reopen(self.layout.clone(), shard, &lengths)?;
+        self.remove_others(shard, &lengths)?;
+        if self.options.sync {
+            for (shard, facts) in self.closed.iter().enumerate() {
+                let path = shard_path(&self.layout.folder, shard);
+                self.storage.reopen(&path, facts.bytes)?.sync()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what neither a complete file nor a buffer of the growing one is.
+    fn remove_others(&self, shard: usize, lengths: &[u64]) -> Result<()> {
+        let folder = &self.layout.folder;
+        let complete = (0..shard).map(|shard| shard_path(folder, shard));
+        let grown = lengths.iter().enumerate().filter(|&(_, &length)| length > 0);
+        let grown = grown.map(|(buffer, _)| self.layout.place(shard, buffer).0);
+        let own = [folder.join(LOCK), Journal::path(folder)].into_iter();
+        let kept: HashSet<OsString> = complete
+            .chain(grown)
+            .chain(own)
+            .filter_map(|path: PathBuf| path.file_name().map(Into::into))
+            .collect();
+        for entry in self.storage.list(folder)? {
+            if !kept.contains(&entry.name) {
+                self.storage.unlink(&folder.join(entry.name))?;
+            }
+        }
+        Ok(())
     }
 }

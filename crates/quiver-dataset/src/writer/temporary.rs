@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 
 const PREFIX: &str = ".tmp_";
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 
 /// How often a new folder is made when somebody sweeps it before it is locked.
 const ATTEMPTS: usize = 10;

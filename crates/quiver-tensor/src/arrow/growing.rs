@@ -118,6 +118,49 @@ fn sum(field: &Field, child: &Array, bytes: &[u8], mut rows: Range<usize>) -> Re
     })
 }
 
+/// The buffer that will have the most bytes, as far as types tell: lists that vary are taken for lists of 16, texts for
+/// 256 bytes.
+pub fn largest_buffer(schema: &Schema) -> Result<usize> {
+    let mut sizes = Vec::new();
+    for field in schema.fields() {
+        likely_bits(field.data_type(), 1, &mut sizes)?;
+    }
+    let largest = sizes.iter().enumerate().max_by_key(|&(number, &bits)| (bits, std::cmp::Reverse(number)));
+    Ok(largest.map_or(0, |(number, _)| number))
+}
+
+/// Bits a row of each buffer of `count` values, in the order of [`Column::new`].
+fn likely_bits(data_type: &DataType, count: u64, sizes: &mut Vec<u64>) -> Result<()> {
+    let layout = Layout::of(data_type)?;
+    let mut put = |bits: u64| sizes.push(count.saturating_mul(bits));
+    if !matches!(layout, Layout::Null) {
+        // Mostly there are no nulls, and no buffer then.
+        put(0);
+    }
+    match layout {
+        Layout::Null => {}
+        Layout::Fixed(size) => put(8 * size as u64),
+        Layout::Bits => put(1),
+        Layout::Bytes(width) => {
+            put(8 * width.bytes() as u64);
+            put(8 * 256);
+        }
+        Layout::List(width, child) => {
+            put(8 * width.bytes() as u64);
+            likely_bits(child.data_type(), count.saturating_mul(16), sizes)?;
+        }
+        Layout::FixedList(size, child) => {
+            likely_bits(child.data_type(), count.saturating_mul(size as u64), sizes)?;
+        }
+        Layout::Struct(fields) => {
+            for field in fields {
+                likely_bits(field.data_type(), count, sizes)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The columns of one record batch that is being made. Buffers go to a [`Sink`] as they come; what is kept here are
 /// some numbers a column, which can be taken out and put back to go on later.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,7 +26,7 @@ pub mod write;
 pub use array::{Array, Batch};
 pub use arrow_schema::{DataType, Field, Fields, Schema};
 pub use bits::{count_ones, expand};
-pub use growing::{Extent, Growing, Piece, Sink, extent, fixed_extent};
+pub use growing::{Extent, Growing, Piece, Sink, extent, fixed_extent, largest_buffer};
 pub use layout::{dtype_of, storage_of};
 pub use offsets::{Offsets, Width};
 pub use read::{Stream, read};

@@ -37,22 +37,27 @@ pub fn schema_message(schema: &Schema, position: u64) -> Result<Vec<u8>> {
 pub struct BatchMessage {
     /// What comes before the body.
     pub head: Vec<u8>,
-    /// Bytes of the body: the buffers in order, each padded with [`padding`].
+    /// Bytes of the body: the buffers, each padded with [`padding`].
     pub body: u64,
 }
 
-/// The message before a body of such nodes and buffers, to be written at `position` of the file. `BadValue` when
-/// their lengths can't be counted.
+/// The message before a body of such nodes and buffers, to be written at `position` of the file. In the body lies buffer
+/// `first` at the start and the others behind it in order. `BadValue` when their lengths can't be counted.
+///
+/// How long the head is depends on how many nodes and buffers there are and on nothing else, so that room for it can be
+/// left in a file before they are known.
 pub fn batch_message(
     rows: usize,
     nodes: &[(u64, u64)],
     buffers: &[u64],
+    first: usize,
     position: u64,
 ) -> Result<BatchMessage> {
     let mut body = 0_u64;
-    let mut places = Vec::with_capacity(buffers.len());
-    for &length in buffers {
-        places.push(Buffer::new(body as i64, length as i64));
+    let mut places = vec![Buffer::new(0, 0); buffers.len()];
+    for number in in_body(buffers.len(), first) {
+        let (Some(&length), Some(place)) = (buffers.get(number), places.get_mut(number)) else { continue };
+        *place = Buffer::new(body as i64, length as i64);
         body = length
             .checked_next_multiple_of(ALIGNMENT as u64)
             .and_then(|padded| body.checked_add(padded))
@@ -62,6 +67,8 @@ pub fn batch_message(
     let nodes: Vec<FieldNode> =
         nodes.iter().map(|&(length, nulls)| FieldNode::new(length as i64, nulls as i64)).collect();
     let mut builder = FlatBufferBuilder::new();
+    // Zeros would be left out.
+    builder.force_defaults(true);
     let (nodes, places) = (builder.create_vector(&nodes), builder.create_vector(&places));
     let mut batch = RecordBatchBuilder::new(&mut builder);
     batch.add_length(rows as i64);
@@ -70,6 +77,11 @@ pub fn batch_message(
     let header = batch.finish().as_union_value();
     let head = message(builder, MessageHeader::RecordBatch, header, body, position)?;
     Ok(BatchMessage { head, body })
+}
+
+/// Numbers of `count` buffers as they lie in a body that begins with buffer `first`.
+pub fn in_body(count: usize, first: usize) -> impl Iterator<Item = usize> {
+    (0..count).filter(move |&number| number == first).chain((0..count).filter(move |&number| number != first))
 }
 
 fn message(
