@@ -1,9 +1,11 @@
 /**
  * Mixed work until told to stop: memoised functions, sets of all sizes into a cache that is full, deletions, listings,
- * invalidations, leases. Says now and then how far it is.
+ * invalidations, leases. Says now and then what it holds once nothing is left that nobody refers to.
  */
 
+import { readFileSync } from "node:fs";
 import { Cache } from "../../../src/index.ts";
+import { collectGarbage } from "../../../src/shared/collect.ts";
 import { Random } from "../../../src/testing/store/random.ts";
 import { checkValue, makeValue } from "../values.ts";
 import { inputOf, leave, stopped, tell } from "./program.ts";
@@ -13,7 +15,18 @@ export interface SoakInput {
   readonly seed: number;
 }
 
+/** Of one sample, in bytes. */
+export interface SoakMemory {
+  /** Wall-clock milliseconds. */
+  readonly at: number;
+  /** Objects of JavaScript. */
+  readonly heap: number;
+  /** All memory of the process that is of no file. */
+  readonly anonymous: number;
+}
+
 const KEYS = 3_000;
+const SAMPLE_MS = 1_000;
 const SIZES = [200, 3_000, 12_000, 12_000, 40_000, 300_000];
 
 const { root, seed } = inputOf<SoakInput>();
@@ -55,8 +68,17 @@ async function lane(): Promise<void> {
   while (running) await step();
 }
 
+async function tellMemory(): Promise<void> {
+  await collectGarbage();
+  const status = readFileSync("/proc/self/status", "utf8");
+  const anonymous = Number(/RssAnon:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+  tell({ kind: "memory", at: Date.now(), heap: process.memoryUsage().heapUsed, anonymous });
+}
+
 tell({ kind: "ready" });
+const sampling = setInterval(() => void tellMemory(), SAMPLE_MS);
 await Promise.all(Array.from({ length: 4 }, lane));
+clearInterval(sampling);
 await cache.close();
 tell({ kind: "done", operations });
 leave();
