@@ -170,9 +170,10 @@ export declare class NativeStore {
   adoptAll(handle: number): Promise<number>
   /**
    * Lets the queued requests be committed, together. To be called at the end of a turn in which some were
-   * made; they wait for it, or two milliseconds.
+   * made; they wait for it, or two milliseconds. What a few of them came to that were committed at once, as
+   * `listen` has it.
    */
-  flush(): void
+  flush(): string | null
   /** Adds to the counters of a namespace; counts as JSON. */
   count(namespace: string, counts: string): void
   /** Begins a pass over eviction candidates. */

@@ -109,7 +109,8 @@ export class Requests {
     this.#flushScheduled = true;
     setImmediate(() => {
       this.#flushScheduled = false;
-      this.#store.flush();
+      const answers = this.#store.flush();
+      if (answers !== null) this.#settle(JSON.parse(answers));
     });
   }
 

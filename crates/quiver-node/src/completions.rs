@@ -14,20 +14,33 @@ type Wake = ThreadsafeFunction<(), Unknown<'static>, String, Status, false, true
 /// The way to one isolate.
 #[derive(Clone)]
 pub struct Completions {
-    /// `[id, answer]` or `[id, null, failure]` of each request, with commas between them.
-    answers: Arc<Mutex<String>>,
+    answers: Arc<Mutex<Answers>>,
     wake: Arc<Wake>,
+}
+
+#[derive(Default)]
+struct Answers {
+    /// `[id, answer]` or `[id, null, failure]` of each request, with commas between them.
+    text: String,
+    /// The isolate's thread is about to ask for them.
+    fetched: bool,
+}
+
+impl Answers {
+    fn take(&mut self) -> String {
+        format!("[{}]", std::mem::take(&mut self.text))
+    }
 }
 
 impl Completions {
     /// Answers go to `callback`, as a JSON array. Doesn't keep the process alive.
     pub fn new(callback: &Function<'_, String, Unknown<'static>>) -> napi::Result<Self> {
-        let answers = Arc::new(Mutex::new(String::new()));
+        let answers = Arc::<Mutex<Answers>>::default();
         let for_callback = Arc::clone(&answers);
         let wake = callback
             .build_threadsafe_function::<()>()
             .weak::<true>()
-            .build_callback(move |_| Ok(format!("[{}]", std::mem::take(&mut *lock(&for_callback)))))?;
+            .build_callback(move |_| Ok(lock(&for_callback).take()))?;
         Ok(Self { answers, wake: Arc::new(wake) })
     }
 
@@ -39,16 +52,26 @@ impl Completions {
             Err(error) => format!("[{id},null,{}]", failure_json(&error)),
         };
         let mut answers = lock(&self.answers);
-        let first = answers.is_empty();
+        let first = answers.text.is_empty();
         if !first {
-            answers.push(',');
+            answers.text.push(',');
         }
-        answers.push_str(&answer);
+        answers.text.push_str(&answer);
+        let wakes = first && !answers.fetched;
         drop(answers);
-        if first {
+        if wakes {
             // An isolate that has ended takes no calls; its answers go with it.
             self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
+    }
+
+    /// Answers that are there when `work` is done, which the isolate's thread does: nobody has to wake it for those.
+    pub fn fetch(&self, work: impl FnOnce()) -> Option<String> {
+        lock(&self.answers).fetched = true;
+        work();
+        let mut answers = lock(&self.answers);
+        answers.fetched = false;
+        (!answers.text.is_empty()).then(|| answers.take())
     }
 }
 

@@ -213,7 +213,7 @@ impl Store {
         }
     }
 
-    /// No more requests follow for now.
+    /// No more requests follow for now: they are committed, at once on this thread if that is short work.
     pub fn flush(&self) {
         if let Some(writer) = &self.writer {
             writer.flush();

@@ -32,3 +32,13 @@ pub struct After {
     /// Namespaces whose index.json is out of date.
     pub dirty: BTreeSet<String>,
 }
+
+impl After {
+    /// Whether files are written or removed.
+    pub fn has_files(&self) -> bool {
+        !(self.unlink.is_empty()
+            && self.unlink_folders.is_empty()
+            && self.objects.is_empty()
+            && self.sidecars.is_empty())
+    }
+}

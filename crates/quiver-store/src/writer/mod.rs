@@ -8,6 +8,7 @@ mod packed;
 mod put;
 mod queue;
 mod removal;
+mod serve;
 mod spaces;
 mod thread;
 mod unnamed;
@@ -19,5 +20,5 @@ pub use ops::{
     Victim,
 };
 pub use packed::PackedBytes;
+pub(crate) use serve::swap_link;
 pub use thread::Writer;
-pub(crate) use thread::swap_link;

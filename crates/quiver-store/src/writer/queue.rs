@@ -4,6 +4,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::after::After;
 use super::ops::{Completion, NewValue, Op};
 
 /// Requests in one transaction.
@@ -13,18 +14,50 @@ const GROUP_BYTES: usize = 8 << 20;
 /// How long a gathered request waits for others at most, however long the turn takes: about a commit's time.
 const GATHER: Duration = Duration::from_millis(2);
 
+/// What is committed on the thread that asks for it, where nothing is synced: requests and bytes of packed values.
+const SHORT: usize = 8;
+const SHORT_BYTES: usize = 64 << 10;
+
 /// What to do, and whom to tell.
 pub struct Request {
     pub op: Op,
     pub done: Completion,
 }
 
+impl Request {
+    /// Bytes that it packs into the catalog; none for anything but a packed value.
+    fn packed(&self) -> Option<usize> {
+        match &self.op {
+            Op::Put(put) => match &put.value {
+                NewValue::Inline(value) => Some(value.len()),
+                NewValue::File(_) => None,
+            },
+            _ => None,
+        }
+    }
+}
+
 #[derive(Default)]
 struct State {
     requests: Vec<Request>,
+    /// What other threads have left to do after their commits.
+    left: Vec<After>,
     /// Present while more requests are expected to follow soon.
     gathering_since: Option<Instant>,
+    /// Something came since the thread last looked.
+    busy: bool,
+    thread: Thread,
     closed: bool,
+}
+
+/// What the writer's thread does. While requests keep coming it looks for overdue ones by itself, so that nobody has
+/// to wake it for those that are gathered.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Thread {
+    #[default]
+    Working,
+    Watching,
+    Asleep,
 }
 
 /// The queue.
@@ -40,29 +73,55 @@ impl Queue {
         self.lock().requests.len()
     }
 
-    /// Adds a request. With `more_follow` it waits for them until `flush`, or two milliseconds. After `close` the
-    /// request comes back.
-    pub fn push(&self, request: Request, more_follow: bool) -> Result<(), Box<Request>> {
+    /// Adds a request, without waking the thread. After `close` it comes back.
+    pub fn push(&self, request: Request) -> Result<(), Box<Request>> {
+        Self::add(&mut self.lock(), request)
+    }
+
+    /// Adds a request that waits for others until `flush`, or two milliseconds. After `close` it comes back.
+    pub fn gather(&self, request: Request) -> Result<(), Box<Request>> {
         let mut state = self.lock();
+        Self::add(&mut state, request)?;
+        state.gathering_since.get_or_insert_with(Instant::now);
+        let full = state.is_full();
+        self.wake_if(&state, if full { Thread::Watching } else { Thread::Asleep });
+        Ok(())
+    }
+
+    fn add(state: &mut State, request: Request) -> Result<(), Box<Request>> {
         if state.closed {
             return Err(Box::new(request));
         }
-        if more_follow {
-            state.gathering_since.get_or_insert_with(Instant::now);
-        }
+        state.busy = true;
         state.requests.push(request);
-        let first = state.requests.len() == 1;
-        drop(state);
-        // One that is gathered needs nobody awake but for the first, whose wait is timed.
-        if first || !more_follow {
-            self.arrived.notify_one();
-        }
         Ok(())
+    }
+
+    /// Has the thread follow up a commit.
+    pub fn push_after(&self, after: After) {
+        let mut state = self.lock();
+        state.left.push(after);
+        self.wake_if(&state, Thread::Watching);
     }
 
     /// No more requests follow for now.
     pub fn flush(&self) {
-        if self.lock().gathering_since.take().is_some() {
+        let mut state = self.lock();
+        if state.gathering_since.take().is_some() {
+            self.wake_if(&state, Thread::Watching);
+        }
+    }
+
+    /// Has the thread take up what there is.
+    pub fn wake(&self) {
+        let mut state = self.lock();
+        state.gathering_since = None;
+        self.wake_if(&state, Thread::Watching);
+    }
+
+    /// Wakes the thread if it is no more awake than this.
+    fn wake_if(&self, state: &MutexGuard<'_, State>, at_most: Thread) {
+        if state.thread == Thread::Asleep || state.thread == at_most {
             self.arrived.notify_one();
         }
     }
@@ -73,30 +132,61 @@ impl Queue {
         self.arrived.notify_all();
     }
 
-    /// Waits for requests; those that go into one transaction, in the order they came. None after `close`, once
-    /// all have been handed out.
-    pub fn next_group(&self) -> Option<Vec<Request>> {
+    /// For the thread: waits until there is something to do; false after `close`, once all has been taken.
+    pub fn wait(&self) -> bool {
         let mut state = self.lock();
         loop {
-            if state.requests.is_empty() {
-                if state.closed {
-                    return None;
-                }
+            let none = state.requests.is_empty() && state.left.is_empty();
+            if none && state.closed {
+                return false;
+            }
+            let wait = match state.gathering_since {
+                Some(since) if !state.is_full() => GATHER.saturating_sub(since.elapsed()),
+                _ if none => GATHER,
+                _ => Duration::ZERO,
+            };
+            if wait.is_zero() || state.closed || !state.left.is_empty() {
+                state.thread = Thread::Working;
+                return true;
+            }
+            if none && !std::mem::take(&mut state.busy) {
+                state.thread = Thread::Asleep;
                 state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
+            } else {
+                state.thread = Thread::Watching;
+                (state, _) = self.arrived.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
             }
-            let left =
-                state.gathering_since.map_or(Duration::ZERO, |since| GATHER.saturating_sub(since.elapsed()));
-            if left.is_zero() || state.closed || state.requests.len() >= GROUP {
-                state.gathering_since = None;
-                return Some(take_group(&mut state.requests));
-            }
-            (state, _) = self.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Requests that go into one transaction, in the order they came; none when there are none.
+    pub fn take_group(&self) -> Option<Vec<Request>> {
+        let mut state = self.lock();
+        state.gathering_since = None;
+        (!state.requests.is_empty()).then(|| take_group(&mut state.requests))
+    }
+
+    /// What other threads have left to do.
+    pub fn take_left(&self) -> Vec<After> {
+        std::mem::take(&mut self.lock().left)
+    }
+
+    /// Whether what is queued is a few packed values.
+    pub fn is_short(&self) -> bool {
+        let state = self.lock();
+        let requests = &state.requests;
+        let bytes = || requests.iter().map(Request::packed).sum::<Option<usize>>();
+        (1..=SHORT).contains(&requests.len()) && bytes().is_some_and(|bytes| bytes <= SHORT_BYTES)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_full(&self) -> bool {
+        self.requests.len() >= GROUP
     }
 }
 
@@ -107,11 +197,7 @@ fn take_group(requests: &mut Vec<Request>) -> Vec<Request> {
         .take(GROUP)
         .take_while(|request| {
             let before = bytes;
-            if let Op::Put(put) = &request.op
-                && let NewValue::Inline(value) = &put.value
-            {
-                bytes += value.len();
-            }
+            bytes += request.packed().unwrap_or(0);
             before < GROUP_BYTES
         })
         .count();
@@ -130,13 +216,14 @@ mod tests {
     fn queue_of(count: usize, more_follow: bool) -> Queue {
         let queue = Queue::default();
         for _ in 0..count {
-            assert!(queue.push(request(), more_follow).is_ok());
+            let pushed = if more_follow { queue.gather(request()) } else { queue.push(request()) };
+            assert!(pushed.is_ok());
         }
         queue
     }
 
     fn next_len(queue: &Queue) -> Option<usize> {
-        queue.next_group().map(|group| group.len())
+        queue.wait().then(|| queue.take_group()).flatten().map(|group| group.len())
     }
 
     #[test]
@@ -148,7 +235,7 @@ mod tests {
         });
         assert_eq!(thread.join().ok().flatten(), Some(1), "nobody flushed");
         for _ in 0..3 {
-            assert!(queue.push(request(), true).is_ok());
+            assert!(queue.gather(request()).is_ok());
         }
         queue.flush();
         assert_eq!(next_len(&queue), Some(3));
@@ -165,7 +252,7 @@ mod tests {
     fn closing_hands_out_what_is_queued_and_takes_nothing_more() {
         let queue = queue_of(2, true);
         queue.close();
-        assert!(queue.push(request(), false).is_err());
+        assert!(queue.push(request()).is_err());
         assert_eq!(next_len(&queue), Some(2));
         assert_eq!(next_len(&queue), None);
     }

@@ -1,73 +1,80 @@
-//! The writer's thread.
+//! The writer's thread, and threads that commit in its place.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use quiver_io::{RangeLock, Storage};
+use quiver_io::RangeLock;
 
-use super::after::{After, Link};
-use super::group::Group;
-use super::ops::{Completion, NewValue, Op, Outcome};
+use super::ops::{Completion, Op, Outcome};
 use super::queue::{Queue, Request};
-use super::unnamed;
+use super::serve;
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 
-/// How long the other processes' writers are waited for.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The thread, and the end of its queue that requests are put into.
+/// The thread, and the queue that it serves.
+///
+/// A hop to another thread and back costs more than a commit that isn't synced, so who waits for an answer anyway, or
+/// has little to commit that takes no disk, serves the queue himself where nobody does at the moment.
 pub struct Writer {
-    queue: Arc<Queue>,
+    desk: Arc<Desk>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Desk {
+    queue: Queue,
+    engine: Arc<Engine>,
+    /// Keeps writers of other processes out.
+    lock: RangeLock,
+    /// Groups are taken from the queue and committed by one thread at a time.
+    serving: Mutex<()>,
 }
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Writer {{ queued: {} }}", self.queue.len())
+        write!(f, "Writer {{ queued: {} }}", self.desk.queue.len())
     }
 }
 
 impl Writer {
     /// Starts the thread. `lock` keeps writers of other processes out.
     pub fn start(engine: Arc<Engine>, lock: RangeLock) -> Result<Self> {
-        let queue = Arc::new(Queue::default());
-        let for_thread = Arc::clone(&queue);
+        let desk = Arc::new(Desk { queue: Queue::default(), engine, lock, serving: Mutex::default() });
+        let for_thread = Arc::clone(&desk);
         let thread = std::thread::Builder::new()
             .name("quiver-writer".into())
-            .spawn(move || run(&for_thread, &engine, &lock))
+            .spawn(move || for_thread.run())
             .map_err(|error| Error::new(Code::Io, format!("no thread for the writer: {error}")))?;
-        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
+        Ok(Self { desk, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Queues a request; `done` is called once, on the writer's thread.
+    /// Queues a request; `done` is called once, on a thread that serves the queue.
     pub fn submit(&self, op: Op, done: Completion) {
-        self.push(op, done, false);
+        if self.push(op, done) {
+            self.desk.queue.wake();
+        }
     }
 
     /// The same for one of several requests: it waits up to two milliseconds for the others, or until `flush`.
     pub fn gather(&self, op: Op, done: Completion) {
-        self.push(op, done, true);
-    }
-
-    /// Lets the thread take up what was gathered.
-    pub fn flush(&self) {
-        self.queue.flush();
-    }
-
-    fn push(&self, op: Op, done: Completion, more_follow: bool) {
-        if let Err(refused) = self.queue.push(Request { op, done }, more_follow) {
-            (refused.done)(Err(Error::new(Code::Closed, "the cache is closed")));
+        if let Err(refused) = self.desk.queue.gather(Request { op, done }) {
+            refuse(*refused);
         }
     }
 
-    /// Queues a request and waits for it. Never on the writer's own thread.
+    /// Has what was gathered committed: at once on this thread where that is short work, so that the answers are there
+    /// on return, else by the writer's thread.
+    pub fn flush(&self) {
+        if !self.desk.serve_short() {
+            self.desk.queue.flush();
+        }
+    }
+
+    /// Queues a request and waits for it. Never while answers are given.
     pub fn call(&self, op: Op) -> Result<Outcome> {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        self.submit(op, Box::new(move |result| drop(sender.send(result))));
+        if self.push(op, Box::new(move |result| drop(sender.send(result)))) {
+            self.desk.serve_all();
+        }
         receiver
             .recv()
             .unwrap_or_else(|_| Err(Error::new(Code::Internal, "the writer gave no answer to a request")))
@@ -75,192 +82,68 @@ impl Writer {
 
     /// Commits what is queued and joins the thread.
     pub fn close(&self) {
-        self.queue.close();
+        self.desk.queue.close();
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }
+        // Another thread may be at it still.
+        drop(self.desk.turn());
+    }
+
+    /// Queues a request that nobody is woken for; whether it was taken.
+    fn push(&self, op: Op, done: Completion) -> bool {
+        self.desk.queue.push(Request { op, done }).map_err(|refused| refuse(*refused)).is_ok()
     }
 }
 
-fn run(queue: &Queue, engine: &Engine, lock: &RangeLock) {
-    while let Some(requests) = queue.next_group() {
-        serve(engine, lock, requests);
-    }
+fn refuse(request: Request) {
+    (request.done)(Err(Error::new(Code::Closed, "the cache is closed")));
 }
 
-fn serve(engine: &Engine, lock: &RangeLock, mut requests: Vec<Request>) {
-    match lock.lock_timeout(0, 1, true, LOCK_TIMEOUT) {
-        Ok(true) => {}
-        Ok(false) => {
-            let error = Error::new(
-                Code::LockTimeout,
-                format!("another process has held the write lock for {} s", LOCK_TIMEOUT.as_secs()),
-            )
-            .at(engine.root.locks().join("write"));
-            return refuse(requests, &error);
-        }
-        Err(error) => return refuse(requests, &error.into()),
-    }
-    let mut after = After::default();
-    let answers = match commit(engine, &mut requests, &mut after) {
-        Ok(answers) => answers,
-        // One request may have spoilt the transaction for all: each gets one of its own.
-        Err(_) if requests.len() > 1 => requests
-            .iter_mut()
-            .map(|request| {
-                commit(engine, std::slice::from_mut(request), &mut after)
-                    .and_then(|mut answers| answers.pop().unwrap_or(Ok(Outcome::Done)))
-            })
-            .collect(),
-        Err(error) => vec![Err(error)],
-    };
-    // Names follow under the lock: nobody else may take a name that is about to be swapped for a foreign file.
-    swap_names(engine, &after);
-    let _ = lock.unlock(0, 1);
-    follow(engine, after);
-    for (request, answer) in requests.into_iter().zip(answers) {
-        // Locks on published files end here, after the commit that names them.
-        let Request { op, done } = request;
-        drop(op);
-        done(answer);
-    }
-}
-
-fn refuse(requests: Vec<Request>, error: &Error) {
-    for request in requests {
-        (request.done)(Err(error.clone()));
-    }
-}
-
-/// Applies and commits requests in one transaction. `Err`: nothing was committed.
-fn commit(engine: &Engine, requests: &mut [Request], after: &mut After) -> Result<Vec<Result<Outcome>>> {
-    sync_folders(engine, requests)?;
-    let attempt = |requests: &mut [Request]| -> Result<(Vec<Result<Outcome>>, After)> {
-        let catalog = engine.catalog()?;
-        let mut group = Group::begin(engine, &catalog)?;
-        let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            match group.apply(&mut request.op) {
-                Err(error) if spoils(&error) => return Err(error),
-                answer => answers.push(answer),
+impl Desk {
+    fn run(&self) {
+        while self.queue.wait() {
+            let _turn = self.turn();
+            for after in self.queue.take_left() {
+                serve::follow(&self.engine, after);
+            }
+            // Somebody else may have been quicker.
+            if let Some(requests) = self.queue.take_group() {
+                serve::serve(&self.engine, &self.lock, requests);
             }
         }
-        Ok((answers, group.commit()?))
-    };
-    let (answers, more) = match attempt(requests) {
-        Err(error) if error.code == Code::DiskFull => {
-            // Deletions need pages too: give back what is kept for this, and open anew what a failed write of a
-            // meta page has locked up.
-            engine.release_reserve();
-            engine.reopen_catalog()?;
-            attempt(requests)?
-        }
-        Err(error) if error.code == Code::Internal || error.code == Code::Io => {
-            engine.reopen_catalog()?;
-            return Err(error);
-        }
-        other => other?,
-    };
-    merge(after, more);
-    Ok(answers)
-}
-
-/// Whether a refusal leaves the transaction unusable, rather than concerning its request alone.
-fn spoils(error: &Error) -> bool {
-    matches!(error.code, Code::DiskFull | Code::Io | Code::Internal | Code::Corrupt)
-}
-
-/// Makes the names of published files durable before a record names them: one sync a folder and group.
-fn sync_folders(engine: &Engine, requests: &[Request]) -> Result<()> {
-    if !engine.is_durable() {
-        return Ok(());
     }
-    let folders: BTreeSet<_> = requests
-        .iter()
-        .filter_map(|request| match &request.op {
-            Op::Put(put) => match &put.value {
-                NewValue::File(file) => Some(engine.root.object(file.content, &put.facts.extension)),
-                NewValue::Inline(_) => None,
-            },
-            _ => None,
-        })
-        .filter_map(|object| object.parent().map(Path::to_path_buf))
-        .collect();
-    for folder in folders {
-        engine.storage.sync_dir(&folder)?;
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    Ok(())
-}
 
-fn merge(into: &mut After, more: After) {
-    into.links.extend(more.links);
-    into.unlink.extend(more.unlink);
-    into.unlink_folders.extend(more.unlink_folders);
-    into.objects.extend(more.objects);
-    into.sidecars.extend(more.sidecars);
-    into.reset_heat.extend(more.reset_heat);
-    into.adopted.extend(more.adopted);
-    into.dirty.extend(more.dirty);
-}
+    fn try_turn(&self) -> Option<MutexGuard<'_, ()>> {
+        self.serving.try_lock().ok()
+    }
 
-/// Points readable names at the values that the commit named. The catalog is right already; what fails here is
-/// made good by a sweep, so it is not the request's failure.
-fn swap_names(engine: &Engine, after: &After) {
-    let storage = engine.storage.as_ref();
-    let linked: BTreeSet<&Path> = after.links.iter().map(|link| link.name.as_path()).collect();
-    for path in &after.unlink {
-        if !linked.contains(path.as_path()) && !after.adopted.contains(path) {
-            let _ = storage.unlink(path);
+    /// Serves the queue until it is empty, or has it served.
+    fn serve_all(&self) {
+        let Some(_turn) = self.try_turn() else { return self.queue.wake() };
+        while let Some(requests) = self.queue.take_group() {
+            serve::serve(&self.engine, &self.lock, requests);
         }
     }
-    let failed: Vec<&Path> = after
-        .links
-        .iter()
-        .filter(|link| swap_link(engine, storage, link).is_err())
-        .map(|link| link.name.as_path())
-        .collect();
-    if !failed.is_empty() {
-        let _ = unnamed::disown(engine, &failed);
-    }
-}
 
-/// The rest that follows a commit: what nobody can mistake for anything else.
-fn follow(engine: &Engine, after: After) {
-    let storage = engine.storage.as_ref();
-    let _ = engine.heat.reset(&after.reset_heat);
-    for (path, text) in &after.sidecars {
-        let _ = engine.replace_file(path, text.as_bytes());
-    }
-    for folder in &after.unlink_folders {
-        let _ = storage.remove_dir_all(folder);
-    }
-    if engine.is_durable() {
-        // A name that came back after a power cut would be taken for another program's file, and adopted.
-        let folders: BTreeSet<&Path> = after.unlink.iter().filter_map(|path| path.parent()).collect();
-        for folder in folders {
-            let _ = storage.sync_dir(folder);
+    /// Serves what is queued if that is short work and nobody is in the way; whether it did.
+    fn serve_short(&self) -> bool {
+        if self.engine.is_durable() {
+            return false;
         }
+        let Some(_turn) = self.try_turn() else { return false };
+        if !self.queue.is_short() || !self.lock.try_lock(0, 1, true).unwrap_or(false) {
+            return false;
+        }
+        let requests = self.queue.take_group().unwrap_or_default();
+        let (after, answered) = serve::serve_locked(&self.engine, &self.lock, requests);
+        // Removing files may take long.
+        if after.has_files() { self.queue.push_after(after) } else { serve::follow(&self.engine, after) }
+        answered.tell();
+        true
     }
-    for object in &after.objects {
-        let _ = storage.unlink(object);
-    }
-    engine.mark_dirty(after.dirty);
-}
-
-/// Points a readable name at an object: a new link beside it, renamed over it. Where links are not to be had,
-/// a copy.
-pub(crate) fn swap_link(engine: &Engine, storage: &dyn Storage, link: &Link) -> Result<()> {
-    let folder = link.name.parent().unwrap_or(engine.root.path());
-    storage.create_dir(folder, engine.modes.folder)?;
-    let temporary = folder.join(format!(".quiver-{:016x}", quiver_io::random_u64()));
-    if storage.link(&link.object, &temporary).is_err() {
-        storage.copy_or_reflink(&link.object, &temporary, engine.modes.object)?;
-    }
-    if let Err(error) = storage.rename(&temporary, &link.name) {
-        let _ = storage.unlink(&temporary);
-        return Err(error.into());
-    }
-    // Renaming one link over another of the same file does nothing and leaves both.
-    let _ = storage.unlink(&temporary);
-    Ok(())
 }

@@ -1,0 +1,212 @@
+//! Serving a group: the write lock, one transaction, what follows it, the answers.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use quiver_io::{RangeLock, Storage};
+
+use super::after::{After, Link};
+use super::group::Group;
+use super::ops::{Completion, NewValue, Op, Outcome};
+use super::queue::Request;
+use super::unnamed;
+use crate::engine::Engine;
+use crate::error::{Code, Error, Result};
+
+/// How long the other processes' writers are waited for.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Commits a group once it is this process's turn, and answers it.
+pub fn serve(engine: &Engine, lock: &RangeLock, requests: Vec<Request>) {
+    match lock.lock_timeout(0, 1, true, LOCK_TIMEOUT) {
+        Ok(true) => {}
+        Ok(false) => {
+            let error = Error::new(
+                Code::LockTimeout,
+                format!("another process has held the write lock for {} s", LOCK_TIMEOUT.as_secs()),
+            )
+            .at(engine.root.locks().join("write"));
+            return refuse(requests, &error);
+        }
+        Err(error) => return refuse(requests, &error.into()),
+    }
+    let (after, answered) = serve_locked(engine, lock, requests);
+    follow(engine, after);
+    answered.tell();
+}
+
+/// What requests came to, and whom to tell.
+#[must_use]
+pub struct Answered(Vec<(Completion, Result<Outcome>)>);
+
+impl Answered {
+    /// Tells them.
+    pub fn tell(self) {
+        for (done, answer) in self.0 {
+            done(answer);
+        }
+    }
+}
+
+/// The same for who has the write lock, which is given up. What follows the commit is left to the caller.
+pub fn serve_locked(engine: &Engine, lock: &RangeLock, mut requests: Vec<Request>) -> (After, Answered) {
+    let mut after = After::default();
+    let answers = match commit(engine, &mut requests, &mut after) {
+        Ok(answers) => answers,
+        // One request may have spoilt the transaction for all: each gets one of its own.
+        Err(_) if requests.len() > 1 => requests
+            .iter_mut()
+            .map(|request| {
+                commit(engine, std::slice::from_mut(request), &mut after)
+                    .and_then(|mut answers| answers.pop().unwrap_or(Ok(Outcome::Done)))
+            })
+            .collect(),
+        Err(error) => vec![Err(error)],
+    };
+    // Names follow under the lock: nobody else may take a name that is about to be swapped for a foreign file.
+    swap_names(engine, &after);
+    let _ = lock.unlock(0, 1);
+    // Locks on published files end here with the requests, after the commit that names them.
+    let whom = requests.into_iter().map(|request| request.done);
+    (after, Answered(whom.zip(answers).collect()))
+}
+
+fn refuse(requests: Vec<Request>, error: &Error) {
+    for request in requests {
+        (request.done)(Err(error.clone()));
+    }
+}
+
+/// Applies and commits requests in one transaction. `Err`: nothing was committed.
+fn commit(engine: &Engine, requests: &mut [Request], after: &mut After) -> Result<Vec<Result<Outcome>>> {
+    sync_folders(engine, requests)?;
+    let attempt = |requests: &mut [Request]| -> Result<(Vec<Result<Outcome>>, After)> {
+        let catalog = engine.catalog()?;
+        let mut group = Group::begin(engine, &catalog)?;
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            match group.apply(&mut request.op) {
+                Err(error) if spoils(&error) => return Err(error),
+                answer => answers.push(answer),
+            }
+        }
+        Ok((answers, group.commit()?))
+    };
+    let (answers, more) = match attempt(requests) {
+        Err(error) if error.code == Code::DiskFull => {
+            // Deletions need pages too: give back what is kept for this, and open anew what a failed write of a
+            // meta page has locked up.
+            engine.release_reserve();
+            engine.reopen_catalog()?;
+            attempt(requests)?
+        }
+        Err(error) if error.code == Code::Internal || error.code == Code::Io => {
+            engine.reopen_catalog()?;
+            return Err(error);
+        }
+        other => other?,
+    };
+    merge(after, more);
+    Ok(answers)
+}
+
+/// Whether a refusal leaves the transaction unusable, rather than concerning its request alone.
+fn spoils(error: &Error) -> bool {
+    matches!(error.code, Code::DiskFull | Code::Io | Code::Internal | Code::Corrupt)
+}
+
+/// Makes the names of published files durable before a record names them: one sync a folder and group.
+fn sync_folders(engine: &Engine, requests: &[Request]) -> Result<()> {
+    if !engine.is_durable() {
+        return Ok(());
+    }
+    let folders: BTreeSet<_> = requests
+        .iter()
+        .filter_map(|request| match &request.op {
+            Op::Put(put) => match &put.value {
+                NewValue::File(file) => Some(engine.root.object(file.content, &put.facts.extension)),
+                NewValue::Inline(_) => None,
+            },
+            _ => None,
+        })
+        .filter_map(|object| object.parent().map(Path::to_path_buf))
+        .collect();
+    for folder in folders {
+        engine.storage.sync_dir(&folder)?;
+    }
+    Ok(())
+}
+
+fn merge(into: &mut After, more: After) {
+    into.links.extend(more.links);
+    into.unlink.extend(more.unlink);
+    into.unlink_folders.extend(more.unlink_folders);
+    into.objects.extend(more.objects);
+    into.sidecars.extend(more.sidecars);
+    into.reset_heat.extend(more.reset_heat);
+    into.adopted.extend(more.adopted);
+    into.dirty.extend(more.dirty);
+}
+
+/// Points readable names at the values that the commit named. The catalog is right already; what fails here is
+/// made good by a sweep, so it is not the request's failure.
+fn swap_names(engine: &Engine, after: &After) {
+    let storage = engine.storage.as_ref();
+    let linked: BTreeSet<&Path> = after.links.iter().map(|link| link.name.as_path()).collect();
+    for path in &after.unlink {
+        if !linked.contains(path.as_path()) && !after.adopted.contains(path) {
+            let _ = storage.unlink(path);
+        }
+    }
+    let failed: Vec<&Path> = after
+        .links
+        .iter()
+        .filter(|link| swap_link(engine, storage, link).is_err())
+        .map(|link| link.name.as_path())
+        .collect();
+    if !failed.is_empty() {
+        let _ = unnamed::disown(engine, &failed);
+    }
+}
+
+/// The rest that follows a commit: what nobody can mistake for anything else.
+pub fn follow(engine: &Engine, after: After) {
+    let storage = engine.storage.as_ref();
+    let _ = engine.heat.reset(&after.reset_heat);
+    for (path, text) in &after.sidecars {
+        let _ = engine.replace_file(path, text.as_bytes());
+    }
+    for folder in &after.unlink_folders {
+        let _ = storage.remove_dir_all(folder);
+    }
+    if engine.is_durable() {
+        // A name that came back after a power cut would be taken for another program's file, and adopted.
+        let folders: BTreeSet<&Path> = after.unlink.iter().filter_map(|path| path.parent()).collect();
+        for folder in folders {
+            let _ = storage.sync_dir(folder);
+        }
+    }
+    for object in &after.objects {
+        let _ = storage.unlink(object);
+    }
+    engine.mark_dirty(after.dirty);
+}
+
+/// Points a readable name at an object: a new link beside it, renamed over it. Where links are not to be had,
+/// a copy.
+pub(crate) fn swap_link(engine: &Engine, storage: &dyn Storage, link: &Link) -> Result<()> {
+    let folder = link.name.parent().unwrap_or(engine.root.path());
+    storage.create_dir(folder, engine.modes.folder)?;
+    let temporary = folder.join(format!(".quiver-{:016x}", quiver_io::random_u64()));
+    if storage.link(&link.object, &temporary).is_err() {
+        storage.copy_or_reflink(&link.object, &temporary, engine.modes.object)?;
+    }
+    if let Err(error) = storage.rename(&temporary, &link.name) {
+        let _ = storage.unlink(&temporary);
+        return Err(error.into());
+    }
+    // Renaming one link over another of the same file does nothing and leaves both.
+    let _ = storage.unlink(&temporary);
+    Ok(())
+}
