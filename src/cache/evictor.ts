@@ -7,7 +7,13 @@
 import { setImmediate as turn } from "node:timers/promises";
 import type { EvictionPolicy } from "../policy/eviction.ts";
 import { scoreWith } from "../policy/resolve.ts";
-import { type EvictionGoal, evictionGoal, type Limits } from "../policy/watermarks.ts";
+import {
+  type Amounts,
+  type EvictionGoal,
+  evictionGoal,
+  isLimited,
+  type Limits,
+} from "../policy/watermarks.ts";
 import { now } from "../shared/clock.ts";
 import type { EvictionResult, Store, StoreNamespace } from "../stores/store.ts";
 
@@ -97,11 +103,12 @@ export class Evictor {
 
   #isOver(): boolean {
     const { stores, limits, threshold, targets } = this.#options;
+    // Asking for usage takes as long as storing a small value does.
+    const isOver = (who: { usage(): Amounts }, own: Limits): boolean =>
+      isLimited(own) && evictionGoal(who.usage(), own, threshold) !== undefined;
     return (
-      stores.some((store) => evictionGoal(store.usage(), limits, threshold) !== undefined) ||
-      targets().some(
-        ({ namespace }) => evictionGoal(namespace.usage(), namespace.settings, threshold) !== undefined,
-      )
+      stores.some((store) => isOver(store, limits)) ||
+      targets().some(({ namespace }) => isOver(namespace, namespace.settings))
     );
   }
 

@@ -100,11 +100,18 @@ export class Namespace<T = unknown> {
    * the time of the call. Resolves when it is as durable as the store promises. Rejects with ERR_QUIVER_BAD_VALUE
    * for what no codec or not the named one can hold, and with ERR_QUIVER_TOO_LARGE for more than a limit allows.
    */
-  async set(key: string, value: T | ByteStream, options: SetOptions = {}): Promise<EntryInfo> {
-    this.#check(key);
-    return this.#guard.write(key, unstored(key), () =>
-      isByteStream(value) ? this.#writer.stream(key, value, options) : this.#writer.set(key, value, options),
-    );
+  set(key: string, value: T | ByteStream, options: SetOptions = {}): Promise<EntryInfo> {
+    // Each promise on the way would take as long as storing a small value does.
+    try {
+      this.#check(key);
+      if (!this.#guard.isLenient) {
+        this.#context.checkWritable();
+        return this.#write(key, value, options);
+      }
+      return this.#guard.write(key, unstored(key), () => this.#write(key, value, options));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -437,6 +444,11 @@ export class Namespace<T = unknown> {
   /** Whether the cache is closed and computing goes on all the same, for requests that outlast it. */
   #isPassedOver(): boolean {
     return this.#guard.isLenient && this.#context.isClosed();
+  }
+
+  #write(key: string, value: T | ByteStream, options: SetOptions): Promise<EntryInfo> {
+    if (isByteStream(value)) return this.#writer.stream(key, value, options);
+    return this.#writer.set(key, value, options);
   }
 
   #check(key: string): void {

@@ -192,10 +192,15 @@ export declare class NativeStore {
   backup(to: string): Promise<number>
   /** What the cache takes on disk, as JSON. */
   diskUsage(): Promise<string>
-  /** Queues a small value; request `id` is answered with its facts. */
-  put(id: number, handle: number, key: string, facts: string, value: Uint8Array): void
-  /** Stores a small value and waits for it; its facts as JSON. */
-  putSync(handle: number, key: string, facts: string, value: Uint8Array): string
+  /** Numbers facts that many small values have in common; all but the time of expiry, as JSON. */
+  manner(facts: string): number
+  /**
+   * Queues a small value, with facts as JSON, or by the number of a manner and the time of expiry. Request `id` is
+   * answered with its facts, or with the time of its creation alone where the rest is as the caller gave it.
+   */
+  put(id: number, handle: number, key: string, manner: number | string, expires: number | undefined | null, value: Uint8Array): void
+  /** Stores a small value and waits for it; the answer as that of `put`. */
+  putSync(handle: number, key: string, manner: number | string, expires: number | undefined | null, value: Uint8Array): number | string
   /** Begins a value that goes to a file. */
   writer(handle: number, key: string): NativeWriter
   /** Queues a deletion; request `id` is answered with how many entries there were. */

@@ -65,10 +65,14 @@ type Completion = readonly [id: number, answer: unknown, failure?: Failure];
 interface Waiting {
   readonly resolve: (answer: unknown) => void;
   readonly reject: (error: unknown) => void;
+  readonly read: ((answer: unknown) => unknown) | undefined;
+  readonly ended: (() => void) | undefined;
 }
 
 /** Far beyond any wait; the timer only keeps the process alive. */
 const NEVER = 0x7fff_ffff;
+
+function doNothing(): void {}
 
 /**
  * Requests that are under way. Those sent in one turn of the event loop are committed together, and their answers
@@ -79,20 +83,23 @@ export class Requests {
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
   #flushScheduled = false;
-  #alive: NodeJS.Timeout | undefined;
+  readonly #alive = setInterval(doNothing, NEVER).unref();
 
   constructor(store: NativeStore) {
     this.#store = store;
     store.listen((answers) => this.#settle(JSON.parse(answers)));
   }
 
-  /** Sends a request under a fresh number; resolves to its answer, null for nothing. */
-  send<T>(submit: (id: number) => void): Promise<T> {
+  /**
+   * Sends a request under a fresh number; resolves to what `read` makes of its answer, null for nothing. `ended` is
+   * called before, in whatever way it ends.
+   */
+  send<T>(submit: (id: number) => void, read?: (answer: unknown) => T, ended?: () => void): Promise<T> {
     this.#last = (this.#last + 1) >>> 0;
     const id = this.#last;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve: resolve as (answer: unknown) => void, reject });
-      this.#alive ??= setInterval(() => undefined, NEVER);
+      if (this.#waiting.size === 0) this.#alive.ref();
+      this.#waiting.set(id, { resolve: resolve as (answer: unknown) => void, reject, read, ended });
       try {
         submit(id);
         this.#scheduleFlush();
@@ -117,18 +124,18 @@ export class Requests {
   #settle(completions: readonly Completion[]): void {
     for (const [id, answer, failure] of completions) {
       const waiting = this.#take(id);
-      if (failure === undefined) waiting?.resolve(answer);
-      else waiting?.reject(asQuiverError(failure));
+      if (waiting === undefined) continue;
+      const { read } = waiting;
+      if (failure === undefined) waiting.resolve(read === undefined ? answer : read(answer));
+      else waiting.reject(asQuiverError(failure));
     }
   }
 
   #take(id: number): Waiting | undefined {
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
-    if (this.#waiting.size === 0) {
-      clearInterval(this.#alive);
-      this.#alive = undefined;
-    }
+    if (this.#waiting.size === 0) this.#alive.unref();
+    waiting?.ended?.();
     return waiting;
   }
 }

@@ -10,8 +10,9 @@ export type TtlSetting = number | null | undefined;
  * call, namespace, cache; null = never. A time beyond what a number holds exactly counts as never.
  */
 export function expiryOf(createdAt: number, ...settings: readonly TtlSetting[]): number | null {
-  const ttl = settings.find((setting) => setting !== undefined) ?? null;
-  if (ttl === null) return null;
+  let ttl: TtlSetting;
+  for (let level = 0; ttl === undefined && level < settings.length; level++) ttl = settings[level];
+  if (ttl === undefined || ttl === null) return null;
   const expiresAt = createdAt + ttl;
   return Number.isSafeInteger(expiresAt) ? expiresAt : null;
 }

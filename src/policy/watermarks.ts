@@ -21,6 +21,11 @@ export interface Limits {
 /** How much has to leave. */
 export type EvictionGoal = Amounts;
 
+/** Whether there is any limit. */
+export function isLimited({ maxSize, maxEntries }: Limits): boolean {
+  return maxSize !== null || maxEntries !== null;
+}
+
 /**
  * What to evict so that usage falls to the low-water mark, which lies 0.05 of the limit under `threshold`;
  * undefined while no limit's high-water mark, `threshold` times the limit, is exceeded. Marks are rounded up, so

@@ -7,6 +7,10 @@ interface Pending {
   write: Promise<void> | undefined;
   /** That write and the reads called after it; never rejects. */
   all: Promise<void>;
+  /** Present while the key is held and nobody has asked yet when that ends. */
+  held: boolean;
+  /** Tells those who wait for who holds the key. */
+  release: (() => void) | undefined;
 }
 
 const NOTHING_BEFORE = Promise.resolve();
@@ -21,6 +25,20 @@ export class KeyQueue {
   /** Whether nothing is under way on the key. */
   isIdle(key: string): boolean {
     return !this.#keys.has(key);
+  }
+
+  /**
+   * Begins a write on a key that is idle; it ends when the returned function is called, once. No promise is made for
+   * it unless something comes after it.
+   */
+  hold(key: string): () => void {
+    const pending = this.#enter(key);
+    pending.held = true;
+    return () => {
+      pending.held = false;
+      pending.release?.();
+      this.#leave(key, pending);
+    };
   }
 
   read<T>(key: string, operation: () => Promise<T>): Promise<T> {
@@ -41,18 +59,29 @@ export class KeyQueue {
   }
 
   #enter(key: string): Pending {
-    const pending = this.#keys.get(key) ?? { count: 0, write: undefined, all: NOTHING_BEFORE };
-    this.#keys.set(key, pending);
+    let pending = this.#keys.get(key);
+    if (pending === undefined) {
+      pending = { count: 0, write: undefined, all: NOTHING_BEFORE, held: false, release: undefined };
+      this.#keys.set(key, pending);
+    } else if (pending.held) {
+      pending.held = false;
+      pending.write = new Promise((resolve) => {
+        (pending as Pending).release = resolve;
+      });
+      pending.all = pending.write;
+    }
     pending.count++;
     return pending;
   }
 
+  #leave(key: string, pending: Pending): void {
+    pending.count--;
+    if (pending.count === 0) this.#keys.delete(key);
+  }
+
   /** Resolves when the operation has ended in whatever way and is counted no more. */
   #leaveAfter(key: string, pending: Pending, result: Promise<unknown>): Promise<void> {
-    const leave = () => {
-      pending.count--;
-      if (pending.count === 0) this.#keys.delete(key);
-    };
+    const leave = (): void => this.#leave(key, pending);
     return result.then(leave, leave);
   }
 }

@@ -77,11 +77,12 @@ pub fn json(data: &impl Serialize) -> String {
 /// Facts that a write brings, from JSON.
 pub fn new_facts(text: &str) -> Result<(NewFacts, Option<u64>)> {
     let fields = object(text)?;
+    let time = |name| fields.get(name).and_then(Value::as_f64).and_then(milliseconds);
     let facts = NewFacts {
         codec: string(&fields, "codec")?,
         extension: string(&fields, "extension")?,
-        expires: fields.get("expiresAt").and_then(milliseconds),
-        stale_until: fields.get("staleUntil").and_then(milliseconds),
+        expires: time("expiresAt"),
+        stale_until: time("staleUntil"),
         priority: fields.get("priority").and_then(Value::as_i64).unwrap_or(0) as i32,
         pinned: fields.get("pinned").and_then(Value::as_bool).unwrap_or(false),
         tags: strings(fields.get("tags")),
@@ -99,14 +100,14 @@ pub fn new_facts(text: &str) -> Result<(NewFacts, Option<u64>)> {
     if facts.extension.is_empty() || !facts.extension.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return Err(Error::new(Code::BadOption, "a file extension is letters and digits"));
     }
-    Ok((facts, fields.get("fence").and_then(milliseconds)))
+    Ok((facts, fields.get("fence").and_then(Value::as_u64)))
 }
 
 /// Changes to an entry's facts, from JSON.
 pub fn changes(text: &str) -> Result<FactChanges> {
     let fields = object(text)?;
     Ok(FactChanges {
-        expires: fields.get("expiresAt").map(milliseconds),
+        expires: fields.get("expiresAt").map(|value| value.as_f64().and_then(milliseconds)),
         pinned: fields.get("pinned").and_then(Value::as_bool),
         priority: fields.get("priority").and_then(Value::as_i64).map(|priority| priority as i32),
         tags: fields.get("tags").map(|tags| strings(Some(tags))),
@@ -134,7 +135,7 @@ fn strings(value: Option<&Value>) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// JavaScript's numbers arrive as doubles or integers; beyond any time counts as never.
-fn milliseconds(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_f64().filter(|ms| *ms < 8.64e15).map(|ms| ms.max(0.0) as u64))
+/// A time that is a double in JavaScript; beyond any time counts as never.
+pub fn milliseconds(ms: f64) -> Option<u64> {
+    (ms < 8.64e15).then(|| ms.max(0.0) as u64)
 }

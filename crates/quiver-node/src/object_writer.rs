@@ -45,7 +45,7 @@ impl NativeWriter {
             (Arc::downgrade(&self.store), Arc::clone(&self.namespace), self.key.clone());
         self.complete(&facts, move |result| {
             completions.answer(id, result, |outcome| match (outcome, store.upgrade()) {
-                (Outcome::Written(record), Some(store)) => {
+                (Outcome::Written(record) | Outcome::Overtaken(record), Some(store)) => {
                     facts::json(&Facts::of(&store, &namespace, &key, &record))
                 }
                 _ => String::new(),
@@ -61,7 +61,7 @@ impl NativeWriter {
         self.store.flush();
         self.complete(&facts, move |result| drop(sender.send(result)))?;
         match receiver.recv() {
-            Ok(Ok(Outcome::Written(record))) => {
+            Ok(Ok(Outcome::Written(record) | Outcome::Overtaken(record))) => {
                 Ok(facts::json(&Facts::of(&self.store, &self.namespace, &self.key, &record)))
             }
             Ok(Err(error)) => Err(store_failure(error)),

@@ -6,10 +6,12 @@ mod support;
 use std::path::Path;
 
 use quiver_store::catalog::Counters;
-use quiver_store::settings::NamespaceSettings;
+use quiver_store::settings::{Durability, NamespaceSettings, RootSettings};
 use quiver_store::writer::{FactChanges, Op, Outcome};
 use quiver_store::{Code, OpenOptions, Store};
-use support::{delete, done, facts_of, get, named, open, put_file, put_packed, submit};
+use support::{
+    delete, done, facts_of, gather_packed, get, named, open, put_file, put_op, put_packed, submit,
+};
 
 fn pattern(len: usize) -> Vec<u8> {
     support::pattern(len as u64, len)
@@ -42,6 +44,51 @@ fn values_of_all_sizes_survive_a_reopen() {
     assert_eq!(totals.entries, sizes.len() as u64);
     assert_eq!(totals.bytes, sizes.iter().sum::<usize>() as u64);
     assert!(quiver_store::catalog::lmdb_hooks::active(), "liblmdb was built without the hooks");
+}
+
+#[test]
+fn what_is_not_synced_is_committed_by_who_asks_and_its_files_go_soon() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = RootSettings { durability: Durability::Process, ..RootSettings::default() };
+    let store = Store::open(folder.path(), &OpenOptions { settings, ..OpenOptions::default() }).unwrap();
+    let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+    done(put_file(&store, "n", "k", &pattern(70_000), facts_of("bin")));
+    let mut value = Vec::new();
+    let old = store.lookup(&namespace, b"k", &mut value).unwrap().unwrap().record;
+    let object = store.engine.root.object(old.content, &old.extension);
+    assert!(object.exists());
+    let answer = gather_packed(&store, "n", "k", pattern(10));
+    store.flush();
+    assert!(answer.try_recv().is_ok(), "the answer is there when the flush returns");
+    assert_eq!(get(&store, &namespace, "k").unwrap().unwrap(), pattern(10));
+    let gone = std::iter::repeat_with(|| std::thread::sleep(std::time::Duration::from_millis(5)))
+        .take(1_000)
+        .any(|()| !object.exists());
+    assert!(gone, "the object that was replaced is still there");
+}
+
+#[test]
+fn many_threads_that_wait_for_their_writes_commit_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let store = &store;
+            scope.spawn(move || {
+                for turn in 0..25 {
+                    let op = put_op(store, "n", &format!("{thread}-{turn}"), &pattern(turn), facts_of("bin"));
+                    store.writer().unwrap().call(op).unwrap();
+                }
+            });
+        }
+    });
+    for thread in 0..4 {
+        for turn in 0..25 {
+            let key = format!("{thread}-{turn}");
+            assert_eq!(get(&store, &namespace, &key).unwrap().unwrap(), pattern(turn));
+        }
+    }
 }
 
 #[test]

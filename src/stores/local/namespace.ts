@@ -31,6 +31,7 @@ import type {
   ValueWriter,
 } from "../store.ts";
 import type { LocalClock } from "./clock.ts";
+import { factsOf, Manners } from "./packed-facts.ts";
 import { Pool } from "./pool.ts";
 import { OpenValues, verifier } from "./values.ts";
 
@@ -94,6 +95,7 @@ export class LocalNamespace implements StoreNamespace {
   readonly #values = new OpenValues();
   readonly #pool = new Pool();
   readonly #queue = new KeyQueue();
+  readonly #manners: Manners;
   readonly #checkOpen: () => void;
   #settings: NamespaceSettings;
 
@@ -112,6 +114,7 @@ export class LocalNamespace implements StoreNamespace {
     this.#exchange = parts.exchange;
     this.#bytes = new Uint8Array(parts.exchange);
     this.#text = Buffer.from(parts.exchange);
+    this.#manners = new Manners(parts.native);
     this.#lookupNative = translated(() => parts.native.lookup(parts.handle));
   }
 
@@ -172,10 +175,14 @@ export class LocalNamespace implements StoreNamespace {
     });
   }
 
-  async set(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {
-    checkKey(key);
-    this.#enter();
-    return this.#isPacked(value) ? this.#setPacked(key, value, facts) : this.#setFile(key, value, facts);
+  set(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {
+    try {
+      checkKey(key);
+      this.#enter();
+      return this.#isPacked(value) ? this.#setPacked(key, value, facts) : this.#setFile(key, value, facts);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   setSync(key: string, value: EncodedValue, facts: NewFacts): EntryFacts {
@@ -187,12 +194,23 @@ export class LocalNamespace implements StoreNamespace {
         fix: "Use `await namespace.set(key, value)`.",
       });
     }
-    const json = JSON.stringify(facts);
-    if (!this.#isPacked(value))
+    if (!this.#isPacked(value)) {
+      const json = JSON.stringify(facts);
       return JSON.parse(translated(() => this.#written(key, value).commitSync(json)));
+    }
     const { parts } = value;
     const bytes = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
-    return JSON.parse(translated(() => this.#native.putSync(this.#handle, key, json, bytes)));
+    const manner = this.#manners.of(facts);
+    try {
+      return factsOf(
+        key,
+        value,
+        facts,
+        this.#native.putSync(this.#handle, key, manner, facts.expiresAt, bytes),
+      );
+    } catch (error) {
+      throw asStoreError(error);
+    }
   }
 
   /** Whether a value goes into the catalog and not to a file. */
@@ -202,15 +220,19 @@ export class LocalNamespace implements StoreNamespace {
   }
 
   #setPacked(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {
-    const [only] = value.parts;
-    const single = value.parts.length === 1 ? only : undefined;
+    const { parts } = value;
+    const single = parts.length === 1 ? parts[0] : undefined;
+    const manner = this.#manners.of(facts);
+    const put = (id: number, bytes: Uint8Array): void =>
+      this.#native.put(id, this.#handle, key, manner, facts.expiresAt, bytes);
+    const answered = (answer: unknown): EntryFacts => factsOf(key, value, facts, answer);
     // The add-on copies within the call; what has to wait for its turn is copied here.
-    const bytes =
-      single === undefined ? Buffer.concat(value.parts) : this.#queue.isIdle(key) ? single : single.slice();
-    const json = JSON.stringify(facts);
-    return this.#queue.write(key, () =>
-      this.#requests.send((id) => this.#native.put(id, this.#handle, key, json, bytes)),
-    );
+    if (!this.#queue.isIdle(key)) {
+      const own = single?.slice() ?? Buffer.concat(parts);
+      return this.#queue.write(key, () => this.#requests.send((id) => put(id, own), answered));
+    }
+    const bytes = single ?? Buffer.concat(parts);
+    return this.#requests.send((id) => put(id, bytes), answered, this.#queue.hold(key));
   }
 
   #setFile(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {

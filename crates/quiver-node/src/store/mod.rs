@@ -17,7 +17,7 @@ use quiver_store::engine::Modes;
 use quiver_store::open_values::Limits;
 use quiver_store::reader::Namespace;
 use quiver_store::settings::{NamespaceSettings, RootSettings};
-use quiver_store::writer::{Op, Outcome};
+use quiver_store::writer::{NewFacts, Op, Outcome};
 use quiver_store::{Code, Error, OpenOptions, Store, adopt};
 use serde::Deserialize;
 use serde_json::json;
@@ -79,6 +79,7 @@ pub fn open_store(path: String, options: String) -> AsyncTask<Job<NativeStore>> 
         Ok(NativeStore {
             store,
             namespaces: Mutex::default(),
+            manners: Mutex::default(),
             completions: Arc::default(),
             exchange: Arc::default(),
             released: AtomicBool::new(false),
@@ -91,6 +92,8 @@ pub fn open_store(path: String, options: String) -> AsyncTask<Job<NativeStore>> 
 pub struct NativeStore {
     store: Arc<Store>,
     namespaces: Mutex<Vec<Arc<Namespace>>>,
+    /// Facts that small values have in common, by number.
+    manners: Mutex<Vec<NewFacts>>,
     completions: Arc<Mutex<Option<Completions>>>,
     exchange: Arc<Exchange>,
     released: AtomicBool,

@@ -46,10 +46,10 @@ impl NativeStore {
 
     /// Lets the queued requests be committed, together. To be called at the end of a turn in which some were
     /// made; they wait for it, or two milliseconds. What a few of them came to that were committed at once, as
-    /// `listen` has it.
+    /// `listen` has it; nothing after `close`.
     #[napi]
-    pub fn flush(&self) -> Result<Option<String>> {
-        Ok(self.completions()?.fetch(|| self.store.flush()))
+    pub fn flush(&self) -> Option<String> {
+        self.completions().ok()?.fetch(|| self.store.flush())
     }
 
     /// Adds to the counters of a namespace; counts as JSON.

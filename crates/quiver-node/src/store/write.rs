@@ -2,44 +2,78 @@
 
 use std::sync::Arc;
 
+use napi::bindgen_prelude::Either;
 use napi_derive::napi;
 use quiver_store::flights::{self};
 use quiver_store::publisher::ObjectWriter;
 use quiver_store::reader::Namespace;
-use quiver_store::writer::{NewValue, Op, Outcome, PackedBytes, Put};
+use quiver_store::writer::{NewFacts, NewValue, Op, Outcome, PackedBytes, Put};
 use serde_json::json;
 
-use super::NativeStore;
+use super::{NativeStore, lock};
 use crate::errors::{Result, bad_value, store_failure};
 use crate::facts::{self, Facts};
 use crate::object_writer::NativeWriter;
 
 #[napi]
 impl NativeStore {
-    /// Queues a small value; request `id` is answered with its facts.
+    /// Numbers facts that many small values have in common; all but the time of expiry, as JSON.
     #[napi]
-    pub fn put(&self, id: u32, handle: u32, key: String, facts: String, value: &[u8]) -> Result<()> {
+    pub fn manner(&self, facts: String) -> Result<u32> {
+        let (facts, _) = facts::new_facts(&facts).map_err(store_failure)?;
+        let mut manners = lock(&self.manners);
+        manners.push(facts);
+        Ok(manners.len() as u32 - 1)
+    }
+
+    /// Queues a small value, with facts as JSON, or by the number of a manner and the time of expiry. Request `id` is
+    /// answered with its facts, or with the time of its creation alone where the rest is as the caller gave it.
+    #[napi]
+    pub fn put(
+        &self,
+        id: u32,
+        handle: u32,
+        key: String,
+        manner: Either<u32, String>,
+        expires: Option<f64>,
+        value: &[u8],
+    ) -> Result<()> {
         let namespace = self.namespace(handle)?;
-        let op = self.put_op(&namespace, &key, &facts, value)?;
+        let brief = is_brief(&manner, expires);
+        let op = self.put_op(&namespace, key.as_bytes(), manner, expires, value)?;
         let store = Arc::downgrade(&self.store);
-        self.submit(id, op, move |outcome| match (outcome, store.upgrade()) {
-            (Outcome::Written(record), Some(store)) => {
-                facts::json(&Facts::of(&store, &namespace, key.as_bytes(), &record))
-            }
-            _ => String::new(),
+        self.submit(id, op, move |outcome| match brief_answer(brief, &namespace, &outcome) {
+            Some(created) => created.to_string(),
+            None => match (outcome, store.upgrade()) {
+                (Outcome::Written(record) | Outcome::Overtaken(record), Some(store)) => {
+                    facts::json(&Facts::of(&store, &namespace, key.as_bytes(), &record))
+                }
+                _ => String::new(),
+            },
         })
     }
 
-    /// Stores a small value and waits for it; its facts as JSON.
+    /// Stores a small value and waits for it; the answer as that of `put`.
     #[napi]
-    pub fn put_sync(&self, handle: u32, key: String, facts: String, value: &[u8]) -> Result<String> {
+    pub fn put_sync(
+        &self,
+        handle: u32,
+        key: String,
+        manner: Either<u32, String>,
+        expires: Option<f64>,
+        value: &[u8],
+    ) -> Result<Either<f64, String>> {
         let namespace = self.namespace(handle)?;
-        let op = self.put_op(&namespace, &key, &facts, value)?;
-        // What was gathered before can't be followed by anything while this waits.
-        self.store.flush();
-        match self.store.writer().and_then(|writer| writer.call(op)).map_err(store_failure)? {
-            Outcome::Written(record) => {
-                Ok(facts::json(&Facts::of(&self.store, &namespace, key.as_bytes(), &record)))
+        let brief = is_brief(&manner, expires);
+        let op = self.put_op(&namespace, key.as_bytes(), manner, expires, value)?;
+        let outcome = self.store.writer().and_then(|writer| writer.call(op)).map_err(store_failure)?;
+        if let Some(created) = brief_answer(brief, &namespace, &outcome) {
+            return Ok(Either::A(created as f64));
+        }
+        match outcome {
+            Outcome::Written(record) | Outcome::Overtaken(record) => {
+                let facts = Facts::of(&self.store, &namespace, key.as_bytes(), &record);
+                Ok(Either::B(facts::json(&facts)))
             }
             _ => Err(bad_value("a write was answered as something else")),
         }
@@ -109,17 +143,44 @@ impl NativeStore {
 }
 
 impl NativeStore {
-    fn put_op(&self, namespace: &Namespace, key: &str, facts: &str, value: &[u8]) -> Result<Op> {
-        let (facts, fence) = facts::new_facts(facts).map_err(store_failure)?;
+    fn put_op(
+        &self,
+        namespace: &Namespace,
+        key: &[u8],
+        manner: Either<u32, String>,
+        expires: Option<f64>,
+        value: &[u8],
+    ) -> Result<Op> {
+        let (facts, fence) = match manner {
+            Either::A(number) => {
+                let known = lock(&self.manners).get(number as usize).cloned();
+                let known = known.ok_or_else(|| bad_value("there is no manner of this number"))?;
+                (NewFacts { expires: expires.and_then(facts::milliseconds), ..known }, None)
+            }
+            Either::B(json) => facts::new_facts(&json).map_err(store_failure)?,
+        };
         Ok(Op::Put(Box::new(Put {
             namespace: namespace.name.clone(),
-            fence: fence.map(|fence| (flights::hash(&namespace.name, key.as_bytes()), fence)),
-            key: key.as_bytes().to_vec(),
+            fence: fence.map(|fence| (flights::hash(&namespace.name, key), fence)),
+            key: key.to_vec(),
             facts,
             value: NewValue::Inline(PackedBytes::copy_of(value)),
             ticket: self.store.engine.order.draw(),
             adoption: None,
         })))
+    }
+}
+
+/// Whether the caller can tell the facts of the entry but for the time of its creation.
+fn is_brief(manner: &Either<u32, String>, expires: Option<f64>) -> bool {
+    matches!(manner, Either::A(_)) && expires.is_none_or(|ms| facts::milliseconds(ms).is_some())
+}
+
+/// When the entry was made, if the caller was brief and can tell the rest himself.
+fn brief_answer(brief: bool, namespace: &Namespace, outcome: &Outcome) -> Option<u64> {
+    match outcome {
+        Outcome::Written(record) if brief && !namespace.keeps_versions() => Some(record.created),
+        _ => None,
     }
 }
 

@@ -214,6 +214,8 @@ pub enum Op {
 pub enum Outcome {
     /// The entry as it is now.
     Written(Box<Record>),
+    /// Nothing was written, because a later call or another holder of the computation was first; the entry as it is now.
+    Overtaken(Box<Record>),
     /// The entry as it is now; none = absent.
     Touched(Option<Box<Record>>),
     /// How many entries were removed.

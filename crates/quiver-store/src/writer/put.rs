@@ -33,7 +33,7 @@ impl Group<'_> {
                 self.after.objects.push(self.engine.root.sums(file.content));
             }
             let record = old.map_or_else(|| self.record(put, &space), Ok)?;
-            return Ok(Outcome::Written(Box::new(record)));
+            return Ok(Outcome::Overtaken(Box::new(record)));
         }
 
         let mut record = self.record(put, &space)?;

@@ -142,7 +142,11 @@ impl Desk {
         let requests = self.queue.take_group().unwrap_or_default();
         let (after, answered) = serve::serve_locked(&self.engine, &self.lock, requests);
         // Removing files may take long.
-        if after.has_files() { self.queue.push_after(after) } else { serve::follow(&self.engine, after) }
+        if after.has_files() {
+            self.queue.push_after(after)
+        } else {
+            serve::follow(&self.engine, after)
+        }
         answered.tell();
         true
     }

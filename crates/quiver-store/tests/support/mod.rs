@@ -68,18 +68,30 @@ pub fn submit(store: &Store, op: Op) -> Pending {
     receiver
 }
 
-/// Starts a write into the catalog itself.
-pub fn put_packed(store: &Store, namespace: &str, key: &str, value: Vec<u8>, facts: NewFacts) -> Pending {
-    let put = Put {
+/// A write into the catalog itself.
+pub fn put_op(store: &Store, namespace: &str, key: &str, value: &[u8], facts: NewFacts) -> Op {
+    Op::Put(Box::new(Put {
         namespace: namespace.into(),
         key: key.as_bytes().to_vec(),
         facts,
-        value: NewValue::Inline(PackedBytes::copy_of(&value)),
+        value: NewValue::Inline(PackedBytes::copy_of(value)),
         ticket: store.engine.order.draw(),
         fence: None,
         adoption: None,
-    };
-    submit(store, Op::Put(Box::new(put)))
+    }))
+}
+
+/// Starts a write into the catalog itself.
+pub fn put_packed(store: &Store, namespace: &str, key: &str, value: Vec<u8>, facts: NewFacts) -> Pending {
+    submit(store, put_op(store, namespace, key, &value, facts))
+}
+
+/// The same for one that waits for a flush.
+pub fn gather_packed(store: &Store, namespace: &str, key: &str, value: Vec<u8>) -> Pending {
+    let (sender, receiver) = sync_channel(1);
+    let op = put_op(store, namespace, key, &value, facts());
+    store.gather(op, Box::new(move |result| drop(sender.send(result))));
+    receiver
 }
 
 /// Starts a write into a file.
