@@ -171,7 +171,7 @@ export declare class NativeStore {
   /**
    * Lets the queued requests be committed, together. To be called at the end of a turn in which some were
    * made; they wait for it, or two milliseconds. What a few of them came to that were committed at once, as
-   * `listen` has it.
+   * `listen` has it; nothing after `close`.
    */
   flush(): string | null
   /** Adds to the counters of a namespace; counts as JSON. */

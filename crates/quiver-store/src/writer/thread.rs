@@ -143,9 +143,9 @@ impl Desk {
         let (after, answered) = serve::serve_locked(&self.engine, &self.lock, requests);
         // Removing files may take long.
         if after.has_files() {
-            self.queue.push_after(after)
+            self.queue.push_after(after);
         } else {
-            serve::follow(&self.engine, after)
+            serve::follow(&self.engine, after);
         }
         answered.tell();
         true
