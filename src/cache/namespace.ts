@@ -338,7 +338,7 @@ export class Namespace<T = unknown> {
   }
 
   #find(key: string, options: GetOptions | undefined): Found | undefined | Promise<Found | undefined> {
-    this.#check(key);
+    this.#checkToRead(key);
     const started = this.#latencies.beginRead();
     if (options?.version !== undefined)
       return this.#timed(this.#findVersion(key, count(options.version, "version")), started);
@@ -368,7 +368,7 @@ export class Namespace<T = unknown> {
   }
 
   #getSync(key: string): T | undefined {
-    this.#check(key);
+    this.#checkToRead(key);
     const store = this.#link.current;
     // A namespace that is still being opened was not there when the cache was; nothing of it is known yet.
     if (store === undefined) return this.#note(key, undefined);
@@ -454,6 +454,12 @@ export class Namespace<T = unknown> {
   #check(key: string): void {
     this.#context.checkOpen();
     checkKey(key);
+  }
+
+  /** A store that answers at once checks the keys that it is asked for itself: it goes over each of them anyway. */
+  #checkToRead(key: string): void {
+    this.#context.checkOpen();
+    if (this.#link.current?.getAtOnce === undefined) checkKey(key);
   }
 
   #note(key: string, found: Found | undefined): T | undefined {

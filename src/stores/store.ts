@@ -190,7 +190,10 @@ export interface StoreNamespace {
   get(key: string, options?: GetFromStore): Promise<StoredValue | undefined>;
   /** Present when `capabilities.sync`. */
   getSync?(key: string, options?: ReadOptions): StoredValue | undefined;
-  /** What `get` answers, without a promise where nothing has to be waited for; may throw instead of rejecting. */
+  /**
+   * What `get` answers, without a promise where nothing has to be waited for; may throw instead of rejecting. A store
+   * that has it refuses what can't be a key in all three of them.
+   */
   getAtOnce?(key: string, options?: ReadOptions): StoredValue | undefined | Promise<StoredValue | undefined>;
   has(key: string): Promise<boolean>;
   /** Replaces what was there. Acknowledged when it is as durable as the store promises. Operations on one key take effect in call order. */

@@ -11,6 +11,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,9 +20,8 @@ use napi::{Env, JsError, sys};
 use quiver_store::catalog::record::{NEVER, Record};
 use quiver_store::catalog::values;
 use quiver_store::reader::{self, Age, Namespace};
-use quiver_store::settings::Layout;
 use quiver_store::stamps::NO_SLOT;
-use quiver_store::{Result, Store, adopt};
+use quiver_store::{Code, Error, Result, Store, adopt};
 
 use crate::errors::store_failure;
 use crate::external;
@@ -183,8 +183,13 @@ pub struct Lookup {
 
 impl Lookup {
     /// Answers for the key of so many bytes that JavaScript has put into the memory. A packed value goes to `place`,
-    /// where it fits.
-    pub fn run(&self, key_length: usize, age: Age, place: Option<&mut [u8]>) -> Result<Status> {
+    /// which is asked for then, where it fits.
+    pub fn run<'p>(
+        &self,
+        key_length: usize,
+        age: Age,
+        place: impl FnOnce() -> Option<&'p mut [u8]>,
+    ) -> Result<Status> {
         // SAFETY: this runs within a call of the isolate, and the three parts lie side by side.
         let (head, value, key) = unsafe {
             let exchange = &self.exchange;
@@ -196,7 +201,7 @@ impl Lookup {
             &self.namespace,
             key,
             age,
-            |size| match place.and_then(|place| place.get_mut(..size)) {
+            |size| match place().and_then(|place| place.get_mut(..size)) {
                 Some(place) => {
                     placed = true;
                     place
@@ -220,7 +225,7 @@ impl Lookup {
                 (!glance.is_inline()).then(|| reader::found(seen))
             },
         )?;
-        let named = self.namespace.layout() == Layout::Named;
+        let named = self.namespace.is_named();
         let found = match seen {
             Some(None) => return Ok(if placed { Status::Placed } else { Status::Packed }),
             Some(Some(Some(found))) => found,
@@ -282,8 +287,9 @@ unsafe extern "C" fn on_call(env: sys::napi_env, info: sys::napi_callback_info) 
         let given = arguments.as_mut_ptr();
         sys::napi_get_cb_info(env, info, &raw mut count, given, ptr::null_mut(), &raw mut data);
         sys::napi_get_value_uint32(env, arguments[0], &raw mut length);
-        let place = if count == 3 { place_in(env, arguments[1], arguments[2]) } else { None };
-        match (*data.cast::<Lookup>()).run(length as usize, Age::Fresh, place) {
+        let lookup = &*data.cast::<Lookup>();
+        let place = || if count == 3 { place_in(env, arguments[1], arguments[2]) } else { None };
+        match unpanicked(|| lookup.run(length as usize, Age::Fresh, place)) {
             Ok(status) => {
                 sys::napi_create_uint32(env, status as u32, &raw mut answer);
             }
@@ -291,6 +297,13 @@ unsafe extern "C" fn on_call(env: sys::napi_env, info: sys::napi_callback_info) 
         }
     }
     answer
+}
+
+/// Makes an error of a panic, which would end the process where V8 is the caller.
+fn unpanicked<R>(call: impl FnOnce() -> Result<R>) -> Result<R> {
+    // What a panic can leave half done is in the exchange, which nobody reads after an error.
+    catch_unwind(AssertUnwindSafe(call))
+        .unwrap_or_else(|_| Err(Error::new(Code::Internal, "the look-up panicked")))
 }
 
 /// The bytes of an array buffer from a place on; none of a detached one.
@@ -320,4 +333,16 @@ unsafe fn place_in<'c>(
 unsafe extern "C" fn on_collect(_env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
     // SAFETY: the box that `into_function` gave away, once.
     drop(unsafe { Box::from_raw(data.cast::<Lookup>()) });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_error() {
+        let failed: Result<()> = unpanicked(|| panic!("as a bug would"));
+        assert_eq!(failed.map_err(|error| error.code), Err(Code::Internal));
+        assert_eq!(unpanicked(|| Ok(7)).ok(), Some(7));
+    }
 }

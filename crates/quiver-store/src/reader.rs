@@ -1,7 +1,7 @@
 //! Reading: one entry, a page of them, sums.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::catalog::keys::{self, NamespaceId};
@@ -22,6 +22,8 @@ pub struct Namespace {
     pub slot: u32,
     /// Epoch and number as last read: `epoch << 32 | id`.
     current: AtomicU64,
+    /// Whether its layout is `Named`: asked for at every miss, where the lock below would show.
+    named: AtomicBool,
     settings: Mutex<NamespaceRecord>,
 }
 
@@ -32,6 +34,7 @@ impl Namespace {
             name: name.to_owned(),
             slot: record.slot,
             current: AtomicU64::new(u64::from(record.epoch) << 32 | u64::from(record.id)),
+            named: AtomicBool::new(record.settings.layout == Layout::Named),
             settings: Mutex::new(record),
         }
     }
@@ -41,9 +44,9 @@ impl Namespace {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How readable names are given to its values.
-    pub fn layout(&self) -> Layout {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner).settings.layout
+    /// Whether its values have readable names.
+    pub fn is_named(&self) -> bool {
+        self.named.load(Ordering::Relaxed)
     }
 
     /// Whether values that were replaced are kept.
@@ -54,6 +57,7 @@ impl Namespace {
     /// Takes over what was just recorded.
     pub fn update(&self, record: NamespaceRecord) {
         self.current.store(u64::from(record.epoch) << 32 | u64::from(record.id), Ordering::Release);
+        self.named.store(record.settings.layout == Layout::Named, Ordering::Relaxed);
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = record;
     }
 

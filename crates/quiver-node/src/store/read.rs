@@ -43,7 +43,7 @@ impl NativeStore {
     pub fn lookup_stale(&self, handle: u32, key_length: u32) -> Result<u32> {
         let namespace = self.namespace(handle)?;
         Lookup { store: Arc::clone(&self.store), namespace, exchange: Arc::clone(&self.exchange) }
-            .run(key_length as usize, Age::Stale, None)
+            .run(key_length as usize, Age::Stale, || None)
             .map(|status| status as u32)
             .map_err(store_failure)
     }
