@@ -5,7 +5,7 @@
  */
 const rows = [
   ["cli"],
-  ["simulation", "vectors", "bundles", "pipeline", "service", "adapters", "metrics"],
+  ["simulation", "vectors", "pipeline", "metrics"],
   ["cache"],
   ["policy", "routing", "hashing"],
   ["stores", "codecs"],

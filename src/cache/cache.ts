@@ -5,6 +5,7 @@ import { resolvePolicy } from "../policy/resolve.ts";
 import { now } from "../shared/clock.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import { checkNamespace } from "../shared/keys.ts";
+import { badOption, checkOptions } from "../shared/options.ts";
 import type { CounterKeeper } from "../stores/counters.ts";
 import type { Maintenance } from "../stores/local/maintenance.ts";
 import { type LocalDescription, LocalStore } from "../stores/local.ts";
@@ -13,7 +14,7 @@ import type { NamespaceSettings, StoreCapabilities, StoreNamespace, Usage } from
 import { CodecSet } from "./codec-set.ts";
 import type { Source } from "./config-sources.ts";
 import type { CacheContext } from "./context.ts";
-import { type CacheEventMap, CacheEvents } from "./events.ts";
+import { type CacheEventMap, CacheEvents, checkListener } from "./events.ts";
 import { type EvictionReport, type EvictionTarget, Evictor } from "./evictor.ts";
 import { swallow } from "./failures.ts";
 import { Guard } from "./guard.ts";
@@ -43,7 +44,7 @@ import {
   sumStatistics,
   Tally,
 } from "./statistics.ts";
-import { type VerifyOptions, type VerifyReport, verifyEntries } from "./verify.ts";
+import { VERIFY_OPTIONS, type VerifyOptions, type VerifyReport, verifyEntries } from "./verify.ts";
 import { type Recipe, type WarmOptions, type WarmReport, warm } from "./warm.ts";
 import { type WarmInputsOptions, type WarmInputsReport, warmInputs } from "./warm-inputs.ts";
 
@@ -189,6 +190,7 @@ export class Cache implements AsyncDisposable {
     name: Name,
     listener: (event: CacheEventMap[Name]) => void,
   ): () => void {
+    checkListener(name, listener);
     return this.#context.events.on(name, listener);
   }
 
@@ -283,6 +285,7 @@ export class Cache implements AsyncDisposable {
 
   /** Reads every entry and checks it; with `repair` damaged ones are deleted. */
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    checkOptions(options, VERIFY_OPTIONS);
     const namespaces = await this.#openAll();
     if (options.repair) this.#checkWritable();
     return verifyEntries(namespaces, this.#context.codecs, options);
@@ -321,6 +324,9 @@ export class Cache implements AsyncDisposable {
     fn: Fn,
     options: MemoizeOptions<Parameters<Fn>> & { readonly namespace: string },
   ): MemoizedOf<Fn> {
+    if (typeof options !== "object" || options === null) {
+      throw badOption("options", options, "an object that names a namespace");
+    }
     const { namespace, ...rest } = options;
     return this.namespace(namespace).memoize(fn, rest as MemoizeOptions<Parameters<Fn>>);
   }

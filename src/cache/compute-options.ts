@@ -1,9 +1,9 @@
 /** Options of computing what is missing: what users may write, and what becomes of it. */
 
 import type { FreshnessRules } from "../policy/freshness.ts";
+import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { type Duration, parseDuration } from "../shared/units.ts";
-import { badOption } from "./option-readers.ts";
-import type { SetOptions } from "./writer.ts";
+import { SET_OPTIONS, type SetOptions } from "./writer.ts";
 
 /** For how long an error is remembered; undefined = not at all. */
 export type CacheErrors = Duration | ((error: unknown) => Duration | undefined);
@@ -28,6 +28,17 @@ export interface ComputeOptions extends SetOptions {
   readonly signal?: AbortSignal;
 }
 
+export const COMPUTE_OPTIONS: OptionNames<ComputeOptions> = {
+  ...SET_OPTIONS,
+  staleTtl: true,
+  grace: true,
+  refreshAhead: true,
+  softTimeout: true,
+  cacheErrors: true,
+  timeout: true,
+  waitTimeout: true,
+};
+
 /** The same with nothing left open, but for what is passed on to `set`. Times in milliseconds. */
 export interface ComputePlan extends FreshnessRules {
   readonly softTimeout: number | undefined;
@@ -42,6 +53,7 @@ const WAIT_TIMEOUT = 10 * 60_000;
 
 /** Throws ERR_QUIVER_BAD_OPTION. */
 export function planOf(options: ComputeOptions): ComputePlan {
+  checkOptions(options, COMPUTE_OPTIONS);
   const { staleTtl, grace, refreshAhead, softTimeout, timeout, waitTimeout, cacheErrors, signal, ...set } =
     options;
   return {

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { badOption } from "./option-readers.ts";
+import { badOption } from "../shared/options.ts";
 
 /** A text, such as the version of a model; the bytes of a file; the value of another entry. */
 export type Dependency =

@@ -3,6 +3,7 @@
 import { type Channel, channel } from "node:diagnostics_channel";
 import { Emitter } from "../shared/events.ts";
 import type { Logger } from "../shared/logger.ts";
+import { badOption } from "../shared/options.ts";
 import type { EvictionResult } from "../stores/store.ts";
 
 /** Names an entry. */
@@ -45,6 +46,14 @@ const EVENT_NAMES = [
   "observe",
   "error",
 ] as const satisfies readonly (keyof CacheEventMap)[];
+
+/** Throws ERR_QUIVER_BAD_OPTION unless there is such an event and the listener can be called. */
+export function checkListener(name: unknown, listener: unknown): void {
+  if (!EVENT_NAMES.some((known) => known === name)) {
+    throw badOption("the event", name, `one of ${EVENT_NAMES.join(", ")}`);
+  }
+  if (typeof listener !== "function") throw badOption("the listener", listener, "a function");
+}
 
 /** What is published to `node:diagnostics_channel`: the event of a listener, and which cache it comes from. */
 export type DiagnosticsMessage<Name extends keyof CacheEventMap = keyof CacheEventMap> =

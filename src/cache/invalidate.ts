@@ -1,6 +1,7 @@
 /** Removing entries across namespaces. */
 
 import { QuiverError } from "../shared/errors.ts";
+import { checkOptions, type OptionNames } from "../shared/options.ts";
 import type { Namespace } from "./namespace.ts";
 
 /** What to remove: all of a namespace, or in it, or in all namespaces, what one of the others names. */
@@ -13,6 +14,8 @@ export interface Selection {
   readonly key?: string;
 }
 
+const SELECTION: OptionNames<Selection> = { namespace: true, prefix: true, tag: true, key: true };
+
 /** What invalidating needs of a cache. */
 export interface Invalidatable {
   namespaces(): Promise<readonly string[]>;
@@ -22,6 +25,7 @@ export interface Invalidatable {
 
 /** How many entries were removed. Throws ERR_QUIVER_BAD_OPTION for a selection of nothing, or by several marks at once. */
 export async function invalidate(cache: Invalidatable, selection: Selection): Promise<number> {
+  checkOptions(selection, SELECTION, "the selection");
   const { namespace, prefix, tag, key } = selection;
   const marks = [prefix, tag, key].filter((mark) => mark !== undefined);
   if (marks.length > 1 || (marks.length === 0 && namespace === undefined)) {

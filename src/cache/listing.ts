@@ -1,5 +1,6 @@
 /** Walking over all entries of a namespace, page by page. */
 
+import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import type { Counters } from "../stores/counters.ts";
 import type { EntryFacts, Page, StoreNamespace } from "../stores/store.ts";
 import { hitRate, type Statistics } from "./statistics.ts";
@@ -11,6 +12,8 @@ export interface ListOptions {
   /** Only keys that begin so. */
   readonly prefix?: string;
 }
+
+const LIST_OPTIONS: OptionNames<ListOptions> = { prefix: true };
 
 /** Fetches one page. Called for each, so that a walk ends with ERR_QUIVER_CLOSED when the cache is closed meanwhile. */
 type List = (...query: Parameters<StoreNamespace["list"]>) => Promise<Page>;
@@ -43,7 +46,10 @@ export async function measure(store: StoreNamespace, counters: Readonly<Counters
   return { ...store.usage(), ...counters, hitRate: hitRate(counters), oldestAccess, newestAccess };
 }
 
-async function* pages(list: List, { prefix }: ListOptions): AsyncGenerator<Page> {
+async function* pages(list: List, options: ListOptions): AsyncGenerator<Page> {
+  checkOptions(options, LIST_OPTIONS);
+  const { prefix } = options;
+  if (prefix !== undefined && typeof prefix !== "string") throw badOption("prefix", prefix, "a text");
   let after: string | undefined;
   do {
     const page = await list({

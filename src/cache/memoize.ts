@@ -1,11 +1,11 @@
 /** Functions whose results are kept: the same arguments, the same key, computed once. */
 
-import { type CacheKeyOptions, KeyMaker } from "../hashing/cache-key.ts";
+import { CACHE_KEY_OPTIONS, type CacheKeyOptions, KeyMaker } from "../hashing/cache-key.ts";
+import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { takeApart } from "./call-signal.ts";
-import { type ComputeOptions, planOf } from "./compute-options.ts";
+import { COMPUTE_OPTIONS, type ComputeOptions, planOf } from "./compute-options.ts";
 import type { Task } from "./computing.ts";
 import { Dependencies, type Dependency } from "./dependencies.ts";
-import { badOption } from "./option-readers.ts";
 
 /** Options of `memoize`: those of computing, which count for every call, and how keys are made. */
 export interface MemoizeOptions<Args extends readonly unknown[] = readonly never[]>
@@ -16,6 +16,15 @@ export interface MemoizeOptions<Args extends readonly unknown[] = readonly never
   /** What else the result depends on; its digests become part of the key, so that changed data are a miss. */
   readonly deps?: readonly Dependency[] | ((...args: Args) => readonly Dependency[]);
 }
+
+const { signal: _, ...COMPUTING } = COMPUTE_OPTIONS;
+
+const MEMOIZE_OPTIONS: OptionNames<MemoizeOptions> = {
+  ...COMPUTING,
+  ...CACHE_KEY_OPTIONS,
+  key: true,
+  deps: true,
+};
 
 /** A memoised function. An AbortSignal among the arguments, or as field `signal` of one, ends that caller's wait alone. */
 export interface Memoized<Args extends readonly unknown[], Value> {
@@ -60,6 +69,7 @@ export function memoize<Args extends readonly unknown[], Value>(
   options: MemoizeOptions<Args>,
 ): Memoized<Args, Value> {
   if (typeof fn !== "function") throw badOption("the function to memoize", fn, "a function");
+  checkOptions(options, MEMOIZE_OPTIONS);
   const { key: pick, deps, version, hash, normalize, ...compute } = options;
   if (pick !== undefined && typeof pick !== "function") throw badOption("key", pick, "a function");
   const keys = new KeyMaker(target.name, {

@@ -6,6 +6,7 @@ import { expiryOf } from "../policy/ttl.ts";
 import { now } from "../shared/clock.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { checkKey } from "../shared/keys.ts";
+import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { type Duration, parseDuration } from "../shared/units.ts";
 import type { Counters } from "../stores/counters.ts";
 import type { EntryFacts, NamespaceSettings, Page, PathLease, StoreNamespace } from "../stores/store.ts";
@@ -19,13 +20,13 @@ import type { NamespaceLatencies } from "./latencies.ts";
 import { allEntries, keysWithPrefix, type ListOptions, measure } from "./listing.ts";
 import { type Memoizable, type MemoizedOf, type Memoizee, type MemoizeOptions, memoize } from "./memoize.ts";
 import type { NamespaceLink } from "./namespace-link.ts";
-import { count, integer } from "./option-readers.ts";
+import { callable, count, flag, integer, iterable } from "./option-readers.ts";
 import type { ResolvedNamespaceOptions } from "./options.ts";
 import { privateCopy } from "./private-copy.ts";
 import { type Found, Reader } from "./reader.ts";
 import type { Statistics } from "./statistics.ts";
 import { type ByteRange, type ByteStream, isByteStream, readStream } from "./streams.ts";
-import { plainMetadata, plainTags, type SetOptions, Writer } from "./writer.ts";
+import { plainMetadata, plainTags, SET_OPTIONS, type SetOptions, Writer } from "./writer.ts";
 
 /** Facts about an entry. Times are wall-clock milliseconds, `size` is that of the stored bytes. */
 export type EntryInfo = EntryFacts;
@@ -46,6 +47,10 @@ export interface TouchOptions {
   /** Replaces all of it; null removes it. */
   readonly metadata?: Readonly<Record<string, unknown>> | null;
 }
+
+const GET_OPTIONS: OptionNames<GetOptions> = { version: true, copy: true };
+
+const TOUCH_OPTIONS: OptionNames<TouchOptions> = { ttl: true, priority: true, tags: true, metadata: true };
 
 /** Keys read or written at the same time by the methods that take many. */
 const TOGETHER = 64;
@@ -104,6 +109,7 @@ export class Namespace<T = unknown> {
     // Each promise on the way would take as long as storing a small value does.
     try {
       this.#check(key);
+      checkOptions(options, SET_OPTIONS);
       if (!this.#guard.isLenient) {
         this.#context.checkWritable();
         return this.#write(key, value, options);
@@ -122,6 +128,7 @@ export class Namespace<T = unknown> {
    */
   setSync(key: string, value: T, options: SetOptions = {}): EntryInfo {
     this.#check(key);
+    checkOptions(options, SET_OPTIONS);
     try {
       this.#context.checkWritable();
       return this.#writer.setSync(key, value, options);
@@ -134,16 +141,13 @@ export class Namespace<T = unknown> {
 
   /** The value, or undefined when there is none or it has expired. A hit in memory costs a resolved promise. */
   get(key: string, options?: GetOptions): Promise<T | undefined> {
-    if (options?.copy)
-      return this.get(key, { ...options, copy: false }).then(privateCopy) as Promise<T | undefined>;
-    if (options?.version === undefined) {
-      const held = this.#link.hot.find(key);
-      if (held !== undefined) {
-        this.#noteHit(key);
-        return Promise.resolve(held.value as T);
-      }
+    if (options !== undefined) return this.#getAs(key, options);
+    const held = this.#link.hot.find(key);
+    if (held !== undefined) {
+      this.#noteHit(key);
+      return Promise.resolve(held.value as T);
     }
-    return this.#get(key, options);
+    return this.#get(key, undefined);
   }
 
   /** The same without a promise, for local and memory stores; throws ERR_QUIVER_UNSUPPORTED elsewhere. */
@@ -187,10 +191,12 @@ export class Namespace<T = unknown> {
    */
   async path(key: string, options: { readonly verify?: boolean } = {}): Promise<PathLease | undefined> {
     this.#check(key);
+    checkOptions(options, { verify: true });
+    const verify = flag(options.verify ?? false, "verify");
     return this.#guard.read(key, undefined, async () => {
       const store = await this.#link.open();
       if (store.path === undefined) throw unsupported(this.name, "has no files", key);
-      return store.path(key, { verify: options.verify ?? false });
+      return store.path(key, { verify });
     });
   }
 
@@ -205,27 +211,32 @@ export class Namespace<T = unknown> {
   }
 
   /** Values in the order of the keys; undefined for those that are not there. */
-  getMany(keys: Iterable<string>): Promise<(T | undefined)[]> {
-    return mapBounded(keys, TOGETHER, (key) => this.get(key));
+  async getMany(keys: Iterable<string>): Promise<(T | undefined)[]> {
+    return mapBounded(iterable(keys, "keys"), TOGETHER, (key) => this.get(key));
   }
 
   /** Stores pairs of key and value; a third member gives options of its own. Not all or nothing. */
-  setMany(
+  async setMany(
     pairs: Iterable<readonly [key: string, value: T, options?: SetOptions]>,
     options: SetOptions = {},
   ): Promise<EntryInfo[]> {
-    return mapBounded(pairs, TOGETHER, ([key, value, own]) => this.set(key, value, { ...options, ...own }));
+    return mapBounded(iterable(pairs, "pairs"), TOGETHER, async (pair) => {
+      if (!Array.isArray(pair)) throw badOption("a pair", pair, "[key, value] or [key, value, options]");
+      const [key, value, own] = pair;
+      return this.set(key, value, { ...options, ...own });
+    });
   }
 
   /** How many of the keys there were. */
   async deleteMany(keys: Iterable<string>): Promise<number> {
-    const deleted = await mapBounded(keys, TOGETHER, (key) => this.delete(key));
+    const deleted = await mapBounded(iterable(keys, "keys"), TOGETHER, (key) => this.delete(key));
     return deleted.filter(Boolean).length;
   }
 
   /** Changes an entry's facts; undefined when there is no entry. */
   async touch(key: string, changes: TouchOptions): Promise<EntryInfo | undefined> {
     this.#check(key);
+    checkOptions(changes, TOUCH_OPTIONS);
     const { metadata, priority, tags } = changes;
     const ttl = changes.ttl === undefined ? undefined : parseDuration(changes.ttl, "ttl");
     const given = {
@@ -320,6 +331,14 @@ export class Namespace<T = unknown> {
     this.#link.hot.clear();
   }
 
+  async #getAs(key: string, options: GetOptions): Promise<T | undefined> {
+    checkOptions(options, GET_OPTIONS);
+    const { version, copy = false } = options;
+    const mustCopy = flag(copy, "copy");
+    const value = await (version === undefined ? this.get(key) : this.#get(key, options));
+    return mustCopy ? ((await privateCopy(value)) as T | undefined) : value;
+  }
+
   #get(key: string, options: GetOptions | undefined): Promise<T | undefined> {
     if (this.#guard.isLenient) {
       return this.#noteLater(
@@ -386,8 +405,9 @@ export class Namespace<T = unknown> {
     compute: (context: { readonly signal: AbortSignal }) => T | Promise<T>,
     options: ComputeOptions,
   ): Promise<T> {
-    const { signal, ...rest } = options;
-    return this.#obtain({ key, compute, plan: planOf(rest) }, signal) as Promise<T>;
+    const plan = planOf(options);
+    const task = { key, compute: callable(compute, "compute"), plan };
+    return this.#obtain(task, options.signal) as Promise<T>;
   }
 
   /** From memory, unless it is to be recomputed soon, or the long way. */

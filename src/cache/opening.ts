@@ -5,6 +5,7 @@ import { Router } from "../routing/router.ts";
 import type { RouteRule } from "../routing/rules.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { defaultLogger, type Logger } from "../shared/logger.ts";
+import { badOption } from "../shared/options.ts";
 import { LocalStore } from "../stores/local.ts";
 import type { NamespaceSettings, Store } from "../stores/store.ts";
 import { type OpenedStore, openBackend } from "./backends.ts";
@@ -19,6 +20,7 @@ import {
   warnOfUnknownVariables,
 } from "./config-sources.ts";
 import { isOfTheCaller } from "./failures.ts";
+import { checkedLogger, checkObjects, checkWhere } from "./given.ts";
 import {
   CACHE_OPTIONS,
   type CacheOptions,
@@ -63,7 +65,9 @@ export async function prepareOpening(
   given: CacheOptions,
   environment: Environment = process.env,
 ): Promise<Opening> {
-  const logger = (isPipeline(where) ? where.logger : given.logger) ?? defaultLogger;
+  checkWhere(where);
+  if (!isTable(given)) throw badOption("options", given, "an object");
+  const logger = checkedLogger((isPipeline(where) ? where.logger : given.logger) ?? defaultLogger);
   warnOfUnknownVariables(environment, OPTIONS, NAMESPACE_OPTIONS, logger);
   const { place, code, file, sources, defaults, whereabouts } = await lookUp(
     where,
@@ -72,6 +76,7 @@ export async function prepareOpening(
     logger,
   );
   let resolved = resolveCacheOptions(sources, defaults.cache);
+  checkObjects(code.values);
   const { backend, redisUrl } = whereabouts;
   const opened: OpenedStore = given.store
     ? { store: given.store, mode: resolved.options.mode }
@@ -162,9 +167,6 @@ async function lookUp(
     const file = onFile && spelledOut(onFile);
     const whereabouts = whereaboutsIn([own, variables, ...(onFile ? [onFile] : [])]);
     return { place, code, file, sources: [...fixed, ...(file ? [file] : [])], defaults, whereabouts };
-  }
-  if (where !== undefined && (typeof where !== "string" || where === "")) {
-    throw new QuiverError("ERR_QUIVER_BAD_OPTION", "the path of a cache must be a non-empty string");
   }
   const defaults = PLAIN_DEFAULTS;
   const place = placeOf(where, given, environment);

@@ -3,7 +3,7 @@
 import type { Compression } from "../codecs/codec.ts";
 import type { EvictionPolicy } from "../policy/eviction.ts";
 import { type EvictionOption, resolvePolicy } from "../policy/resolve.ts";
-import { QuiverError } from "../shared/errors.ts";
+import { badOption } from "../shared/options.ts";
 import { type Duration, parseDuration, parseSize, type Size } from "../shared/units.ts";
 import { type CodecOption, checkCodec } from "./codec-set.ts";
 
@@ -93,13 +93,15 @@ export function compression(value: unknown, field: string): Compression {
   return level === undefined ? { kind: given } : { kind: given, level: integer(level, `${field}.level`) };
 }
 
-export function badOption(field: string, found: unknown, expected: string): QuiverError {
-  const shown = typeof found === "string" ? JSON.stringify(found) : String(found);
-  return new QuiverError("ERR_QUIVER_BAD_OPTION", `${field} is ${shown}, which is not ${expected}`, {
-    fix: `Give ${field} as ${expected}.`,
-    expected,
-    found,
-  });
+/** A list, or anything else to walk over; a text is refused, which would be walked over letter by letter. */
+export function iterable<Item>(value: Iterable<Item>, field: string): Iterable<Item> {
+  if (typeof value === "object" && value !== null && Symbol.iterator in value) return value;
+  throw badOption(field, value, "a list");
+}
+
+export function callable<Fn extends (...args: never) => unknown>(value: Fn, field: string): Fn {
+  if (typeof value === "function") return value;
+  throw badOption(field, value, "a function");
 }
 
 function numberIn(value: unknown): number {

@@ -7,8 +7,8 @@ import type { Codec, Compression } from "../codecs/codec.ts";
 import type { EvictionPolicy } from "../policy/eviction.ts";
 import type { EvictionOption } from "../policy/resolve.ts";
 import type { RouteRule } from "../routing/rules.ts";
-import { QuiverError } from "../shared/errors.ts";
 import type { Logger } from "../shared/logger.ts";
+import { unknownOption } from "../shared/options.ts";
 import type { Duration, Size } from "../shared/units.ts";
 import type { NamespaceSettings, Store } from "../stores/store.ts";
 import type { CodecOption } from "./codec-set.ts";
@@ -281,11 +281,7 @@ function refuseUnknownCacheOptions(source: Source): void {
 
 function refuseUnknown(source: Source, known: readonly string[], prefix: string): void {
   for (const option of Object.keys(source.values)) {
-    if (known.includes(option)) continue;
-    throw new QuiverError("ERR_QUIVER_BAD_OPTION", `there is no option ${fieldOf(source, option, prefix)}`, {
-      hint: `Known are ${known.join(", ")}.`,
-      fix: "Correct the name, or leave the option out.",
-    });
+    if (!known.includes(option)) throw unknownOption(fieldOf(source, option, prefix), option, known);
   }
 }
 

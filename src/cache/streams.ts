@@ -3,6 +3,7 @@
 import { Readable } from "node:stream";
 import { markAsUntransferable } from "node:worker_threads";
 import { QuiverError } from "../shared/errors.ts";
+import { checkOptions, type OptionNames } from "../shared/options.ts";
 import type { StoredValue, ValueWriter } from "../stores/store.ts";
 import { aborted } from "./failures.ts";
 import { count } from "./option-readers.ts";
@@ -15,6 +16,8 @@ export interface ByteRange {
   readonly start?: number;
   readonly end?: number;
 }
+
+const RANGE: OptionNames<ByteRange> = { start: true, end: true };
 
 /** Bytes handed on at a time. */
 const PIECE = 256 * 1024;
@@ -53,6 +56,7 @@ export function readStream(
   range: ByteRange,
   load: () => Promise<StoredValue | undefined>,
 ): Readable {
+  checkOptions(range, RANGE);
   const start = range.start === undefined ? 0 : count(range.start, "start");
   const wanted = range.end === undefined ? Number.POSITIVE_INFINITY : count(range.end, "end");
   return Readable.from(pieces(key, start, wanted, load), { objectMode: false });

@@ -1,5 +1,6 @@
 /** Reading everything once, to see whether it can be read. */
 
+import type { OptionNames } from "../shared/options.ts";
 import type { StoreNamespace } from "../stores/store.ts";
 import type { CodecSet } from "./codec-set.ts";
 import { allEntries } from "./listing.ts";
@@ -19,6 +20,8 @@ export interface VerifyReport {
   /** How many of them were deleted. */
   readonly repaired: number;
 }
+
+export const VERIFY_OPTIONS: OptionNames<VerifyOptions> = { repair: true, signal: true, onProgress: true };
 
 const PROGRESS_EVERY = 100;
 

@@ -2,10 +2,11 @@
 
 import { availableParallelism } from "node:os";
 import { QuiverError } from "../shared/errors.ts";
+import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { mapBounded } from "./bounded.ts";
 import { aborted } from "./failures.ts";
 import type { Memoized } from "./memoize.ts";
-import { badOption, count } from "./option-readers.ts";
+import { count, iterable } from "./option-readers.ts";
 
 interface InputCounts {
   readonly computed: number;
@@ -32,6 +33,13 @@ export interface WarmInputsOptions<Input, Args extends readonly unknown[]> {
   readonly signal?: AbortSignal;
 }
 
+const WARM_INPUTS_OPTIONS: OptionNames<WarmInputsOptions<unknown, []>> = {
+  args: true,
+  concurrency: true,
+  onProgress: true,
+  signal: true,
+};
+
 export interface WarmInputsReport<Input> extends InputCounts {
   /** Why the failed ones failed. */
   readonly failures: readonly { readonly input: Input; readonly error: unknown }[];
@@ -46,6 +54,7 @@ export async function warmInputs<Input, Args extends readonly unknown[]>(
   memoized: Memoized<Args, unknown>,
   options: WarmInputsOptions<Input, Args>,
 ): Promise<WarmInputsReport<Input>> {
+  checkOptions(options, WARM_INPUTS_OPTIONS);
   const { signal, onProgress } = options;
   const argumentsOf = options.args ?? ((input: Input) => [input] as unknown as Args);
   const concurrency =
@@ -54,7 +63,7 @@ export async function warmInputs<Input, Args extends readonly unknown[]>(
   const counts = { computed: 0, present: 0, failed: 0 };
   const failures: WarmInputsReport<Input>["failures"][number][] = [];
   let done = 0;
-  await mapBounded(inputs, concurrency, async (input) => {
+  await mapBounded(iterable(inputs, "inputs"), concurrency, async (input) => {
     if (signal?.aborted) throw aborted(signal, "warming");
     try {
       const args = argumentsOf(input);

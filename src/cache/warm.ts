@@ -2,9 +2,10 @@
 
 import { availableParallelism } from "node:os";
 import { QuiverError } from "../shared/errors.ts";
+import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { mapBounded } from "./bounded.ts";
 import { aborted } from "./failures.ts";
-import { badOption, count } from "./option-readers.ts";
+import { count } from "./option-readers.ts";
 import type { SetOptions } from "./writer.ts";
 
 /** Values of the placeholders in one key. */
@@ -42,6 +43,13 @@ export interface WarmOptions {
   /** Stops; what has been computed stays, and another call goes on from there. */
   readonly signal?: AbortSignal;
 }
+
+const WARM_OPTIONS: OptionNames<WarmOptions> = {
+  concurrency: true,
+  dryRun: true,
+  onProgress: true,
+  signal: true,
+};
 
 interface WarmCounts {
   readonly computed: number;
@@ -83,11 +91,16 @@ export async function warm(
   recipes: readonly Recipe[],
   options: WarmOptions = {},
 ): Promise<WarmReport> {
+  checkOptions(options, WARM_OPTIONS);
   const { signal, dryRun = false, onProgress } = options;
   const concurrency =
     options.concurrency === undefined ? availableParallelism() : count(options.concurrency, "concurrency");
   if (concurrency === 0) throw badOption("concurrency", 0, "a whole number from 1 on");
-  const total = recipes.reduce((sum, recipe, index) => sum + checkRecipe(recipe, `recipes[${index}]`), 0);
+  if (!Array.isArray(recipes)) throw badOption("recipes", recipes, "a list of recipes");
+  const total = recipes.reduce<number>(
+    (sum, recipe, index) => sum + checkRecipe(recipe, `recipes[${index}]`),
+    0,
+  );
   const counts = { computed: 0, present: 0, failed: 0 };
   const failures: WarmReport["failures"][number][] = [];
   const missing: WarmReport["missing"][number][] = [];
@@ -121,8 +134,18 @@ export async function warm(
   return { ...counts, failures, missing };
 }
 
+const RECIPE: OptionNames<Recipe> = {
+  namespace: true,
+  key: true,
+  parameters: true,
+  compute: true,
+  options: true,
+};
+
 /** How many keys a recipe has. */
 function checkRecipe(recipe: Recipe, field: string): number {
+  checkOptions(recipe, RECIPE, field);
+  if (typeof recipe.key !== "string") throw badOption(`${field}.key`, recipe.key, "a text");
   if (typeof recipe.compute !== "function") throw badOption(`${field}.compute`, recipe.compute, "a function");
   const names = new Set([...recipe.key.matchAll(PLACEHOLDER)].map((match) => match[1] as string));
   const parameters = recipe.parameters ?? {};

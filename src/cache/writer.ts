@@ -10,6 +10,7 @@ import { expiryOf } from "../policy/ttl.ts";
 import { now } from "../shared/clock.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { KeyQueue } from "../shared/key-queue.ts";
+import { badOption, type OptionNames } from "../shared/options.ts";
 import { type Duration, parseDuration } from "../shared/units.ts";
 import type { Counters } from "../stores/counters.ts";
 import type { EntryFacts, NewFacts, StoreNamespace } from "../stores/store.ts";
@@ -18,7 +19,7 @@ import { type CodecOption, isPending } from "./codec-set.ts";
 import type { CacheContext } from "./context.ts";
 import { aborted } from "./failures.ts";
 import type { NamespaceLatencies } from "./latencies.ts";
-import { badOption, integer } from "./option-readers.ts";
+import { flag, integer } from "./option-readers.ts";
 import type { ResolvedNamespaceOptions } from "./options.ts";
 import { type ByteStream, pump } from "./streams.ts";
 
@@ -43,6 +44,19 @@ export interface SetOptions {
   readonly transfer?: boolean;
   readonly signal?: AbortSignal;
 }
+
+export const SET_OPTIONS: OptionNames<SetOptions> = {
+  ttl: true,
+  jitter: true,
+  metadata: true,
+  tags: true,
+  priority: true,
+  pinned: true,
+  codec: true,
+  compression: true,
+  transfer: true,
+  signal: true,
+};
 
 /** What computing adds to a write. */
 export interface WriteExtras {
@@ -214,7 +228,7 @@ export class Writer {
     };
     if (metadata !== undefined) facts.metadata = plainMetadata(metadata);
     if (tags !== undefined) facts.tags = plainTags(tags);
-    if (pinned !== undefined) facts.pinned = pinned;
+    if (pinned !== undefined) facts.pinned = flag(pinned, "pinned");
     if (fence !== undefined) facts.fence = fence;
     const ttl = options.ttl === undefined ? undefined : parseDuration(options.ttl, "ttl");
     return { jitter, staleTtl, ttl, facts };

@@ -8,6 +8,7 @@ import { markAsUntransferable } from "node:worker_threads";
 import { type MappedBytes, mapFile } from "../native/files.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import { ioError, syncFolder, writeAll } from "../shared/file-system.ts";
+import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { type LoadOptions, openWith, type Tensor } from "../tensor/tensor.ts";
 import type { Codec, Compression, DecodeContext } from "./codec.ts";
 import { namedTensors } from "./pt/contents.ts";
@@ -21,6 +22,9 @@ export interface SaveOptions {
   readonly signal?: AbortSignal;
 }
 
+const SAVE_OPTIONS: OptionNames<SaveOptions> = { codec: true, compression: true, signal: true };
+const LOAD_OPTIONS: OptionNames<LoadOptions> = { map: true };
+
 /** Smaller files are read: a mapping costs as much. */
 const MAP_FROM = 64 * 1024;
 
@@ -33,6 +37,8 @@ const FIRST_BYTES = 128;
  * replaced stays what it was; one that is cut short makes its tensors throw ERR_QUIVER_CORRUPT at their next use.
  */
 export async function loadFile(path: string, options: LoadOptions = {}): Promise<unknown> {
+  checkPath(path);
+  checkOptions(options, LOAD_OPTIONS);
   const { codec, bytes, mapped } = await readFile(path, options.map ?? true).catch((error: unknown) => {
     throw isQuiverError(error) ? error : ioError(error, path);
   });
@@ -56,6 +62,10 @@ openWith(async (path, options): Promise<Tensor> => {
     fix: "use loadFile and take one of them by its name",
   });
 });
+
+function checkPath(path: unknown): void {
+  if (typeof path !== "string" || path === "" || path.includes("\0")) throw badOption("path", path, "a path");
+}
 
 /** A file's bytes, mapped or read, with the codec that they are for. */
 async function readFile(
@@ -106,6 +116,8 @@ function mappedContext(path: string, mapped: MappedBytes): DecodeContext {
  * this resolves the new one is on disk. Rejects with ERR_QUIVER_BAD_VALUE when the codec can't hold the value.
  */
 export async function saveFile(path: string, value: unknown, options: SaveOptions = {}): Promise<void> {
+  checkPath(path);
+  checkOptions(options, SAVE_OPTIONS);
   const codec = chooseCodec(path, value, options.codec);
   const { compression, signal } = options;
   const encoded = await codec.encode(value, {

@@ -2,8 +2,8 @@
 
 import { createHash } from "node:crypto";
 import { loneSurrogate } from "../codecs/values.ts";
-import { QuiverError } from "../shared/errors.ts";
 import { checkNamespace } from "../shared/keys.ts";
+import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { type ArrayHash, appendCanonical } from "./canonical.ts";
 import { Form } from "./form.ts";
 
@@ -18,6 +18,8 @@ export interface CacheKeyOptions {
   /** Default: inputs count as they are. */
   readonly normalize?: Normalize;
 }
+
+export const CACHE_KEY_OPTIONS: OptionNames<CacheKeyOptions> = { version: true, hash: true, normalize: true };
 
 /** The first byte of what is hashed for anything but one string; no UTF-8 text begins so. */
 const STRUCTURED = 0xff;
@@ -49,6 +51,7 @@ export class KeyMaker {
 
   constructor(namespace: string, options: CacheKeyOptions) {
     checkNamespace(namespace);
+    checkOptions(options, CACHE_KEY_OPTIONS);
     const { version, hash = "xxh3", normalize } = options;
     if (version !== undefined && !(typeof version === "string" && VERSION.test(version))) {
       throw badOption("version", version, "printable ASCII without space and colon, up to 64 characters");
@@ -101,11 +104,4 @@ function normalizerOf(normalize: Normalize | undefined): (input: unknown) => unk
 
 function normalizedText(input: unknown): unknown {
   return typeof input === "string" ? input.normalize("NFC").trim().replace(/\s+/gu, " ") : input;
-}
-
-function badOption(field: string, found: unknown, expected: string): QuiverError {
-  return new QuiverError("ERR_QUIVER_BAD_OPTION", `${field} is ${String(found)}, which is not ${expected}`, {
-    expected,
-    found,
-  });
 }

@@ -1,7 +1,9 @@
 /** Rules as users write them, and as the router follows them. */
 
 import { QuiverError } from "../shared/errors.ts";
+import { checkOptions, type OptionNames } from "../shared/options.ts";
 import { parseSize, type Size } from "../shared/units.ts";
+import { checkStore } from "../stores/check-store.ts";
 import type { Store } from "../stores/store.ts";
 
 /** Sends entries to `store`; every condition that is given has to hold. */
@@ -16,6 +18,14 @@ export interface RouteRule {
   readonly match?: (key: string) => boolean;
   readonly store: Store;
 }
+
+const RULE: OptionNames<RouteRule> = {
+  namespace: true,
+  minBytes: true,
+  maxBytes: true,
+  match: true,
+  store: true,
+};
 
 /** A rule with its sizes in bytes; those left out as 0 and Infinity. */
 export interface Route {
@@ -33,6 +43,8 @@ export function takesEverything(route: Route): boolean {
 
 /** Throws ERR_QUIVER_BAD_OPTION for a rule that can never match, or one without a store. `index` is for the message. */
 export function routeOf(rule: RouteRule, index: number): Route {
+  checkOptions(rule, RULE, `routes[${index}]`);
+  checkStore(rule.store, `routes[${index}].store`);
   const minBytes = rule.minBytes === undefined ? 0 : parseSize(rule.minBytes, `routes[${index}].minBytes`);
   const maxBytes =
     rule.maxBytes === undefined
@@ -41,7 +53,6 @@ export function routeOf(rule: RouteRule, index: number): Route {
   if (minBytes > maxBytes) throw badRule(index, `minBytes ${minBytes} exceeds maxBytes ${maxBytes}`);
   if (rule.match !== undefined && typeof rule.match !== "function")
     throw badRule(index, "match is not a function");
-  if (typeof rule.store?.open !== "function") throw badRule(index, "store is not a store");
   return { namespace: rule.namespace, minBytes, maxBytes, match: rule.match, store: rule.store };
 }
 

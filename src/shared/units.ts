@@ -1,6 +1,6 @@
 /** Sizes and durations as people write them. */
 
-import { QuiverError } from "./errors.ts";
+import { badOption } from "./options.ts";
 
 /** Bytes, or a number with a unit: "512MB", "10 GiB", "1.5GB". Units are powers of 1024. */
 export type Size = number | string;
@@ -27,15 +27,6 @@ const DURATION_UNITS: readonly (readonly [unit: string, milliseconds: number])[]
 
 const AMOUNT = /^(\d+(?:\.\d+)?|\.\d+)\s*([A-Za-z]*)$/;
 
-function bad(option: string, found: unknown, expected: string): QuiverError {
-  const shown = typeof found === "string" ? JSON.stringify(found) : String(found);
-  return new QuiverError("ERR_QUIVER_BAD_OPTION", `${option} is ${shown}, which is not ${expected}`, {
-    fix: `Give ${option} as ${expected}.`,
-    expected,
-    found,
-  });
-}
-
 function parseAmount(text: string, unitOf: (name: string) => number | undefined): number | undefined {
   const match = AMOUNT.exec(text.trim());
   if (match === null) return undefined;
@@ -61,7 +52,7 @@ function durationUnit(name: string): number | undefined {
 export function parseSize(size: Size, option = "size"): number {
   const bytes = typeof size === "string" ? parseAmount(size, sizeUnit) : size;
   if (bytes === undefined || !Number.isSafeInteger(bytes) || bytes < 0) {
-    throw bad(option, size, 'a number of bytes or a size such as "512MB" or "10GB"');
+    throw badOption(option, size, 'a number of bytes or a size such as "512MB" or "10GB"');
   }
   return bytes;
 }
@@ -77,7 +68,7 @@ export function parseDuration(duration: Duration | null, option = "duration"): n
   const milliseconds =
     typeof duration === "string" ? parseAmount(duration, durationUnit) : Math.round(duration);
   if (milliseconds === undefined || !Number.isSafeInteger(milliseconds) || milliseconds < 0) {
-    throw bad(option, duration, 'a number of milliseconds or a duration such as "30m", "2h" or "7d"');
+    throw badOption(option, duration, 'a number of milliseconds or a duration such as "30m", "2h" or "7d"');
   }
   return milliseconds;
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { now } from "../shared/clock.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { ioError } from "../shared/file-system.ts";
+import { checkOptions, type OptionNames } from "../shared/options.ts";
 import { EntryFolder, makeFolder, namesIn, textIn } from "./files/folder.ts";
 import { FileNamespace } from "./files/namespace.ts";
 import { ListedScan } from "./listed-scan.ts";
@@ -28,6 +29,8 @@ export interface FileStoreOptions {
   /** Default: "files". */
   readonly name?: string;
 }
+
+const OPTIONS: OptionNames<FileStoreOptions> = { durability: true, mode: true, name: true };
 
 /** Version of the format, in `files.json`. */
 const LAYOUT = 1;
@@ -76,6 +79,7 @@ export class FileStore implements Store {
    * version has made it, and with ERR_QUIVER_NOT_FOUND where there is none to read.
    */
   static async open(path: string, options: FileStoreOptions = {}): Promise<FileStore> {
+    checkOptions(options, OPTIONS);
     const store = new FileStore(path, options);
     await store.#prepare();
     return store;

@@ -1,6 +1,7 @@
 /** The store that keeps values in this process's memory. */
 
 import { QuiverError } from "../shared/errors.ts";
+import { checkOptions, type OptionNames } from "../shared/options.ts";
 import { parseSize, type Size } from "../shared/units.ts";
 import { MemoryNamespace, type Owner } from "./memory/namespace.ts";
 import { type Goal, MemoryScan } from "./memory/scan.ts";
@@ -28,6 +29,8 @@ export interface MemoryStoreOptions {
   readonly slots?: number;
 }
 
+const OPTIONS: OptionNames<MemoryStoreOptions> = { name: true, maxSize: true, slots: true };
+
 /** Share of the limit that is freed beyond what a write needs, so that not every write has to look for room. */
 const SPARE_ROOM = 1 / 20;
 const SCANNED_AT_ONCE = 65_536;
@@ -54,7 +57,9 @@ export class MemoryStore implements Store {
   readonly #owner: Owner;
   #closed = false;
 
+  /** Throws ERR_QUIVER_BAD_OPTION. */
   constructor(options: MemoryStoreOptions = {}) {
+    checkOptions(options, OPTIONS);
     this.name = options.name ?? "memory";
     this.#maxSize =
       options.maxSize === undefined ? Number.POSITIVE_INFINITY : parseSize(options.maxSize, "maxSize");

@@ -3,6 +3,7 @@
 import { now } from "../shared/clock.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { defaultLogger, type Logger } from "../shared/logger.ts";
+import { checkOptions, type OptionNames } from "../shared/options.ts";
 import { type Duration, parseDuration, parseSize, type Size } from "../shared/units.ts";
 import { ListedScan } from "./listed-scan.ts";
 import { connect, connectionOver, type RedisLike } from "./redis/connection.ts";
@@ -38,6 +39,17 @@ export interface RedisStoreOptions {
   /** Is told when the server goes away and comes back. Default: warnings to standard error. */
   readonly logger?: Logger;
 }
+
+const OPTIONS: OptionNames<RedisStoreOptions> = {
+  url: true,
+  socketPath: true,
+  client: true,
+  prefix: true,
+  timeout: true,
+  maxValueSize: true,
+  name: true,
+  logger: true,
+};
 
 /** What the server says about itself. */
 export interface RedisDescription {
@@ -102,6 +114,7 @@ export class RedisStore implements Store {
    * come. Rejects only with ERR_QUIVER_BAD_OPTION and ERR_QUIVER_UNSUPPORTED (no @redis/client).
    */
   static async open(options: RedisStoreOptions = {}): Promise<RedisStore> {
+    checkOptions(options, OPTIONS);
     const timeout = parseDuration(options.timeout ?? "1s", "timeout");
     const { client, url, socketPath } = options;
     if (client !== undefined && (url !== undefined || socketPath !== undefined)) {

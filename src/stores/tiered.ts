@@ -1,8 +1,11 @@
 /** A store over several others: copies in the quick ones of what the last one keeps. */
 
+import { isPlainObject } from "../codecs/values.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { defaultLogger, type Logger } from "../shared/logger.ts";
+import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { type Duration, parseDuration, parseSize, type Size } from "../shared/units.ts";
+import { checkStore } from "./check-store.ts";
 import type {
   EvictionResult,
   EvictionScan,
@@ -39,8 +42,23 @@ export interface TieredStoreOptions {
   readonly logger?: Logger;
 }
 
+const OPTIONS: OptionNames<TieredStoreOptions> = { write: true, maxPending: true, name: true, logger: true };
+const TIER: OptionNames<TierOption> = { store: true, maxAge: true };
+
 /** How long copies above a shared tier are believed. */
 const COPY_AGE = 5000;
+
+function tierOf(tier: Store | TierOption, index: number): TierOption {
+  const field = `tiers[${index}]`;
+  if (!isPlainObject(tier) || !("store" in tier)) {
+    checkStore(tier, field);
+    return { store: tier };
+  }
+  const option = tier as TierOption;
+  checkOptions(option, TIER, field);
+  checkStore(option.store, `${field}.store`);
+  return option;
+}
 
 /**
  * The last tier, the home, keeps every entry; settings, limits, usage, listings, tags, flights and eviction are its
@@ -59,7 +77,9 @@ export class TieredStore implements Store {
   #closing: Promise<void> | undefined;
 
   private constructor(tiers: readonly (Store | TierOption)[], options: TieredStoreOptions) {
-    const given = tiers.map((tier) => ("store" in tier ? tier : { store: tier }));
+    checkOptions(options, OPTIONS);
+    if (!Array.isArray(tiers)) throw badOption("tiers", tiers, "a list of stores");
+    const given = tiers.map(tierOf);
     const stores = given.map(({ store }) => store);
     const home = stores.at(-1);
     if (home === undefined || stores.length < 2 || new Set(stores).size < stores.length) {

@@ -1,9 +1,9 @@
 /** Vector caches that grow: by a column of vectors of another model, or by more texts. */
 
 import { dirname, join, resolve } from "node:path";
-import { badOption } from "../cache/option-readers.ts";
 import type { Dataset } from "../datasets/dataset.ts";
 import { QuiverError } from "../shared/errors.ts";
+import { badOption } from "../shared/options.ts";
 import { createFolder, EMBEDDINGS, TEXT, TEXT_ID, VectorFolder } from "./creation.ts";
 import type { StoredDType } from "./elements.ts";
 import { checkName, type Folder } from "./folders.ts";

@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import * as read from "../cache/option-readers.ts";
 import { parseShardSize } from "../datasets/shard-size.ts";
 import { QuiverError } from "../shared/errors.ts";
+import { badOption } from "../shared/options.ts";
 import type { StoredDType } from "./elements.ts";
 import { checkName, DEFAULT_ROOT } from "./folders.ts";
 import type { Quantization } from "./metadata.ts";
@@ -102,13 +103,13 @@ export function embeddingPlan(
     typeof vectorizer.model !== "string" ||
     vectorizer.model === ""
   ) {
-    throw read.badOption("vectorizer", vectorizer, "an object with a model's name and embed");
+    throw badOption("vectorizer", vectorizer, "an object with a model's name and embed");
   }
   if (numShards !== undefined && maxShardSize !== undefined) {
-    throw read.badOption("numShards", numShards, "given without maxShardSize");
+    throw badOption("numShards", numShards, "given without maxShardSize");
   }
   if (numShards !== undefined && numShards > texts.length) {
-    throw read.badOption("numShards", numShards, `at most the number of texts, ${texts.length}`);
+    throw badOption("numShards", numShards, `at most the number of texts, ${texts.length}`);
   }
   return {
     texts,
@@ -129,7 +130,7 @@ export function embeddingPlan(
 }
 
 function checkTexts(texts: unknown): void {
-  if (!Array.isArray(texts)) throw read.badOption("texts", texts, "a list of strings");
+  if (!Array.isArray(texts)) throw badOption("texts", texts, "a list of strings");
   if (texts.length === 0) {
     throw new QuiverError("ERR_QUIVER_BAD_OPTION", "texts is empty", {
       hint: "A vector cache needs at least one text.",
@@ -137,21 +138,21 @@ function checkTexts(texts: unknown): void {
     });
   }
   const odd = texts.findIndex((text) => typeof text !== "string");
-  if (odd >= 0) throw read.badOption(`texts[${odd}]`, texts[odd], "a string");
+  if (odd >= 0) throw badOption(`texts[${odd}]`, texts[odd], "a string");
 }
 
 function checkQuantization({ scale, zeroPoint }: Quantization): Quantization {
   if (!(scale > 0) || !Number.isFinite(scale)) {
-    throw read.badOption("quantization.scale", scale, "a number above 0");
+    throw badOption("quantization.scale", scale, "a number above 0");
   }
   if (!Number.isInteger(zeroPoint) || zeroPoint < -128 || zeroPoint > 127) {
-    throw read.badOption("quantization.zeroPoint", zeroPoint, "a whole number from -128 to 127");
+    throw badOption("quantization.zeroPoint", zeroPoint, "a whole number from -128 to 127");
   }
   return { scale, zeroPoint };
 }
 
 function positive(value: unknown, field: string): number {
   const number = read.count(value, field);
-  if (number === 0) throw read.badOption(field, value, "a whole number above 0");
+  if (number === 0) throw badOption(field, value, "a whole number above 0");
   return number;
 }

@@ -6,6 +6,7 @@ import * as read from "../cache/option-readers.ts";
 import { Dataset } from "../datasets/dataset.ts";
 import { handleOf } from "../datasets/handles.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
+import { badOption } from "../shared/options.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { createFolder, TEXT } from "./creation.ts";
 import { checkVectors, elementsOf } from "./embedded.ts";
@@ -215,7 +216,7 @@ export class VectorCache {
 
   /** All rows in order, `size` at a time, as `slice` gives them. */
   *batches(size: number): Generator<Tensor> {
-    if (read.count(size, "size") === 0) throw read.badOption("size", size, "a whole number above 0");
+    if (read.count(size, "size") === 0) throw badOption("size", size, "a whole number above 0");
     for (let start = 0; start < this.size; start += size) {
       yield this.slice(start, Math.min(start + size, this.size));
     }
@@ -322,14 +323,10 @@ export class VectorCache {
       return elementsOf(checkVectors(several ? query : [query], several ? (query.shape[0] ?? 0) : 1));
     }
     if (vectorizer === undefined)
-      throw read.badOption("vectorizer", vectorizer, "given with a query that is a text");
+      throw badOption("vectorizer", vectorizer, "given with a query that is a text");
     const model = this.metadata?.columns.get(this.column)?.model ?? null;
     if (model !== null && model !== vectorizer.model) {
-      throw read.badOption(
-        "vectorizer",
-        vectorizer.model,
-        `the model of the cache, ${JSON.stringify(model)}`,
-      );
+      throw badOption("vectorizer", vectorizer.model, `the model of the cache, ${JSON.stringify(model)}`);
     }
     const vectors = await vectorizer.embed([query], signal === undefined ? {} : { signal });
     return elementsOf(checkVectors(vectors, 1));

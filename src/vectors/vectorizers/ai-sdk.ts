@@ -1,7 +1,7 @@
 /** The AI SDK's embedding models as vectorizers, by their shape. */
 
 import { mapBounded } from "../../cache/bounded.ts";
-import { badOption } from "../../cache/option-readers.ts";
+import { badOption } from "../../shared/options.ts";
 import type { Vectorizer } from "./vectorizer.ts";
 
 /** The part of `EmbeddingModelV2`, `V3` and `V4` of @ai-sdk/provider that is used. */

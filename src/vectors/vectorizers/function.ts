@@ -1,6 +1,6 @@
 /** A function as a vectorizer. */
 
-import { badOption } from "../../cache/option-readers.ts";
+import { badOption } from "../../shared/options.ts";
 import type { EmbedOptions, Vectorizer, Vectors } from "./vectorizer.ts";
 
 export interface FunctionVectorizerOptions {

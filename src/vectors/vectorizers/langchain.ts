@@ -1,6 +1,6 @@
 /** LangChain's embeddings as vectorizers, by their shape. */
 
-import { badOption } from "../../cache/option-readers.ts";
+import { badOption } from "../../shared/options.ts";
 import type { Vectorizer } from "./vectorizer.ts";
 
 /** The part of LangChain's `EmbeddingsInterface` that is used. */

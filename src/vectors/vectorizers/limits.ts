@@ -1,6 +1,7 @@
 /** A vectorizer behind a service that allows so much a minute and sometimes fails. */
 
 import * as read from "../../cache/option-readers.ts";
+import { badOption } from "../../shared/options.ts";
 import type { Duration } from "../../shared/units.ts";
 import { Pace } from "./pace.ts";
 import { isTransient, retryAfter } from "./transient.ts";
@@ -33,7 +34,7 @@ export function withLimits(vectorizer: Vectorizer, options: LimitOptions = {}): 
   ): number => {
     const value = options[name];
     if (value === undefined) return fallback;
-    if (read.count(value, name) === 0) throw read.badOption(name, value, "a whole number above 0");
+    if (read.count(value, name) === 0) throw badOption(name, value, "a whole number above 0");
     return value;
   };
   const pace = new Pace({

@@ -1,7 +1,7 @@
 /** Feature-extraction pipelines of transformers.js as vectorizers, by their shape. */
 
-import { badOption } from "../../cache/option-readers.ts";
 import { QuiverError } from "../../shared/errors.ts";
+import { badOption } from "../../shared/options.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import type { Vectorizer } from "./vectorizer.ts";
 
