@@ -1,13 +1,11 @@
 //! The real disk.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
-#[cfg(target_os = "linux")]
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Result};
+use crate::os;
 use crate::storage::{DirEntry, FileFacts, Storage, StorageFile};
 
 /// The real disk.
@@ -20,40 +18,17 @@ struct DiskFile {
     path: PathBuf,
 }
 
-fn facts(metadata: &std::fs::Metadata) -> FileFacts {
-    FileFacts {
-        dev: metadata.dev(),
-        ino: metadata.ino(),
-        size: metadata.len(),
-        allocated: metadata.blocks() * 512,
-        mtime_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
-        ctime_ns: i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()),
-        mode: metadata.mode() & 0o7777,
-        nlink: metadata.nlink(),
-        is_dir: metadata.is_dir(),
-        is_file: metadata.is_file(),
-    }
-}
-
 impl Storage for Disk {
     fn create_new(&self, path: &Path, mode: u32) -> Result<Box<dyn StorageFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(mode | 0o200)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(path)
-            .during("creating", path)?;
+        let file = os::create_new(path, mode).during("creating", path)?;
         // Whatever the umask took away.
-        file.set_permissions(std::fs::Permissions::from_mode(mode)).during("setting permissions of", path)?;
+        os::set_mode(&file, mode).during("setting permissions of", path)?;
         Ok(Box::new(DiskFile { file, path: path.to_path_buf() }))
     }
 
     fn reopen(&self, path: &Path, length: u64) -> Result<Box<dyn StorageFile>> {
         let open = || {
-            let mut file =
-                OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
+            let mut file = os::open(OpenOptions::new().read(true).write(true), path)?;
             let facts = file.metadata()?;
             if !facts.is_file() || facts.len() < length {
                 return Err(std::io::Error::other("the file is shorter than what is known of it"));
@@ -67,11 +42,11 @@ impl Storage for Disk {
     }
 
     fn open_read(&self, path: &Path) -> Result<File> {
-        OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path).during("opening", path)
+        os::open(OpenOptions::new().read(true), path).during("opening", path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        std::fs::rename(from, to).during("renaming", from)
+        os::rename(from, to).during("renaming", from)
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
@@ -95,7 +70,7 @@ impl Storage for Disk {
         {
             self.create_dir(parent, mode)?;
         }
-        match std::fs::DirBuilder::new().mode(mode & 0o777).create(path) {
+        match os::create_dir(path, mode) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => {
                 // Made by somebody else just now, who may not have come to sync it.
@@ -104,16 +79,13 @@ impl Storage for Disk {
             }
             Err(error) => return Err(error).during("making the folder", path),
         }
-        // Whatever the umask took away; a group taken over from the parent stays taken over.
-        let inherited = std::fs::metadata(path).during("looking at", path)?.mode() & 0o2000;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode | inherited))
-            .during("setting permissions of", path)?;
+        os::set_dir_mode(path, mode).during("setting permissions of", path)?;
         self.sync_parent(path)?;
         Ok(true)
     }
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
-        File::open(path).and_then(|folder| folder.sync_all()).during("syncing the folder", path)
+        os::sync_dir(path).during("syncing the folder", path)
     }
 
     fn remove_dir_all(&self, path: &Path) -> Result<()> {
@@ -139,7 +111,7 @@ impl Storage for Disk {
     }
 
     fn facts(&self, path: &Path) -> Result<FileFacts> {
-        Ok(facts(&std::fs::symlink_metadata(path).during("looking at", path)?))
+        os::facts_at(path).during("looking at", path)
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>> {
@@ -148,19 +120,13 @@ impl Storage for Disk {
 
     fn copy_or_reflink(&self, from: &Path, to: &Path, mode: u32) -> Result<()> {
         let mut source = File::open(from).during("opening", from)?;
-        let mut target = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode | 0o200)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(to)
-            .during("creating", to)?;
+        let mut target = os::create_new(to, mode).during("creating", to)?;
         let copied = (|| {
-            if !reflink(&source, &target) {
+            if !os::reflink(&source, &target) {
                 // std uses copy_file_range and sendfile where they work.
                 std::io::copy(&mut source, &mut target)?;
             }
-            target.set_permissions(std::fs::Permissions::from_mode(mode))?;
+            os::set_mode(&target, mode)?;
             target.sync_all()
         })();
         if copied.is_err() {
@@ -185,50 +151,31 @@ impl StorageFile for DiskFile {
     }
 
     fn replace(&mut self, at: u64, bytes: &[u8]) -> Result<()> {
-        self.file.write_all_at(bytes, at).during("writing", &self.path)
+        os::write_all_at(&self.file, bytes, at).during("writing", &self.path)
     }
 
-    #[cfg(target_os = "linux")]
-    #[allow(unsafe_code)]
     fn start_writing(&mut self) {
-        // SAFETY: the descriptor is this file's; no memory is passed. What fails here shows when the file is synced.
-        unsafe { libc::sync_file_range(self.file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+        os::start_writing(&self.file);
     }
-
-    #[cfg(not(target_os = "linux"))]
-    fn start_writing(&mut self) {}
 
     fn sync(&mut self) -> Result<()> {
         self.file.sync_all().during("syncing", &self.path)
     }
 
     fn lock(&mut self) -> Result<bool> {
-        match self.file.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(error)) => Err(error).during("locking", &self.path),
-        }
+        os::try_lock_file(&self.file).during("locking", &self.path)
     }
 
     fn facts(&self) -> Result<FileFacts> {
-        Ok(facts(&self.file.metadata().during("looking at", &self.path)?))
+        os::facts(&self.file).during("looking at", &self.path)
     }
 }
 
-#[cfg(target_os = "linux")]
 fn rename_new(from: &Path, to: &Path) -> Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
-            link_then_unlink(from, to)
-        }
+    match os::rename_new(from, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::Unsupported => link_then_unlink(from, to),
         other => other.during("publishing", to),
     }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn rename_new(from: &Path, to: &Path) -> Result<()> {
-    link_then_unlink(from, to)
 }
 
 fn link_then_unlink(from: &Path, to: &Path) -> Result<()> {
@@ -239,15 +186,10 @@ fn link_then_unlink(from: &Path, to: &Path) -> Result<()> {
 /// Swaps two names on one file system, whatever they name: whoever opens either meanwhile gets one or the other.
 /// Where the system has no such call it takes three renames, between which `to` is missing for a moment.
 pub fn exchange(from: &Path, to: &Path) -> Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
-        match renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE) {
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {}
-            other => return other.during("exchanging", to),
-        }
+    match os::exchange(from, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::Unsupported => exchange_by_renames(from, to),
+        other => other.during("exchanging", to),
     }
-    exchange_by_renames(from, to)
 }
 
 fn exchange_by_renames(from: &Path, to: &Path) -> Result<()> {
@@ -256,16 +198,6 @@ fn exchange_by_renames(from: &Path, to: &Path) -> Result<()> {
     std::fs::rename(to, &aside).during("renaming", to)?;
     std::fs::rename(from, to).during("renaming", from)?;
     std::fs::rename(&aside, from).during("renaming", Path::new(&aside))
-}
-
-#[cfg(target_os = "linux")]
-fn reflink(source: &File, target: &File) -> bool {
-    rustix::fs::ioctl_ficlone(target, source).is_ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn reflink(_source: &File, _target: &File) -> bool {
-    false
 }
 
 /// Makes a file of `bytes` zeros that really takes its blocks, so that using it later can't find the disk full.
@@ -279,20 +211,17 @@ pub fn preallocate(path: &Path, bytes: u64, mode: u32) -> Result<()> {
 /// set, exactly as given whatever the umask: one that is there keeps what its owner gave it. Symbolic links are
 /// refused.
 pub fn open_or_create(path: &Path, mode: u32) -> Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).custom_flags(libc::O_NOFOLLOW);
     loop {
-        match options.open(path) {
+        match os::open(OpenOptions::new().read(true).write(true), path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             opened => return opened.during("opening", path),
         }
-        match options.clone().create_new(true).mode(mode).open(path) {
+        match os::create_new(path, mode) {
             // Another process was faster; its file serves.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).during("creating", path),
             Ok(file) => {
-                file.set_permissions(std::fs::Permissions::from_mode(mode))
-                    .during("setting permissions of", path)?;
+                os::set_mode(&file, mode).during("setting permissions of", path)?;
                 return Ok(file);
             }
         }
@@ -302,13 +231,7 @@ pub fn open_or_create(path: &Path, mode: u32) -> Result<File> {
 /// Whether a file could be opened to write, or made, by this process as it is now; found out without opening it.
 /// `ReadOnly` where the media or their mount take no writes, `PermissionDenied` where others may write.
 pub fn check_writable(path: &Path) -> Result<()> {
-    use rustix::fs::{Access, AtFlags, CWD, accessat};
-    let ask = |path: &Path, access| accessat(CWD, path, access, AtFlags::EACCESS);
-    match (ask(path, Access::WRITE_OK), path.parent()) {
-        (Err(rustix::io::Errno::NOENT), Some(folder)) => ask(folder, Access::WRITE_OK | Access::EXEC_OK),
-        (answer, _) => answer,
-    }
-    .during("asking to write", path)
+    os::check_writable(path).during("asking to write", path)
 }
 
 /// Extends a file to `bytes`, with blocks.
@@ -316,41 +239,37 @@ pub(crate) fn allocate(file: &File, bytes: u64) -> std::io::Result<()> {
     if file.metadata()?.len() >= bytes {
         return Ok(());
     }
-    #[cfg(target_os = "linux")]
-    loop {
-        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
-            Ok(()) => return Ok(()),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => break,
-            Err(error) => return Err(error.into()),
-        }
+    match os::allocate(file, bytes) {
+        Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {}
+        other => return other,
     }
     // The lock keeps two processes that extend the file at once from writing zeros over each other's words; where
     // there are no locks there is nothing better to do than to go on.
-    let locked = file.lock();
+    let locked = os::lock_file(file);
     let written = write_zeros(file, bytes);
     if locked.is_ok() {
-        file.unlock()?;
+        os::unlock_file(file)?;
     }
     written
 }
 
 /// Where the file system can't allocate: writing does.
 fn write_zeros(file: &File, bytes: u64) -> std::io::Result<()> {
-    use std::os::unix::fs::FileExt;
     let zeros = vec![0; 1 << 16];
     let mut at = file.metadata()?.len();
     while at < bytes {
         let length = zeros.len().min((bytes - at) as usize);
-        file.write_all_at(&zeros[..length], at)?;
+        os::write_all_at(file, &zeros[..length], at)?;
         at += length as u64;
     }
     Ok(())
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
     use super::*;
     use crate::error::ErrorKind;
 

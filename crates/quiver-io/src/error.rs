@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::os;
+
 /// A refusal.
 #[derive(Debug, thiserror::Error)]
 #[error("{op} {}: {source}", path.display())]
@@ -40,19 +42,21 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// The kind.
     pub fn kind(&self) -> ErrorKind {
-        match self.source.raw_os_error() {
-            Some(libc::ENOENT) => ErrorKind::NotFound,
-            Some(libc::EEXIST) => ErrorKind::AlreadyExists,
-            Some(libc::EACCES | libc::EPERM) => ErrorKind::PermissionDenied,
-            Some(libc::EROFS) => ErrorKind::ReadOnly,
-            Some(libc::ENOSPC | libc::EDQUOT) => ErrorKind::DiskFull,
-            Some(libc::EMFILE | libc::ENFILE) => ErrorKind::TooManyFiles,
-            _ => match self.source.kind() {
-                std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-                std::io::ErrorKind::AlreadyExists => ErrorKind::AlreadyExists,
-                std::io::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
-                _ => ErrorKind::Other,
-            },
+        ErrorKind::of(&self.source)
+    }
+}
+
+impl ErrorKind {
+    /// The kind of a system error.
+    pub fn of(error: &std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Self::NotFound,
+            std::io::ErrorKind::AlreadyExists => Self::AlreadyExists,
+            std::io::ErrorKind::PermissionDenied => Self::PermissionDenied,
+            std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            _ if os::has_too_many_files(error) => Self::TooManyFiles,
+            _ => Self::Other,
         }
     }
 }
@@ -68,7 +72,7 @@ impl<T, E: Into<std::io::Error>> Context<T> for std::result::Result<T, E> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

@@ -361,7 +361,7 @@ impl StorageFile for FaultyFile {
     fn lock(&mut self) -> Result<bool> {
         match self.storage.enter(Op::Lock, &self.path) {
             Ok(_) => self.inner.lock(),
-            Err(error) if error.source.raw_os_error() == Some(libc::EAGAIN) => Ok(false),
+            Err(error) if error.source.kind() == std::io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -3,6 +3,8 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
+use crate::os;
+
 /// A random number; not for secrets.
 pub fn random_u64() -> u64 {
     // Each RandomState is keyed from the system's random source.
@@ -13,26 +15,13 @@ pub fn random_u64() -> u64 {
 
 /// Changes with every boot of the machine; empty where the system doesn't tell.
 pub fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map(|id| id.trim().to_owned())
-        .unwrap_or_default()
+    os::boot_id()
 }
 
 /// Tells this process from every other on this host, containers with equal process numbers included: number,
 /// start time, and the namespace that the number belongs to.
 pub fn process_identity() -> String {
-    let started = std::fs::read_to_string("/proc/self/stat")
-        .ok()
-        .and_then(|stat| {
-            // The name in parentheses may hold anything; fields are counted after it. Start time is the 22nd.
-            let rest = stat.rsplit_once(')')?.1.to_owned();
-            rest.split_whitespace().nth(19).map(str::to_owned)
-        })
-        .unwrap_or_default();
-    let namespace = std::fs::read_link("/proc/self/ns/pid")
-        .map(|link| link.to_string_lossy().chars().filter(char::is_ascii_digit).collect::<String>())
-        .unwrap_or_default();
-    format!("{}-{started}-{namespace}", std::process::id())
+    format!("{}-{}", std::process::id(), os::process_origin())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The operating system's edge: everything that touches files, locks, maps or the process itself, each in a small
-//! module with one body a platform. Linux is tested; the other bodies are portable fallbacks that compile.
+//! The operating system's edge: everything that touches files, locks, maps or the process itself. What differs between
+//! systems is in `os`, one body each; Linux is tested, macOS and Windows are kept compiling.
 //!
 //! Nothing here knows what the bytes mean.
 
@@ -12,6 +12,7 @@ mod faulty;
 mod identity;
 mod lock;
 mod map;
+mod os;
 mod power_cut;
 mod probe;
 mod publish;
@@ -27,6 +28,7 @@ pub use faulty::{Faulty, Op};
 pub use identity::{boot_id, process_identity, random_u64};
 pub use lock::RangeLock;
 pub use map::{Advice, Mapping};
+pub use os::{file_of_descriptor, read_at, read_exact_at, try_lock_file, write_all_at};
 pub use probe::{FsProbe, file_system, free_bytes};
 pub use publish::{Published, Sealed, TempObject};
 pub use read_back::sums_of_file;

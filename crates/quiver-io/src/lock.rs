@@ -1,4 +1,4 @@
-//! Byte-range locks that belong to an open file (OFD locks): the kernel drops them when the file is closed or its
+//! Byte-range locks that belong to an open file: the kernel drops them when the file is closed or its
 //! process dies, they work across containers, and two opens in one process exclude each other too.
 //!
 //! Nothing here blocks in the kernel: waiting is polling, so that it can have a limit.
@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use crate::disk::open_or_create;
 use crate::error::{Context, ErrorKind, Result};
+use crate::os::ByteLocks;
 
 /// An open lock file; each is an owner of its own.
 #[derive(Debug)]
 pub struct RangeLock {
-    file: File,
+    locks: ByteLocks,
     path: PathBuf,
 }
 
@@ -21,7 +22,7 @@ impl RangeLock {
     /// Opens or makes the lock file. One that may not be written is opened as by [`RangeLock::open_shared`].
     pub fn open(path: &Path, mode: u32) -> Result<Self> {
         match open_or_create(path, mode) {
-            Ok(file) => Ok(Self { file, path: path.to_path_buf() }),
+            Ok(file) => Ok(Self { locks: ByteLocks::new(file), path: path.to_path_buf() }),
             Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnly) => {
                 Self::open_shared(path)
             }
@@ -32,18 +33,14 @@ impl RangeLock {
     /// Opens a lock file that is there, where nothing may be written: only shared locks can be had.
     pub fn open_shared(path: &Path) -> Result<Self> {
         let file = File::open(path).during("opening the lock file", path)?;
-        Ok(Self { file, path: path.to_path_buf() })
+        Ok(Self { locks: ByteLocks::new(file), path: path.to_path_buf() })
     }
 
     /// Locks bytes, shared or exclusive, replacing what this owner has on them; false when somebody else's lock
-    /// is in the way. Offsets end at 2^63.
+    /// is in the way. Offsets end at 2^63, of which the last two are not to be used; ranges of one file are equal or
+    /// apart.
     pub fn try_lock(&self, start: u64, len: u64, exclusive: bool) -> Result<bool> {
-        let kind = if exclusive { Kind::Exclusive } else { Kind::Shared };
-        match set(&self.file, start, len, kind) {
-            Ok(()) => Ok(true),
-            Err(error) if is_taken(&error) => Ok(false),
-            Err(error) => Err(error).during("locking", &self.path),
-        }
+        self.locks.try_lock(start, len, exclusive).during("locking", &self.path)
     }
 
     /// The same, tried again for up to `timeout`. Each pause is an eighth of the time waited so far, two milliseconds at
@@ -73,72 +70,13 @@ impl RangeLock {
 
     /// Gives bytes up.
     pub fn unlock(&self, start: u64, len: u64) -> Result<()> {
-        set(&self.file, start, len, Kind::None).during("unlocking", &self.path)
+        self.locks.unlock(start, len).during("unlocking", &self.path)
     }
 
     /// Whether another owner has any lock on these bytes.
     pub fn is_locked_by_others(&self, start: u64, len: u64) -> Result<bool> {
-        is_locked(&self.file, start, len).during("looking at the lock", &self.path)
+        self.locks.is_locked_by_others(start, len).during("looking at the lock", &self.path)
     }
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Shared,
-    Exclusive,
-    None,
-}
-
-fn is_taken(error: &std::io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES))
-}
-
-#[cfg(target_os = "linux")]
-fn description(start: u64, len: u64, kind: libc::c_int) -> libc::flock {
-    libc::flock {
-        l_type: kind as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: start as libc::off_t,
-        l_len: len as libc::off_t,
-        l_pid: 0,
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn set(file: &File, start: u64, len: u64, kind: Kind) -> std::io::Result<()> {
-    let kind = match kind {
-        Kind::Shared => libc::F_RDLCK,
-        Kind::Exclusive => libc::F_WRLCK,
-        Kind::None => libc::F_UNLCK,
-    };
-    let lock = description(start, len, kind);
-    nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).map(|_| ()).map_err(Into::into)
-}
-
-#[cfg(target_os = "linux")]
-fn is_locked(file: &File, start: u64, len: u64) -> std::io::Result<bool> {
-    let mut lock = description(start, len, libc::F_WRLCK);
-    nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_OFD_GETLK(&mut lock))?;
-    Ok(libc::c_int::from(lock.l_type) != libc::F_UNLCK)
-}
-
-/// Elsewhere one lock stands for the whole file: coarser, equally safe. Untested.
-#[cfg(not(target_os = "linux"))]
-fn set(file: &File, _start: u64, _len: u64, kind: Kind) -> std::io::Result<()> {
-    let result = match kind {
-        Kind::Shared => file.try_lock_shared(),
-        Kind::Exclusive => file.try_lock(),
-        Kind::None => return file.unlock(),
-    };
-    result.map_err(|error| match error {
-        std::fs::TryLockError::WouldBlock => std::io::Error::from_raw_os_error(libc::EAGAIN),
-        std::fs::TryLockError::Error(error) => error,
-    })
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_locked(_file: &File, _start: u64, _len: u64) -> std::io::Result<bool> {
-    Ok(false)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::ops::Range;
 use memmap2::{MmapMut, MmapOptions};
 
 use crate::error::{Context, Result};
+use crate::os;
 use crate::sigbus::{self, Guard};
 
 /// How a range is going to be read.
@@ -44,7 +45,7 @@ impl Mapping {
             return Ok(Self { guard: None, map: None });
         }
         let length = usize::try_from(length)
-            .map_err(|_| std::io::Error::from_raw_os_error(libc::EFBIG))
+            .map_err(|_| std::io::Error::from(std::io::ErrorKind::FileTooLarge))
             .during("mapping", here)?;
         // SAFETY: the pages are private to this process once written, and files that are mapped are published
         // once and never written again. Should another program truncate one all the same, the guard replaces
@@ -105,16 +106,11 @@ impl Mapping {
     /// Tells the system how a range is going to be read.
     pub fn advise(&self, advice: Advice, range: Range<usize>) -> Result<()> {
         let Some(map) = &self.map else { return Ok(()) };
-        let advice = match advice {
-            Advice::Random => memmap2::Advice::Random,
-            Advice::WillNeed => memmap2::Advice::WillNeed,
-            Advice::Normal => memmap2::Advice::Normal,
-        };
         let end = range.end.min(map.len());
         if range.start >= end {
             return Ok(());
         }
-        map.advise_range(advice, range.start, end - range.start)
+        os::advise(map, advice, range.start, end - range.start)
             .during("advising on", std::path::Path::new("(mapping)"))
     }
 }

@@ -15,8 +15,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::ops::Range;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use crate::os;
 
 /// Bytes that reach the disk together.
 const PAGE: usize = 4_096;
@@ -110,7 +111,7 @@ impl Image {
                 self.take(&entry.path())?
             } else if kind.is_file() {
                 let bytes = fs::read(entry.path())?;
-                let mode = entry.metadata()?.permissions().mode() & 0o7777;
+                let mode = os::mode_of(&entry.metadata()?);
                 self.add(Node::File(Contents { synced: bytes.len(), bytes, mode, ..Contents::default() }))
             } else {
                 continue;
@@ -271,7 +272,7 @@ impl Image {
                         fs::hard_link(first, &path)?;
                     } else {
                         fs::write(&path, contents.after_cut(choice))?;
-                        fs::set_permissions(&path, fs::Permissions::from_mode(contents.mode))?;
+                        os::set_mode_at(&path, contents.mode)?;
                         written.insert(*node, path);
                     }
                 }

@@ -7,6 +7,7 @@ use crate::disk::Disk;
 use crate::error::{Context, ErrorKind, Result};
 use crate::identity::random_u64;
 use crate::lock::RangeLock;
+use crate::os;
 use crate::storage::Storage;
 
 /// What the file system under a folder can do.
@@ -64,7 +65,7 @@ impl FsProbe {
         // Only locks that don't wait: those of a network file system may hang.
         self.flock = (|| -> std::io::Result<bool> {
             let (one, two) = (File::open(&a)?, File::open(&a)?);
-            Ok(one.try_lock().is_ok() && two.try_lock().is_err())
+            Ok(os::try_lock_file(&one)? && !os::try_lock_file(&two)?)
         })()
         .unwrap_or(false);
         self.ofd_lock = (|| -> Result<bool> {
@@ -82,62 +83,20 @@ impl FsProbe {
     }
 }
 
-#[cfg(target_os = "linux")]
 fn reflinks(from: &Path, to: &Path) -> bool {
     let (Ok(source), Ok(target)) = (File::open(from), File::create(to)) else { return false };
-    rustix::fs::ioctl_ficlone(&target, &source).is_ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn reflinks(_from: &Path, _to: &Path) -> bool {
-    false
+    os::reflink(&source, &target)
 }
 
 /// The name of the file system under a folder, empty where it can't be told, and whether several hosts may share it.
 /// Tries nothing.
 pub fn file_system(dir: &Path) -> (String, bool) {
-    let name = fs_type(dir).unwrap_or_default();
-    let network = matches!(
-        name.as_str(),
-        "nfs" | "smb" | "smb2" | "cifs" | "fuse" | "lustre" | "ceph" | "gpfs" | "9p" | "afs"
-    );
-    (name, network)
-}
-
-#[cfg(target_os = "linux")]
-fn fs_type(dir: &Path) -> Result<String> {
-    let magic = rustix::fs::statfs(dir).during("looking at the file system of", dir)?.f_type;
-    let name = match magic {
-        0xef53 => "ext4",
-        0x5846_5342 => "xfs",
-        0x9123_683e => "btrfs",
-        0x0102_1994 => "tmpfs",
-        0x794c_7630 => "overlay",
-        0x2fc1_2fc1 => "zfs",
-        0x6969 => "nfs",
-        0x517b => "smb",
-        0xfe53_4d42 => "smb2",
-        0xff53_4d42 => "cifs",
-        0x6573_5546 => "fuse",
-        0x0bd0_0bd0 => "lustre",
-        0x00c3_6400 => "ceph",
-        0x4750_4653 => "gpfs",
-        0x0102_1997 => "9p",
-        0x5346_414f => "afs",
-        other => return Ok(format!("{other:#x}")),
-    };
-    Ok(name.to_owned())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn fs_type(_dir: &Path) -> Result<String> {
-    Ok("unknown".to_owned())
+    os::file_system(dir).unwrap_or_default()
 }
 
 /// Bytes that can still be written by this user.
 pub fn free_bytes(dir: &Path) -> Result<u64> {
-    let stat = rustix::fs::statvfs(dir).during("looking at the file system of", dir)?;
-    Ok(stat.f_bavail * stat.f_frsize)
+    os::free_bytes(dir).during("looking at the file system of", dir)
 }
 
 #[cfg(test)]

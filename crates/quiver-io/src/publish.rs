@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use crate::digest::{Digester, Digests};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::random_u64;
+use crate::os;
 use crate::storage::{FileFacts, Storage, StorageFile};
 
 /// Bytes after which hashing moves to a thread of its own, beside the writes.
@@ -145,10 +146,8 @@ impl TempObject {
 fn hold(file: &mut dyn StorageFile) -> Result<bool> {
     match file.lock() {
         Ok(locked) => Ok(locked && file.facts()?.nlink > 0),
-        Err(error) => match error.source.raw_os_error() {
-            Some(libc::ENOLCK | libc::EOPNOTSUPP | libc::ENOSYS) => Ok(true),
-            _ => Err(error),
-        },
+        Err(error) if os::has_no_locks(&error.source) => Ok(true),
+        Err(error) => Err(error),
     }
 }
 

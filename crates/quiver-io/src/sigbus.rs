@@ -1,12 +1,14 @@
 //! Survives the loss of a mapped file's pages. Another program that truncates a file, a bad sector, or a hole that
 //! a full disk can't fill make the next access to the mapping SIGBUS, which ends the process. For ranges that are
 //! registered here, a page of zeros is put in place instead and the range is marked as poisoned; every other
-//! SIGBUS goes to the handler that was there before.
+//! SIGBUS goes to the handler that was there before. Where the system has no such signal, no range is ever poisoned.
 
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, PoisonError};
+
+use crate::os;
 
 /// Ranges that can be registered at once; the bound on mappings is below it.
 const SLOTS: usize = 32_768;
@@ -37,7 +39,7 @@ pub struct Guard {
 
 /// Registers mapped memory. Beyond the table's size a range goes unprotected.
 pub fn guard(start: usize, len: usize) -> Guard {
-    install();
+    os::catch_lost_pages(mend);
     let slot = {
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         free.returned.pop().or_else(|| {
@@ -79,88 +81,26 @@ impl Drop for Guard {
     }
 }
 
-struct Previous(std::cell::UnsafeCell<std::mem::MaybeUninit<libc::sigaction>>);
-
-// SAFETY: written once, before the handler is installed; only read after.
-unsafe impl Sync for Previous {}
-
-static PREVIOUS: Previous = Previous(std::cell::UnsafeCell::new(std::mem::MaybeUninit::uninit()));
-
-fn install() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // SAFETY: both structures are valid; the old action is stored before the new one can run, because it is
-        // fetched by a call of its own first. The handler does only what a signal handler may.
-        unsafe {
-            libc::sigaction(libc::SIGBUS, std::ptr::null(), (*PREVIOUS.0.get()).as_mut_ptr());
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = on_sigbus as *const () as usize;
-            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
-            libc::sigemptyset(&raw mut action.sa_mask);
-            libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut());
-        }
-    });
-}
-
-/// Runs on the thread that touched the missing page. Atomics and one system call: nothing here allocates or locks.
-extern "C" fn on_sigbus(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: the kernel passes a valid siginfo to a handler installed with SA_SIGINFO.
-    let address = unsafe { (*info).si_addr() } as usize;
+/// Runs on the thread that touched the missing page, in a signal handler. Atomics and one system call: nothing here
+/// allocates or locks.
+fn mend(address: usize) -> bool {
     let used = USED.load(Ordering::Acquire);
     for range in &RANGES[..used] {
         let start = range.start.load(Ordering::Acquire);
         if start == 0 || address < start || address - start >= range.len.load(Ordering::Relaxed) {
             continue;
         }
-        // SAFETY: sysconf only reads.
-        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
         // SAFETY: the page lies in a range that this process has mapped and registered; replacing it by
-        // anonymous memory takes nothing from anybody else. mmap is a plain system call here.
-        let mapped = unsafe {
-            libc::mmap(
-                (address & !(page - 1)) as *mut libc::c_void,
-                page,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
-                -1,
-                0,
-            )
-        };
-        if mapped != libc::MAP_FAILED {
+        // anonymous memory takes nothing from anybody else.
+        if unsafe { os::put_zeros(address) } {
             range.poisoned.store(true, Ordering::Release);
-            return;
+            return true;
         }
     }
-    chain(signal, info, context);
+    false
 }
 
-fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: PREVIOUS was filled before this handler was installed.
-    let previous = unsafe { (*PREVIOUS.0.get()).assume_init_ref() };
-    match previous.sa_sigaction {
-        libc::SIG_DFL | libc::SIG_IGN => {
-            // SAFETY: gives the signal its default meaning and sends it once more, which ends the process when
-            // this handler returns, as it would have without us, whether a bad access or another process sent it.
-            unsafe {
-                libc::signal(signal, libc::SIG_DFL);
-                libc::raise(signal);
-            }
-        }
-        handler if previous.sa_flags & libc::SA_SIGINFO != 0 => {
-            // SAFETY: with SA_SIGINFO the address is a function of this type.
-            let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
-                unsafe { std::mem::transmute(handler) };
-            handler(signal, info, context);
-        }
-        handler => {
-            // SAFETY: without SA_SIGINFO the address is a function of this type.
-            let handler: extern "C" fn(libc::c_int) = unsafe { std::mem::transmute(handler) };
-            handler(signal);
-        }
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, unix))]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::os::unix::process::ExitStatusExt;
@@ -198,7 +138,7 @@ mod tests {
     #[test]
     fn a_fault_elsewhere_ends_the_process_as_ever() {
         if is_child() {
-            install();
+            os::catch_lost_pages(mend);
             fault();
             std::process::exit(0);
         }
@@ -215,7 +155,7 @@ mod tests {
             // signal whose handler is installed.
             unsafe {
                 libc::signal(libc::SIGBUS, libc::SIG_DFL);
-                install();
+                os::catch_lost_pages(mend);
                 libc::raise(libc::SIGBUS);
             }
             std::process::exit(0);
@@ -233,7 +173,7 @@ mod tests {
         if is_child() {
             // SAFETY: the handler is a function that may run in a signal.
             unsafe { libc::signal(libc::SIGBUS, earlier as *const () as usize) };
-            install();
+            os::catch_lost_pages(mend);
             fault();
             std::process::exit(0);
         }

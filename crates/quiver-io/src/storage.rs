@@ -5,13 +5,14 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::error::Result;
+use crate::os;
 
 /// What is known of a file without reading it. Symbolic links are not followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileFacts {
-    /// Device number.
+    /// Device number; the serial number of a volume on Windows.
     pub dev: u64,
-    /// Inode number.
+    /// Inode number; the index of a file on Windows.
     pub ino: u64,
     /// Bytes.
     pub size: u64,
@@ -21,7 +22,7 @@ pub struct FileFacts {
     pub mtime_ns: i128,
     /// Last change of the facts, nanoseconds since 1970.
     pub ctime_ns: i128,
-    /// Permission bits.
+    /// Permission bits, as far as the system keeps them.
     pub mode: u32,
     /// Names.
     pub nlink: u64,
@@ -29,6 +30,13 @@ pub struct FileFacts {
     pub is_dir: bool,
     /// A regular file, not a link, device or pipe.
     pub is_file: bool,
+}
+
+impl FileFacts {
+    /// Whether the file has the permission bits that it would have been made with, as far as the system keeps them.
+    pub fn has_mode(&self, mode: u32) -> bool {
+        os::is_mode(self.mode, mode)
+    }
 }
 
 /// A name in a folder.

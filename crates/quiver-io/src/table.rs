@@ -4,7 +4,6 @@
 #![allow(unsafe_code)]
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -12,6 +11,7 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use crate::disk::{allocate, open_or_create};
 use crate::error::{Context, ErrorKind, Result};
+use crate::os;
 use crate::sigbus::{self, Guard};
 
 /// The table as one process has it mapped.
@@ -27,11 +27,13 @@ pub struct SharedTable {
 
 impl SharedTable {
     /// Opens or makes the table: `reserve` bytes of address space, of which at least `initial` exist. Where the file
-    /// may not be written the table can be read; what is then written into it stays in this process.
+    /// may not be written the table can be read; what is then written into it stays in this process. Where the system
+    /// maps no more than a file has, all of it exists from the start.
     pub fn open(path: &Path, reserve: u64, initial: u64, mode: u32) -> Result<Self> {
         let length = usize::try_from(reserve)
-            .map_err(|_| std::io::Error::from_raw_os_error(libc::EFBIG))
+            .map_err(|_| std::io::Error::from(std::io::ErrorKind::FileTooLarge))
             .during("mapping", path)?;
+        let initial = if os::MAPS_PAST_END { initial } else { reserve };
         let (file, map) = match open_or_create(path, mode) {
             Ok(file) => {
                 allocate(&file, initial).during("allocating", path)?;
@@ -95,7 +97,7 @@ impl SharedTable {
     /// Writes a word into the file, past this process's pages: for a table that is poisoned here and in use
     /// elsewhere. Others see it at once.
     pub fn write_through(&self, index: usize, word: u32) -> Result<()> {
-        self.file.write_all_at(&word.to_ne_bytes(), index as u64 * 4).during("writing", &self.path)
+        os::write_all_at(&self.file, &word.to_ne_bytes(), index as u64 * 4).during("writing", &self.path)
     }
 
     /// Where the table is.

@@ -1,7 +1,6 @@
 //! Files of other programs in memory: mapped, not read, where that can be.
 
-use std::fs::File;
-use std::os::fd::BorrowedFd;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use napi::Env;
@@ -33,11 +32,12 @@ pub fn map_file(env: &Env, descriptor: i32) -> Result<Option<(ArrayBuffer<'_>, M
     if descriptor < 0 {
         return Err(bad_value("a file descriptor is not negative"));
     }
-    // SAFETY: the caller keeps the descriptor open during this call; a number that is none fails to be duplicated.
-    #[allow(unsafe_code)]
-    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
-    let file = borrowed.try_clone_to_owned().map_err(|error| bad_value(&error.to_string()))?;
-    let Some(mapping) = Mapping::open_foreign(&File::from(file)) else { return Ok(None) };
+    let file = match quiver_io::file_of_descriptor(descriptor) {
+        // Descriptors are not to be had on this system.
+        Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(None),
+        opened => opened.map_err(|error| bad_value(&error.to_string()))?,
+    };
+    let Some(mapping) = Mapping::open_foreign(&file) else { return Ok(None) };
     let mapping = Arc::new(mapping);
     let memory = (mapping.as_ptr(), mapping.len());
     // SAFETY: the mapping is private and writable (copy-on-write), stays until it is dropped, and was made for this

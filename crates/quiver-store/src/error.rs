@@ -131,12 +131,12 @@ impl Error {
 }
 
 fn code_of(source: &std::io::Error) -> Code {
-    match source.raw_os_error() {
-        Some(libc::ENOSPC | libc::EDQUOT) => Code::DiskFull,
-        Some(libc::EACCES | libc::EPERM) => Code::Permission,
-        Some(libc::EROFS) => Code::ReadOnly,
+    match quiver_io::ErrorKind::of(source) {
+        quiver_io::ErrorKind::DiskFull => Code::DiskFull,
+        quiver_io::ErrorKind::PermissionDenied => Code::Permission,
+        quiver_io::ErrorKind::ReadOnly => Code::ReadOnly,
         // Somebody cut a file short between the look at its size and the reading.
-        None if source.kind() == std::io::ErrorKind::UnexpectedEof => Code::Corrupt,
+        _ if source.kind() == std::io::ErrorKind::UnexpectedEof => Code::Corrupt,
         _ => Code::Io,
     }
 }

@@ -11,7 +11,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -201,7 +200,7 @@ impl Shared {
 
     fn lease(&self, hash: u64) -> Option<Lease> {
         let mut bytes = [0; RECORD as usize];
-        self.leases.read_exact_at(&mut bytes, hash % RECORDS * RECORD).ok()?;
+        quiver_io::read_exact_at(&self.leases, &mut bytes, hash % RECORDS * RECORD).ok()?;
         let word = |at: usize| bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
         (word(0)? == hash).then_some(Lease { fence: word(8)?, renewed: word(16)? })
     }
@@ -211,15 +210,13 @@ impl Shared {
         bytes[..8].copy_from_slice(&hash.to_le_bytes());
         bytes[8..16].copy_from_slice(&fence.to_le_bytes());
         bytes[16..].copy_from_slice(&(self.now)().to_le_bytes());
-        self.leases
-            .write_all_at(&bytes, hash % RECORDS * RECORD)
+        quiver_io::write_all_at(&self.leases, &bytes, hash % RECORDS * RECORD)
             .map_err(|error| Error::os("writing a lease", Path::new("leases"), &error))
     }
 
     /// Only the time: the number may have become an overtaker's meanwhile, and must not go back.
     fn write_renewed(&self, hash: u64, renewed: u64) -> Result<()> {
-        self.leases
-            .write_all_at(&renewed.to_le_bytes(), hash % RECORDS * RECORD + 16)
+        quiver_io::write_all_at(&self.leases, &renewed.to_le_bytes(), hash % RECORDS * RECORD + 16)
             .map_err(|error| Error::os("renewing a lease", Path::new("leases"), &error))
     }
 

@@ -7,7 +7,6 @@
 #![allow(unsafe_code)]
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -207,7 +206,7 @@ impl Heat {
 /// Reads what the file has of a range; beyond its end, zeros.
 fn read_at(file: &File, mut bytes: &mut [u8], mut at: u64) -> Result<()> {
     while !bytes.is_empty() {
-        match file.read_at(bytes, at) {
+        match quiver_io::read_at(file, bytes, at) {
             Ok(0) => {
                 bytes.fill(0);
                 return Ok(());
@@ -224,7 +223,7 @@ fn read_at(file: &File, mut bytes: &mut [u8], mut at: u64) -> Result<()> {
 }
 
 fn write_at(file: &File, bytes: &[u8], at: u64) -> Result<()> {
-    file.write_all_at(bytes, at)
+    quiver_io::write_all_at(file, bytes, at)
         .map_err(|error| Error::os("writing the usage table", Path::new("heat"), &error))
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use quiver_io::{Disk, Storage as _};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -175,13 +176,12 @@ pub fn disk_usage(store: &Store) -> Result<DiskUsage> {
 /// Allocated bytes under a path; hard links count once.
 fn allocated(path: &Path) -> u64 {
     fn add(path: &Path, seen: &mut std::collections::HashSet<u64>) -> u64 {
-        use std::os::unix::fs::MetadataExt;
-        let Ok(facts) = std::fs::symlink_metadata(path) else { return 0 };
-        if facts.nlink() > 1 && !facts.is_dir() && !seen.insert(facts.ino()) {
+        let Ok(facts) = Disk.facts(path) else { return 0 };
+        if facts.nlink > 1 && !facts.is_dir && !seen.insert(facts.ino) {
             return 0;
         }
-        let mut sum = facts.blocks() * 512;
-        if facts.is_dir() {
+        let mut sum = facts.allocated;
+        if facts.is_dir {
             for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
                 sum += add(&entry.path(), seen);
             }

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -204,7 +203,7 @@ impl OpenValues {
             self.shared.copied.fetch_add(size, Ordering::Relaxed);
         }
         let mut bytes = vec![0; size as usize];
-        file.read_exact_at(&mut bytes, 0).map_err(|error| {
+        quiver_io::read_exact_at(file, &mut bytes, 0).map_err(|error| {
             self.shared.copied.fetch_sub(size, Ordering::Relaxed);
             Error::os("reading a value", path, &error)
         })?;
@@ -324,7 +323,7 @@ impl Checked {
             let bytes = match &file {
                 Some(file) => {
                     let bytes = &mut buffer[..length];
-                    file.read_exact_at(bytes, at as u64)
+                    quiver_io::read_exact_at(file, bytes, at as u64)
                         .map_err(|error| Error::os("reading a value", &self.path, &error))?;
                     &*bytes
                 }
@@ -348,7 +347,7 @@ impl Checked {
                 let mut at = 0;
                 while at < self.size {
                     let length = buffer.len().min((self.size - at) as usize);
-                    file.read_exact_at(&mut buffer[..length], at)
+                    quiver_io::read_exact_at(file, &mut buffer[..length], at)
                         .map_err(|error| Error::os("reading a value", &self.path, &error))?;
                     hasher.update(&buffer[..length]);
                     at += length as u64;
@@ -403,7 +402,7 @@ impl Checked {
 
 fn read_sums(file: &File, range: Range<usize>) -> Option<Vec<u64>> {
     let mut bytes = vec![0; range.len() * 8];
-    file.read_exact_at(&mut bytes, range.start as u64 * 8).ok()?;
+    quiver_io::read_exact_at(file, &mut bytes, range.start as u64 * 8).ok()?;
     let (words, _) = bytes.as_chunks::<8>();
     Some(words.iter().map(|word| u64::from_le_bytes(*word)).collect())
 }

@@ -104,7 +104,7 @@ fn set_aside_unknown(root: &Root, modes: Modes, catalog: &Catalog, torn: bool) -
             let ours = facts.is_file
                 && !kept.contains(&facts.ino)
                 && if torn {
-                    facts.mode == modes.object
+                    facts.has_mode(modes.object)
                 } else {
                     let told = facts.mtime_ns <= index.written_ns() && listed.contains(&*file.file_name());
                     objects.contains(&facts.ino) && !told

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use quiver_io::{ErrorKind, RangeLock};
+use quiver_io::{Disk, ErrorKind, RangeLock, Storage as _};
 
 use crate::engine::Modes;
 use crate::error::{Code, Error, Result};
@@ -18,7 +18,7 @@ fn write_mark(path: &Path) -> std::io::Result<()> {
     let mut file = std::fs::File::options().write(true).truncate(true).open(path)?;
     file.write_all(quiver_io::boot_id().as_bytes())?;
     file.sync_data()?;
-    path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+    path.parent().map_or(Ok(()), |folder| Disk.sync_dir(folder).map_err(|error| error.source))
 }
 
 /// Makes the mark of this process and locks it.
@@ -149,7 +149,7 @@ impl Session {
                 let made = std::fs::read_to_string(&path).unwrap_or_default();
                 if made != READER {
                     self.unclean = true;
-                    self.unclean_boot |= made != boot;
+                    self.unclean_boot |= made != boot || boot.is_empty();
                 }
                 let _ = std::fs::remove_file(&path);
             }

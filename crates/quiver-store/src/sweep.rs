@@ -168,7 +168,7 @@ fn cleared_names(
             let is_value = engine
                 .storage
                 .facts(&path)
-                .is_ok_and(|facts| facts.is_file && facts.mode == engine.modes.object);
+                .is_ok_and(|facts| facts.is_file && facts.has_mode(engine.modes.object));
             removed += u64::from(is_value && engine.storage.unlink(&path).is_ok());
         }
     }
@@ -286,7 +286,7 @@ fn sweep_sums(engine: &Engine, found: &[(u64, PathBuf)]) -> Result<u64> {
 
 fn lock_idle(engine: &Engine, path: &Path) -> Option<File> {
     let file = engine.storage.open_read(path).ok()?;
-    file.try_lock().is_ok().then_some(file)
+    quiver_io::try_lock_file(&file).is_ok_and(|locked| locked).then_some(file)
 }
 
 fn remove_if_idle(engine: &Engine, path: &Path) -> bool {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use quiver_io::{ErrorKind, Storage, open_or_create, random_u64};
+use quiver_io::{ErrorKind, Storage, open_or_create, random_u64, try_lock_file};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -45,8 +45,8 @@ impl Temporary {
             opened => opened?,
         };
         // A file system without locks has no waiting writers either: temporaries there go by age.
-        match lock.try_lock() {
-            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        match try_lock_file(&lock) {
+            Ok(false) => Ok(None),
             _ if !path.is_dir() => Ok(None),
             _ => Ok(Some(Self { path: path.to_path_buf(), lock: Some(lock) })),
         }

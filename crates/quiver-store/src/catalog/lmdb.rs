@@ -11,7 +11,6 @@
 
 use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -24,6 +23,9 @@ use lmdb_master_sys as ffi;
 pub struct LmdbError(pub i32);
 
 impl LmdbError {
+    /// The system has no room to map the file: ENOMEM, on Windows `ERROR_NOT_ENOUGH_MEMORY`.
+    pub const NO_ROOM_TO_MAP: Self = Self(if cfg!(windows) { 8 } else { libc::ENOMEM });
+
     /// The map or a transaction is too small for what was asked.
     pub fn is_full(self) -> bool {
         matches!(self.0, ffi::MDB_MAP_FULL | ffi::MDB_TXN_FULL)
@@ -75,6 +77,11 @@ fn found(code: i32) -> Result<bool> {
         ffi::MDB_NOTFOUND => Ok(false),
         other => Err(LmdbError(other)),
     }
+}
+
+/// A path as liblmdb takes it: bytes on Unix, UTF-8 on Windows.
+fn c_path(path: &Path) -> Result<CString> {
+    CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| LmdbError(libc::EINVAL))
 }
 
 fn value_of(bytes: &[u8]) -> ffi::MDB_val {
@@ -167,7 +174,7 @@ unsafe impl Sync for Env {}
 impl Env {
     /// Opens or creates the environment in the folder `path` (files data.mdb and lock.mdb).
     pub fn open(path: &Path, options: &EnvOptions) -> Result<Self> {
-        let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|_| LmdbError(libc::EINVAL))?;
+        let c_path = c_path(path)?;
         let mut raw = ptr::null_mut();
         // SAFETY: `raw` receives a fresh environment, closed below on every failure.
         check(unsafe { ffi::mdb_env_create(&raw mut raw) })?;
@@ -253,7 +260,7 @@ impl Env {
     /// Writes a consistent copy into the folder `to`, leaving free pages out when `compact`. Readers and
     /// writers go on meanwhile.
     pub fn copy(&self, to: &Path, compact: bool) -> Result<()> {
-        let c_path = CString::new(to.as_os_str().as_bytes()).map_err(|_| LmdbError(libc::EINVAL))?;
+        let c_path = c_path(to)?;
         let flags = if compact { ffi::MDB_CP_COMPACT } else { 0 };
         // SAFETY: the environment is open and the path NUL-terminated.
         check(unsafe { ffi::mdb_env_copy2(self.raw, c_path.as_ptr(), flags) })

@@ -2,7 +2,6 @@
 //! short file SIGBUS, so the size and both meta pages are read first, without mapping anything.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
@@ -64,7 +63,7 @@ pub fn check(data: &Path) -> Result<Verdict> {
 
 fn meta(file: &File, at: u64) -> Option<Meta> {
     let mut page = [0_u8; 256];
-    file.read_exact_at(&mut page, at).ok()?;
+    quiver_io::read_exact_at(file, &mut page, at).ok()?;
     let word32 = |i: usize| page.get(i..i + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
     let word64 = |i: usize| page.get(i..i + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
     // MDB_meta: u32 magic, u32 version, pointer address, size_t mapsize, MDB_db[2] (48 bytes each, the first

@@ -7,7 +7,6 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
@@ -101,7 +100,7 @@ impl Walker<'_> {
         let mut at = 0;
         for _ in 0..2 {
             let mut page = [0; 256];
-            self.file.read_exact_at(&mut page, at).ok()?;
+            quiver_io::read_exact_at(self.file, &mut page, at).ok()?;
             let meta = &page[HEADER..];
             if word32(meta, 0) == Some(0xBEEF_C0DE) {
                 let size = word32(meta, 24)? as usize;
@@ -130,7 +129,7 @@ impl Walker<'_> {
             return None;
         }
         let mut page = vec![0; bytes];
-        self.file.read_exact_at(&mut page, at).ok()?;
+        quiver_io::read_exact_at(self.file, &mut page, at).ok()?;
         Some(page)
     }
 

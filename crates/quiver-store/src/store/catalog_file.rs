@@ -44,7 +44,7 @@ pub(super) fn open(folder: &Path, mut options: EnvOptions) -> Result<Catalog> {
     loop {
         match Catalog::open(folder, &options) {
             Err(error)
-                if error.message.contains(&LmdbError(libc::ENOMEM).to_string())
+                if error.message.contains(&LmdbError::NO_ROOM_TO_MAP.to_string())
                     && options.map_size > 1 << 28 =>
             {
                 options.map_size /= 2;

@@ -1,10 +1,4 @@
-//! The system calls that liblmdb makes under other names (see `.cargo/config.toml`).
-//!
-//! * **Process id.** LMDB registers readers by pid, as an fcntl lock on the byte at that offset. Containers that
-//!   share a volume have equal pids; a second one could not register, and a dead one would look alive. So each
-//!   process takes a random 31-bit id instead, which the byte lock proves to be its own.
-//! * **Writes and syncs** pass through a recorder, so that tests can replay every state that a power cut may
-//!   leave. Outside tests the recorder is one relaxed load.
+//! Where liblmdb makes the calls of Unix. On macOS it syncs by `fcntl`, which is not renamed: syncs are not recorded there.
 
 #![allow(unsafe_code)]
 
@@ -154,6 +148,7 @@ unsafe extern "C" fn quiver_lmdb_pwritev(
     written
 }
 
+#[cfg(target_os = "linux")]
 #[unsafe(no_mangle)]
 extern "C" fn quiver_lmdb_fdatasync(fd: libc::c_int) -> libc::c_int {
     // SAFETY: the descriptor is LMDB's own.

@@ -1,0 +1,126 @@
+//! Linux, where everything is tested.
+
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io::{Error, ErrorKind, Result};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use nix::fcntl::{FcntlArg, fcntl};
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
+
+/// Locks of byte ranges that belong to one open file.
+#[derive(Debug)]
+pub struct ByteLocks(File);
+
+impl ByteLocks {
+    /// An owner of locks.
+    pub fn new(file: File) -> Self {
+        Self(file)
+    }
+
+    /// Locks a range, replacing what this owner has on it; false when somebody else's lock is in the way.
+    pub fn try_lock(&self, start: u64, len: u64, exclusive: bool) -> Result<bool> {
+        let lock = description(start, len, if exclusive { libc::F_WRLCK } else { libc::F_RDLCK });
+        match fcntl(&self.0, FcntlArg::F_OFD_SETLK(&lock)) {
+            Ok(_) => Ok(true),
+            Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives a range up.
+    pub fn unlock(&self, start: u64, len: u64) -> Result<()> {
+        let lock = description(start, len, libc::F_UNLCK);
+        Ok(fcntl(&self.0, FcntlArg::F_OFD_SETLK(&lock)).map(drop)?)
+    }
+
+    /// Whether another owner has any lock on a range.
+    pub fn is_locked_by_others(&self, start: u64, len: u64) -> Result<bool> {
+        let mut lock = description(start, len, libc::F_WRLCK);
+        fcntl(&self.0, FcntlArg::F_OFD_GETLK(&mut lock))?;
+        Ok(libc::c_int::from(lock.l_type) != libc::F_UNLCK)
+    }
+}
+
+fn description(start: u64, len: u64, kind: libc::c_int) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: start as libc::off_t,
+        l_len: len as libc::off_t,
+        l_pid: 0,
+    }
+}
+
+/// Has the system begin to write a file out. What fails here shows when the file is synced.
+pub fn start_writing(file: &File) {
+    // SAFETY: the descriptor is this file's; no memory is passed.
+    unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+}
+
+/// Extends a file to at least `bytes`, with blocks. Unsupported by some file systems.
+pub fn allocate(file: &File, bytes: u64) -> Result<()> {
+    loop {
+        match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes) {
+            Ok(()) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Err(Error::from(ErrorKind::Unsupported)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Makes an empty file share the blocks of another one. Whether the file system could.
+pub fn reflink(source: &File, target: &File) -> bool {
+    rustix::fs::ioctl_ficlone(target, source).is_ok()
+}
+
+/// The name of the file system under a folder, or its number in hexadecimal; and whether several hosts may share it.
+pub fn file_system(dir: &Path) -> Result<(String, bool)> {
+    let (name, network) = match rustix::fs::statfs(dir)?.f_type {
+        0xef53 => ("ext4", false),
+        0x5846_5342 => ("xfs", false),
+        0x9123_683e => ("btrfs", false),
+        0x0102_1994 => ("tmpfs", false),
+        0x794c_7630 => ("overlay", false),
+        0x2fc1_2fc1 => ("zfs", false),
+        0x6969 => ("nfs", true),
+        0x517b => ("smb", true),
+        0xfe53_4d42 => ("smb2", true),
+        0xff53_4d42 => ("cifs", true),
+        0x6573_5546 => ("fuse", true),
+        0x0bd0_0bd0 => ("lustre", true),
+        0x00c3_6400 => ("ceph", true),
+        0x4750_4653 => ("gpfs", true),
+        0x0102_1997 => ("9p", true),
+        0x5346_414f => ("afs", true),
+        other => return Ok((format!("{other:#x}"), false)),
+    };
+    Ok((name.to_owned(), network))
+}
+
+/// Changes with every boot; empty where `/proc` is missing.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|id| id.trim().to_owned())
+        .unwrap_or_default()
+}
+
+/// When this process started, and the namespace that its number belongs to.
+pub fn process_origin() -> String {
+    let started = std::fs::read_to_string("/proc/self/stat")
+        .ok()
+        .and_then(|stat| {
+            // The name in parentheses may hold anything; fields are counted after it. Start time is the 22nd.
+            let rest = stat.rsplit_once(')')?.1.to_owned();
+            rest.split_whitespace().nth(19).map(str::to_owned)
+        })
+        .unwrap_or_default();
+    let namespace = std::fs::read_link("/proc/self/ns/pid")
+        .map(|link| link.to_string_lossy().chars().filter(char::is_ascii_digit).collect::<String>())
+        .unwrap_or_default();
+    format!("{started}-{namespace}")
+}

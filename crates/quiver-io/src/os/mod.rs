@@ -1,0 +1,42 @@
+//! What differs between operating systems: one body each, with functions of the same names, so that no other module
+//! asks which system it runs on. `unix` is what Linux and macOS share, `linux` and `apple` are what they don't.
+//!
+//! Linux is tested. The bodies for macOS and Windows compile and have never run.
+//!
+//! | what | Linux | macOS | Windows |
+//! |---|---|---|---|
+//! | byte ranges locked | OFD locks | OFD locks | `LockFileEx`, on bytes that no file reaches |
+//! | a name that must be free | `renameat2` | `renameatx_np` | `FileRenameInfoEx` |
+//! | two names swapped | `renameat2` | `renameatx_np` | three renames |
+//! | names made durable | `fsync` of the folder | the same | left to the file system's journal |
+//! | blocks taken ahead | `fallocate` | zeros written | zeros written |
+//! | pages lost under a mapping | SIGBUS handler | SIGBUS handler | no handler; the system keeps mapped files whole |
+//! | permission bits | as given | as given | the read-only attribute, or none |
+//!
+//! Where a body can't do what it is asked, it says [`Unsupported`](std::io::ErrorKind::Unsupported), and its caller knows
+//! a way that works everywhere.
+
+#[cfg(target_vendor = "apple")]
+mod apple;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(unix)]
+mod signal;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(target_vendor = "apple")]
+pub use apple::*;
+#[cfg(target_os = "linux")]
+pub use linux::*;
+#[cfg(unix)]
+pub use signal::{catch_lost_pages, put_zeros};
+#[cfg(unix)]
+pub use unix::*;
+#[cfg(windows)]
+pub use windows::*;
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple", windows)))]
+compile_error!("quiver-io knows Linux, macOS and Windows: another system needs a body of its own in src/os");
