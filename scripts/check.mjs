@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { buildAddon, committedTypes, derivedTypes } from "./lib/addon.mjs";
+import { checkOtherPlatforms } from "./lib/other-platforms.mjs";
 import { installPackages } from "./lib/packages.mjs";
 import { inRoot, tools } from "./lib/paths.mjs";
 import { run, runNode } from "./lib/process.mjs";
@@ -27,6 +28,7 @@ const lanes = (compiler) => [
     ["rustfmt", () => run("cargo", ["fmt", "--all", "--check"])],
     ["clippy", () => run("cargo", clippy, { env: { CARGO_TERM_COLOR: "never" } })],
     ["generated types", () => generatedTypesMatch(compiler)],
+    ["other platforms", checkOtherPlatforms],
   ],
   [
     ["biome", () => runNode([...tools.biome, "check", "--error-on-warnings", "."])],
@@ -41,8 +43,9 @@ async function runLane(checks) {
   let allOk = true;
   for (const [title, check] of checks) {
     const start = performance.now();
-    const { ok, output } = await check();
+    const { ok, output, note } = await check();
     console.log(`${ok ? "ok  " : "FAIL"} ${title} (${seconds(performance.now() - start)})`);
+    if (note) console.log(note);
     if (!ok) console.log(output.trimEnd());
     allOk &&= ok;
   }
