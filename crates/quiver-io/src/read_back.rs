@@ -2,11 +2,11 @@
 //! has them there.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::digest::{CHUNK, ChunkSums};
 use crate::error::{Context, Error, Result};
+use crate::os;
 
 /// Bytes read at once: few enough to be summed while they are in the cache.
 const PIECE: usize = 8 * CHUNK;
@@ -63,7 +63,7 @@ fn sums_of_part(
             return Ok(None);
         }
         let now = piece.len().min((end - at) as usize);
-        file.read_exact_at(&mut piece[..now], at).during("reading", path)?;
+        os::read_exact_at(file, &mut piece[..now], at).during("reading", path)?;
         sums.update(&piece[..now]);
         at += now as u64;
     }
