@@ -129,6 +129,11 @@ export declare class NativeStore {
   /** Ends a hold. */
   releaseHold(content: string): void
   /**
+   * The right to compute a key, where nobody has it and commits aren't synced; else null. Where they are, this
+   * thread should not touch the disk for what a commit will outweigh.
+   */
+  tryFlight(handle: number, key: string): NativeFlight | null
+  /**
    * Asks for the right to compute a key; request `id` is answered with `{ fence, token }`, or nothing when the
    * time ran out. Returns a number for `cancelFlight`.
    */
@@ -389,6 +394,14 @@ export interface NativeColumns {
   expiresAt: Float64Array
   /** 1 = accessed since the last eviction that passed over it. */
   visited: Uint8Array
+}
+
+/** The right to compute a key. */
+export interface NativeFlight {
+  /** Number that a later holder's is above. */
+  fence: number
+  /** What stands for the key. */
+  hash: string
 }
 
 /** Rows that were found, query by query, each of them as many. */

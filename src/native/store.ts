@@ -9,6 +9,7 @@ import type { NativeStore, NativeWriter } from "./generated.ts";
 
 export type {
   NativeColumns,
+  NativeFlight,
   NativeScan,
   NativeStore,
   NativeUsage,

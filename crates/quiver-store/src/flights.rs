@@ -1,7 +1,8 @@
 //! The right to compute a key, among all processes on this host.
 //!
 //! A flight is an OFD lock on one byte of `locks/flights`, at a hash of the key: the kernel drops it when its
-//! process dies. One thread polls for all waiters, so that none of them holds a thread. What a lock can't show,
+//! process dies. One thread polls for all waiters, so that none of them holds a thread; who needn't wait may take it
+//! on a thread of his own. What a lock can't show,
 //! a holder that is stopped or hung, a lease shows: its holder's thread renews it every three seconds; one not
 //! renewed for ten is overtaken, and the fencing number that the overtaker raises makes the late holder's write
 //! void (`is_overtaken`, checked at the commit).
@@ -60,6 +61,10 @@ struct State {
     held: HashMap<u64, Held>,
     next: u64,
     closed: bool,
+    /// A flight was taken since the poller last woke.
+    taken: bool,
+    /// The poller sleeps until somebody wakes it, as no flight is held and none was for a while.
+    dozing: bool,
 }
 
 struct Shared {
@@ -109,6 +114,26 @@ impl Flights {
         Ok(Self { shared, poller: Mutex::new(None) })
     }
 
+    /// Takes the flight of a key, on the caller's thread, where nobody has it and nobody in this process waits for it.
+    /// Writes a few bytes to a file, without a sync.
+    pub fn try_acquire(&self, hash: u64) -> Result<Option<Flight>> {
+        let mut state = self.shared.lock_state();
+        if state.closed {
+            return Err(closed());
+        }
+        if state.waiters.iter().any(|waiter| waiter.hash == hash) {
+            return Ok(None);
+        }
+        let flight = self.shared.attempt(hash, &mut state)?;
+        if flight.is_some() {
+            self.start_poller();
+            if state.dozing {
+                self.shared.changed.notify_all();
+            }
+        }
+        Ok(flight)
+    }
+
     /// Asks for the flight of a key; the number is for `cancel`.
     pub fn acquire(&self, hash: u64, timeout: Duration, granted: Granted) -> u64 {
         let mut state = self.shared.lock_state();
@@ -116,19 +141,24 @@ impl Flights {
         let id = state.next;
         if state.closed {
             drop(state);
-            granted(Err(Error::new(Code::Closed, "the cache is closed")));
+            granted(Err(closed()));
             return id;
         }
         state.waiters.push(Waiter { id, hash, deadline: Instant::now() + timeout, granted });
+        self.start_poller();
+        drop(state);
+        self.shared.changed.notify_all();
+        id
+    }
+
+    /// Sees to it that the thread runs which grants and renews.
+    fn start_poller(&self) {
         let mut poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
         if poller.is_none() {
             let shared = Arc::clone(&self.shared);
             *poller =
                 std::thread::Builder::new().name("quiver-flights".into()).spawn(move || shared.poll()).ok();
         }
-        drop(state);
-        self.shared.changed.notify_all();
-        id
     }
 
     /// Gives up waiting.
@@ -158,8 +188,11 @@ impl Flights {
             // The kernel drops the lock with the process if it can't be dropped here.
             let _ = self.shared.lock.unlock(held.range, 1);
         }
+        let waited_for = !state.waiters.is_empty();
         drop(state);
-        self.shared.changed.notify_all();
+        if waited_for {
+            self.shared.changed.notify_all();
+        }
     }
 
     /// Whether somebody took the key over from the holder with this number.
@@ -179,12 +212,16 @@ impl Flights {
         };
         self.shared.changed.notify_all();
         for waiter in waiters {
-            (waiter.granted)(Err(Error::new(Code::Closed, "the cache is closed")));
+            (waiter.granted)(Err(closed()));
         }
         if let Some(thread) = self.poller.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }
     }
+}
+
+fn closed() -> Error {
+    Error::new(Code::Closed, "the cache is closed")
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -250,6 +287,7 @@ impl Shared {
         let fence = (self.now)().max(lease.map_or(0, |l| l.fence + 1));
         self.write_lease(hash, fence)?;
         state.held.insert(hash, Held { fence, renewed: Instant::now(), range });
+        state.taken = true;
         Ok(Some(Flight { hash, fence }))
     }
 
@@ -287,12 +325,16 @@ impl Shared {
                 state = self.lock_state();
                 continue;
             }
-            let timeout = match (waiting, state.held.is_empty()) {
+            // Flights come one after the other, and each would pay for waking this thread.
+            state.dozing = !waiting && state.held.is_empty() && !state.taken;
+            state.taken = false;
+            let timeout = match (waiting, state.dozing) {
                 (true, _) => pause,
                 (false, false) => RENEW_EVERY,
                 (false, true) => Duration::from_hours(1),
             };
             state = self.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0;
+            state.dozing = false;
         }
     }
 }
@@ -333,6 +375,32 @@ mod tests {
         assert!(second.fence > first.fence);
         assert!(two.is_overtaken(42, first.fence) && !two.is_overtaken(42, second.fence));
         one.close();
+        two.close();
+    }
+
+    #[test]
+    fn who_need_not_wait_has_it_at_once_and_it_is_renewed() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(AtomicU64::new(1_000));
+        let (one, two) = (flights(folder.path(), &clock), flights(folder.path(), &clock));
+        let first = one.try_acquire(42).unwrap().unwrap();
+        assert_eq!((one.try_acquire(42).unwrap(), two.try_acquire(42).unwrap()), (None, None));
+        clock.store(5_000, Ordering::SeqCst);
+        let renewed = || one.shared.lease(42).unwrap().renewed == 5_000;
+        let begun = Instant::now();
+        while !renewed() && begun.elapsed() < Duration::from_mins(1) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(renewed(), "by the poller, which it has started");
+        let waiting = ask(&two, 42, 60_000);
+        assert_eq!(two.try_acquire(42).unwrap(), None, "somebody waits for it");
+        one.release(first);
+        let second = waiting.recv().unwrap().unwrap().unwrap();
+        two.release(second);
+        let third = one.try_acquire(42).unwrap().unwrap();
+        assert!(first.fence < second.fence && second.fence < third.fence);
+        one.close();
+        assert_eq!(one.try_acquire(43).unwrap_err().code, Code::Closed);
         two.close();
     }
 

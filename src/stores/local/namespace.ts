@@ -3,6 +3,7 @@
 import type { EncodedValue } from "../../codecs/codec.ts";
 import {
   asStoreError,
+  type NativeFlight,
   type NativeStore,
   type NativeWriter,
   type Requests,
@@ -392,19 +393,23 @@ export class LocalNamespace implements StoreNamespace {
     checkKey(key);
     this.#enter();
     const { timeout, signal } = options;
+    const free = translated(() => this.#native.tryFlight(this.#handle, key));
+    if (free !== null) return this.#flightOf(free);
     let number = 0;
     const cancel = (): void => this.#native.cancelFlight(number);
     try {
-      const claimed = await this.#requests.send<{ fence: number; hash: string } | null>((id) => {
+      const claimed = await this.#requests.send<NativeFlight | null>((id) => {
         number = this.#native.acquireFlight(id, this.#handle, key, timeout);
         signal?.addEventListener("abort", cancel, { once: true });
       });
-      if (claimed === null) return undefined;
-      const { fence, hash } = claimed;
-      return { fence, release: () => this.#native.releaseFlight(hash, fence) };
+      return claimed === null ? undefined : this.#flightOf(claimed);
     } finally {
       signal?.removeEventListener("abort", cancel);
     }
+  }
+
+  #flightOf({ fence, hash }: NativeFlight): Flight {
+    return { fence, release: () => this.#native.releaseFlight(hash, fence) };
   }
 
   /** Refuses a closed store, and lets the native clock follow. */

@@ -14,6 +14,15 @@ use super::NativeStore;
 use crate::errors::{Result, bad_value, store_failure};
 use crate::task::Job;
 
+/// The right to compute a key.
+#[napi(object)]
+pub struct NativeFlight {
+    /// Number that a later holder's is above.
+    pub fence: f64,
+    /// What stands for the key.
+    pub hash: String,
+}
+
 #[napi]
 impl NativeStore {
     /// Holds a value's file: its path, verified where asked, and the content id to release; null when absent.
@@ -64,6 +73,19 @@ impl NativeStore {
     pub fn release_hold(&self, content: String) -> Result<()> {
         let content = content.parse().map_err(|_| bad_value("a content id is a number"))?;
         self.store.engine.holds.release(content).map_err(store_failure)
+    }
+
+    /// The right to compute a key, where nobody has it and commits aren't synced; else null. Where they are, this
+    /// thread should not touch the disk for what a commit will outweigh.
+    #[napi]
+    pub fn try_flight(&self, handle: u32, key: String) -> Result<Option<NativeFlight>> {
+        let (engine, namespace) = (&self.store.engine, self.namespace(handle)?);
+        if engine.is_durable() {
+            return Ok(None);
+        }
+        let hash = flights::hash(&namespace.name, key.as_bytes());
+        let flight = engine.flights.try_acquire(hash).map_err(store_failure)?;
+        Ok(flight.map(|Flight { hash, fence }| NativeFlight { fence: fence as f64, hash: hash.to_string() }))
     }
 
     /// Asks for the right to compute a key; request `id` is answered with `{ fence, token }`, or nothing when the
