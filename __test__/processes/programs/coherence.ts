@@ -5,7 +5,7 @@
  */
 
 import { writeFileSync } from "node:fs";
-import { setImmediate as turn } from "node:timers/promises";
+import { setTimeout as pause } from "node:timers/promises";
 import { Cache } from "../../../src/index.ts";
 import { Random } from "../../../src/testing/store/random.ts";
 import { EXPIRING, type Step } from "../history.ts";
@@ -22,8 +22,10 @@ export interface CoherenceInput {
 
 /** Values of which some are packed and some are files. */
 const SIZES = [10, 500, 3_000, 30_000];
-/** Steps that fit in memory; beyond them it only goes on working. */
-const REMEMBERED = 400_000;
+/** Steps that the checker has memory for. What isn't written down must not be done: others would read it. */
+const MOST_STEPS = 1_000_000;
+/** Between two of a lane, so that they last for a minute. */
+const PAUSE_MS = 2;
 const CARELESS_MS = 50;
 
 const { root, number, seed, keys, history, careless } = inputOf<CoherenceInput>();
@@ -41,16 +43,12 @@ void stopped.then(() => {
 const clock = (): number => Number(process.hrtime.bigint());
 const remembered = new Map<string, { readonly sequence: number; readonly until: number }>();
 
-function note(step: Step): void {
-  if (steps.length < REMEMBERED) steps.push(step);
-}
-
 function read(key: string): void {
   const at = Date.now();
   const start = clock();
   const held = careless ? remembered.get(key) : undefined;
   const found = held && held.until > at ? held.sequence : (values.getSync(key)?.sequence ?? 0);
-  note({ kind: "read", key, sequence: found, at, start, end: clock() });
+  steps.push({ kind: "read", key, sequence: found, at, start, end: clock() });
   if (careless && held === undefined) remembered.set(key, { sequence: found, until: at + CARELESS_MS });
   else if (held && held.until <= at) remembered.delete(key);
 }
@@ -61,23 +59,23 @@ async function set(key: string): Promise<void> {
   const ttl = key.startsWith(EXPIRING) ? 20 + random.below(200) : null;
   const start = clock();
   const { expiresAt } = await values.set(key, { sequence: own, padding }, { ttl });
-  note({ kind: "set", key, sequence: own, expiresAt, start, end: clock() });
+  steps.push({ kind: "set", key, sequence: own, expiresAt, start, end: clock() });
 }
 
 async function remove(key: string): Promise<void> {
   const start = clock();
   await values.delete(key);
-  note({ kind: "delete", key, start, end: clock() });
+  steps.push({ kind: "delete", key, start, end: clock() });
 }
 
 async function clear(): Promise<void> {
   const start = clock();
   await values.clear();
-  note({ kind: "clear", start, end: clock() });
+  steps.push({ kind: "clear", start, end: clock() });
 }
 
 async function lane(): Promise<void> {
-  while (running) {
+  while (running && steps.length < MOST_STEPS) {
     const key = `${random.chance(0.25) ? EXPIRING : "k"}${random.below(keys)}`;
     const dice = random.below(1000);
     if (dice < 150) await set(key);
@@ -85,7 +83,7 @@ async function lane(): Promise<void> {
     else if (dice < 191) await clear();
     else {
       for (let again = 0; again < 4; again++) read(key);
-      await turn();
+      await pause(PAUSE_MS);
     }
   }
 }
