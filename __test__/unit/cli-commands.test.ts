@@ -138,7 +138,7 @@ describe("get and set", () => {
     await run(["set", "notes", "j", '{"a":[1,2]}', "--codec", "json"]);
     expect(await json(["get", "notes", "j"])).toEqual({ a: [1, 2] });
     const refused = await run(["set", "notes", "j", "{", "--codec", "json"]);
-    expect(refused.status).toBe(3);
+    expect(refused.status).toBe(2);
     expect(refused.notes).toContain("ERR_QUIVER_BAD_VALUE");
     expect(await json(["get", "notes", "j"])).toEqual({ a: [1, 2] });
   });
@@ -214,6 +214,7 @@ describe("compact and backup", () => {
     expect(await opened.namespace("notes").get("hello")).toBe("grün");
     expect(await opened.namespace("notes").get("large")).toEqual(large);
     expect((await run(["backup", copy])).status).not.toBe(0);
+    expect((await run(["backup", join(root, "inside")])).notes).toContain("ERR_QUIVER_NESTED_ROOT");
   });
 });
 
@@ -266,6 +267,11 @@ describe("warm", () => {
     const module = join(folder, "none.mjs");
     await writeFile(module, "export const other = 1;");
     expect((await run(["warm", module])).status).toBe(2);
+    const broken = join(folder, "broken.mjs");
+    await writeFile(broken, "throw new Error('no licence');");
+    const { status, notes } = await run(["warm", broken]);
+    expect(status).toBe(2);
+    expect(notes).toContain("\n  cause: no licence\n");
   });
 });
 
@@ -283,7 +289,8 @@ describe("config and doctor", () => {
     const { status, out } = await run(["doctor"]);
     expect(out.split("\n").filter((line) => !line.startsWith("OK  "))).toEqual([""]);
     expect(status).toBe(0);
-    for (const name of ["npy", "npz", "json", "text", "bin"]) expect(out).toContain(`codec ${name}`);
+    for (const name of ["npy", "npz", "safetensors", "pt", "json", "text", "bin"])
+      expect(out).toContain(`codec ${name}`);
     await expect(stat(root)).rejects.toThrow();
   });
 });
@@ -311,8 +318,27 @@ describe("failures", () => {
     expect((await run(["lst"])).status).toBe(2);
     expect((await run(["ls", "--limit", "many"])).status).toBe(2);
     expect((await run(["set", "notes", "a", "b", "--ttl", "soon"])).status).toBe(2);
+    expect((await run(["set", "../notes", "a", "b"])).status).toBe(2);
+    expect((await run(["set", "notes", "", "b"])).status).toBe(2);
+    expect((await run(["set", "notes", "a", "b", "--codec", "npy"])).status).toBe(2);
+    expect((await run(["info", "notes"])).notes).toContain("--help");
     expect((await quiver(["--help"])).status).toBe(0);
     expect((await quiver(["--version"])).out).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  test("a file that can't be written, and output that nobody takes, are told without a stack", async () => {
+    await fill();
+    const saved = await run(["get", "notes", "hello", "--output", join(folder, "none", "file")]);
+    expect(saved.status).toBe(1);
+    expect(saved.notes).toContain(`there is no ${join(folder, "none")} `);
+    const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { syscall: "write" });
+    const refused = await run(["ls"], { refuses: full });
+    expect(refused).toMatchObject({ status: 3, notes: "quiver: ENOSPC: no space left on device, write\n" });
+  });
+
+  test("a file in place of the folder is named", async () => {
+    await writeFile(root, "not a cache");
+    expect((await run(["set", "notes", "a", "b"])).notes).toContain(`${root} is not a folder`);
   });
 
   test("a hostile key can't write to the terminal", async () => {

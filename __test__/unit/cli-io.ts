@@ -19,6 +19,8 @@ export interface CliSetting {
   /** The answer to every question; left out: nobody is there to answer. */
   readonly answer?: boolean;
   readonly input?: string | Uint8Array;
+  /** What standard output fails with. */
+  readonly refuses?: Error;
 }
 
 /** Runs the command line in this process. */
@@ -27,6 +29,7 @@ export async function quiver(args: readonly string[], setting: CliSetting = {}):
   let notes = "";
   const io: CliIo = {
     async write(data) {
+      if (setting.refuses !== undefined) throw setting.refuses;
       written.push(Buffer.from(data));
     },
     note(text) {

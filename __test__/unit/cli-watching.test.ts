@@ -60,6 +60,7 @@ test("explain tells present, expired, never cached, and the same input under ano
       state: "never",
       reasons: ["nothing has left this namespace yet"],
     });
+    expect(await explain("none", "x")).toMatchObject({ state: "never", namespace: "none", key: "x" });
     expect(await explain("x", "--namespace", "none")).toMatchObject({ state: "never" });
     time += 2 * 3_600_000;
     expect(await explain(first)).toMatchObject({ state: "expired", status: 1 });

@@ -194,6 +194,7 @@ export class Cache implements AsyncDisposable {
     return this.#context.events.on(name, listener);
   }
 
+  /** Removes a listener; one that was never added is no error. */
   off<Name extends keyof CacheEventMap>(name: Name, listener: (event: CacheEventMap[Name]) => void): void {
     this.#context.events.off(name, listener);
   }

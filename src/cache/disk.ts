@@ -1,9 +1,9 @@
 /** Which store a cache on a disk is: with a catalog on a local one, without where several hosts may share the folder. */
 
-import { access } from "node:fs/promises";
+import { access, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileSystem } from "../native/file-system.ts";
-import { isQuiverError } from "../shared/errors.ts";
+import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import type { Logger } from "../shared/logger.ts";
 import { FileStore } from "../stores/files.ts";
 import { LocalStore, type LocalStoreOptions } from "../stores/local.ts";
@@ -68,10 +68,29 @@ export async function openDisk(
 ): Promise<LocalStore | FileStore> {
   const { path, options, logger } = plan;
   const { durability } = options;
+  await checkFolder(path, mode);
   const keeping = await keepingOf(path, options.catalog, mode);
   announce(path, keeping, logger);
   if (keeping.kind === "files") return FileStore.open(join(path, FILES_FOLDER), { mode, durability });
   return openWithCatalog(plan, mode);
+}
+
+/** What the store couldn't say as well: there is something else in place of the folder, or nothing to read. */
+async function checkFolder(path: string, mode: ResolvedCacheOptions["mode"]): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory() || (found === undefined && mode === "read-write")) return;
+  if (found === undefined) {
+    throw new QuiverError("ERR_QUIVER_NOT_FOUND", `there is no cache in ${path}`, {
+      path,
+      hint: "A cache that is only read is not made where there is none.",
+      fix: 'Correct the path, or open it with mode "read-write" first.',
+    });
+  }
+  throw new QuiverError("ERR_QUIVER_IO", `${path} is not a folder`, {
+    path,
+    hint: "A cache is a folder, and something else has its name.",
+    fix: "Choose another path, or move away what is there.",
+  });
 }
 
 type Settings = Pick<LocalStoreOptions, "durability" | "maxSize" | "maxEntries" | "eviction">;

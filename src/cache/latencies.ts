@@ -7,8 +7,10 @@ import { Histogram, type LatencySummary } from "../shared/histogram.ts";
  * Hits in memory are not: looking at the clock would cost more than they do.
  */
 export const OPERATIONS = ["read", "write", "delete", "compute"] as const;
+/** What is timed: see `Metrics.latencies`. */
 export type Operation = (typeof OPERATIONS)[number];
 
+/** Is told how long an operation took, in microseconds; must not throw. */
 export type LatencyListener = (namespace: string, operation: Operation, microseconds: number) => void;
 
 /** Reads that are timed: one in so many. Looking at the clock twice shows beside a read of a microsecond. */

@@ -8,6 +8,7 @@ import { hitRate, type Statistics } from "./statistics.ts";
 /** Entries fetched at a time. */
 const PAGE = 1000;
 
+/** Which entries a listing has. */
 export interface ListOptions {
   /** Only keys that begin so. */
   readonly prefix?: string;

@@ -24,6 +24,7 @@ export interface NamespaceMetrics extends Readonly<Counters> {
   readonly latencies: Readonly<Record<Operation, LatencySummary>>;
 }
 
+/** A cache in numbers. Counters are of all processes where the store keeps them, latencies and failures of this one. */
 export interface Metrics {
   /** When this was taken, wall-clock milliseconds. */
   readonly at: number;

@@ -31,6 +31,7 @@ import { plainMetadata, plainTags, SET_OPTIONS, type SetOptions, Writer } from "
 /** Facts about an entry. Times are wall-clock milliseconds, `size` is that of the stored bytes. */
 export type EntryInfo = EntryFacts;
 
+/** Options of `get`. */
 export interface GetOptions {
   /** The number of a replaced value that is still kept; see the setting `versions`. */
   readonly version?: number;
@@ -160,6 +161,7 @@ export class Namespace<T = unknown> {
     return this.#getSync(key);
   }
 
+  /** Whether there is a value that has not expired. Counts neither as a hit nor as a use. */
   async has(key: string): Promise<boolean> {
     this.#check(key);
     if (this.#link.hot.find(key) !== undefined) return true;
@@ -255,6 +257,7 @@ export class Namespace<T = unknown> {
     return this.#setPinned(key, true);
   }
 
+  /** Lets the entry be evicted again; whether there is one. */
   unpin(key: string): Promise<boolean> {
     return this.#setPinned(key, false);
   }

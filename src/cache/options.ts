@@ -72,6 +72,7 @@ export interface CacheOptions {
 export interface NamespaceOptions {
   /** How values are written: a codec's name, or your own codec. Default: by value. The name is recorded. */
   readonly codec?: CodecOption;
+  /** Where the codec can; see the codec. Default: the codec's own. */
   readonly compression?: Compression;
   /** "named": files named by key, for people and other programs; "hashed": for many entries. Default: "hashed". Recorded. */
   readonly layout?: "named" | "hashed";

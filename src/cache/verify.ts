@@ -5,6 +5,7 @@ import type { StoreNamespace } from "../stores/store.ts";
 import type { CodecSet } from "./codec-set.ts";
 import { allEntries } from "./listing.ts";
 
+/** Options of `verify`. */
 export interface VerifyOptions {
   /** Deletes what is damaged, so that it is computed again. Default: false. */
   readonly repair?: boolean;
@@ -13,6 +14,7 @@ export interface VerifyOptions {
   readonly onProgress?: (progress: { readonly checked: number }) => void;
 }
 
+/** What `verify` found. */
 export interface VerifyReport {
   readonly checked: number;
   /** Entries whose bytes don't match their checksums or are not what their codec writes. */

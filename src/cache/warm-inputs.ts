@@ -14,6 +14,7 @@ interface InputCounts {
   readonly failed: number;
 }
 
+/** How far warming is. */
 export interface WarmInputsProgress<Input> extends InputCounts {
   readonly done: number;
   /** undefined where the inputs can't be counted without walking over them. */
@@ -22,6 +23,7 @@ export interface WarmInputsProgress<Input> extends InputCounts {
   readonly input: Input;
 }
 
+/** Options of warming a memoised function. */
 export interface WarmInputsOptions<Input, Args extends readonly unknown[]> {
   /** The arguments that an input stands for. Default: the input is the only one. */
   readonly args?: (input: Input) => Args;
@@ -40,6 +42,7 @@ const WARM_INPUTS_OPTIONS: OptionNames<WarmInputsOptions<unknown, []>> = {
   signal: true,
 };
 
+/** What became of the inputs. */
 export interface WarmInputsReport<Input> extends InputCounts {
   /** Why the failed ones failed. */
   readonly failures: readonly { readonly input: Input; readonly error: unknown }[];

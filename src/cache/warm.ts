@@ -25,6 +25,7 @@ export interface Recipe {
   readonly options?: SetOptions;
 }
 
+/** How far warming is. */
 export interface WarmProgress extends WarmCounts {
   readonly done: number;
   readonly total: number;
@@ -33,6 +34,7 @@ export interface WarmProgress extends WarmCounts {
   readonly key: string;
 }
 
+/** Options of warming from recipes. */
 export interface WarmOptions {
   /** Computations under way at the same time. Default: the number of processors. */
   readonly concurrency?: number;
@@ -57,6 +59,7 @@ interface WarmCounts {
   readonly failed: number;
 }
 
+/** What became of the keys of all recipes. */
 export interface WarmReport extends WarmCounts {
   /** Why the failed ones failed. */
   readonly failures: readonly { readonly namespace: string; readonly key: string; readonly error: unknown }[];

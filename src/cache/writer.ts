@@ -25,6 +25,7 @@ import { type ByteStream, pump } from "./streams.ts";
 
 /** Options of `set`. One that is left out is inherited from the namespace, then from the cache; null means none. */
 export interface SetOptions {
+  /** From now on; null = for ever. Default: the namespace's, else the cache's. */
   readonly ttl?: Duration | null;
   /** Share of the time to live, in [0, 1), of which a random part is taken off, so that entries made together don't expire together. Default: 0. */
   readonly jitter?: number;
@@ -42,6 +43,7 @@ export interface SetOptions {
   readonly compression?: Compression;
   /** The caller won't touch the value again, so that copies are saved where values are encoded in the background. */
   readonly transfer?: boolean;
+  /** Gives up what has not been handed to the store yet: ERR_QUIVER_ABORTED. */
   readonly signal?: AbortSignal;
 }
 

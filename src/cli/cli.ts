@@ -1,7 +1,7 @@
 /** What the commands share: options that each of them takes, results as text or JSON, exit statuses, errors. */
 
 import { Command, CommanderError, Option } from "commander";
-import { isQuiverError } from "../shared/errors.ts";
+import { isQuiverError, type QuiverErrorCode } from "../shared/errors.ts";
 import { EXIT, type ExitStatus } from "./exit.ts";
 import type { CliIo } from "./io.ts";
 import { printable } from "./text.ts";
@@ -39,10 +39,13 @@ export class Cli {
 
   /** Makes commander throw instead of ending the process, and write where this run writes. */
   quiet(command: Command): Command {
-    return command.exitOverride().configureOutput({
-      writeOut: (text) => void this.io.write(text),
-      writeErr: (text) => this.io.note(text),
-    });
+    return command
+      .exitOverride()
+      .showHelpAfterError("(--help says more)")
+      .configureOutput({
+        writeOut: (text) => void this.io.write(text),
+        writeErr: (text) => this.io.note(text),
+      });
   }
 
   /** An action for commander whose result becomes the exit status. */
@@ -82,17 +85,36 @@ export class Cli {
       if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
       this.io.note(errorText(error));
       if (isQuiverError(error, "ERR_QUIVER_NOT_FOUND")) return EXIT.notFound;
-      return isQuiverError(error, "ERR_QUIVER_BAD_OPTION") ? EXIT.usage : EXIT.failed;
+      return isQuiverError(error) && MISUSE.has(error.code) ? EXIT.usage : EXIT.failed;
     }
   }
 }
 
-/** A failure in a few lines: what happened, why, what to do. Only an unforeseen error shows its stack. */
+/** What is wrong with the command itself. */
+const MISUSE: ReadonlySet<QuiverErrorCode> = new Set<QuiverErrorCode>([
+  "ERR_QUIVER_BAD_OPTION",
+  "ERR_QUIVER_BAD_KEY",
+  "ERR_QUIVER_BAD_NAMESPACE",
+  "ERR_QUIVER_BAD_VALUE",
+]);
+
+/** A failure in a few lines: what happened, why, what to do. Only a fault of this package shows its stack. */
 export function errorText(error: unknown): string {
-  if (!isQuiverError(error)) {
-    return `quiver: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
-  }
-  return [`quiver: ${error.message} (${error.code})`, `  why: ${error.hint}`, `  fix: ${error.fix}`]
+  return linesOf(error)
     .map((line) => `${printable(line)}\n`)
     .join("");
+}
+
+function linesOf(error: unknown): readonly string[] {
+  if (!isQuiverError(error)) {
+    if (!(error instanceof Error)) return [`quiver: ${String(error)}`];
+    // The system's refusals: no room for the output, no such file.
+    return "syscall" in error
+      ? [`quiver: ${error.message}`]
+      : `quiver: ${error.stack ?? error.message}`.split("\n");
+  }
+  const { message, code, hint, fix, cause } = error;
+  const because =
+    cause instanceof Error && !message.includes(cause.message) ? [`  cause: ${cause.message}`] : [];
+  return [`quiver: ${message} (${code})`, `  why: ${hint}`, ...because, `  fix: ${fix}`];
 }

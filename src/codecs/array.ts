@@ -28,7 +28,7 @@ export function encodeArray(tensor: Tensor): [header: Uint8Array, data: Uint8Arr
   if (!isNumPyType(tensor.dtype)) {
     throw new QuiverError("ERR_QUIVER_BAD_VALUE", `npy and npz files cannot hold ${tensor.dtype}`, {
       hint: "NumPy has no such type and would read the values as raw bytes",
-      fix: 'use the codec "safetensors" or "pt", or convert to float32, which holds every value exactly',
+      fix: 'Use the codec "safetensors" or "pt", or convert to float32, which holds every value exactly.',
     });
   }
   const columns = !tensor.isContiguous && isColumnMajor(tensor.shape, tensor.strides);

@@ -18,7 +18,7 @@ export const bin: Codec<Uint8Array | DataView | ArrayBuffer> = {
         "ERR_QUIVER_BAD_VALUE",
         "bin holds bytes: a Uint8Array, Buffer, DataView or ArrayBuffer",
         {
-          fix: "wrap other typed arrays in a Tensor, which keeps their type",
+          fix: "Wrap other typed arrays in a Tensor, which keeps their type.",
         },
       );
     }

@@ -24,7 +24,7 @@ export const clone: Codec = {
     refuseCompression("clone", options);
     if (keeperOf(value) === "foreign") {
       throw new QuiverError("ERR_QUIVER_BAD_VALUE", `clone cannot hold ${nameOf(value)} or something in it`, {
-        hint: "functions, symbols and instances of classes would come back as something else",
+        hint: "Functions, symbols and instances of classes would come back as something else.",
       });
     }
     const bytes = serialize(value);

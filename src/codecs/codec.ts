@@ -10,12 +10,14 @@ export interface EncodedValue {
   readonly dtype?: string;
 }
 
+/** How bytes are compressed; `level` is the method's own, its default when left out. */
 export type Compression =
   | "none"
   | "deflate"
   | "zstd"
   | { readonly kind: "none" | "deflate" | "zstd"; readonly level?: number };
 
+/** What a codec is told when it encodes. */
 export interface EncodeOptions {
   /** undefined = the codec's own default. A codec that can't do it refuses with ERR_QUIVER_BAD_OPTION. */
   readonly compression?: Compression;
@@ -36,6 +38,7 @@ export interface DecodeContext {
   readonly instant?: boolean;
 }
 
+/** A format of values: its names, and the way to bytes and back. */
 export interface Codec<T = unknown> {
   /** Stable name, recorded with every entry: "npy", "json", … */
   readonly name: string;

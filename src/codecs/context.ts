@@ -36,8 +36,8 @@ export function refuseCompression(codec: string, { compression }: EncodeOptions)
   const kind = typeof compression === "object" ? compression.kind : compression;
   if (kind === undefined || kind === "none") return;
   throw new QuiverError("ERR_QUIVER_BAD_OPTION", `${codec} cannot be compressed with ${kind}`, {
-    hint: `${codec} files hold the value as it is, so that they can be mapped and read by other programs`,
-    fix: 'leave compression out, or use the codec "npz" for tensors',
+    hint: `Files of ${codec} hold the value as it is, so that they can be mapped and read by other programs.`,
+    fix: 'Leave compression out, or use the codec "npz" for tensors.',
   });
 }
 

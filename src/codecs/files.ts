@@ -7,13 +7,14 @@ import { basename, dirname, extname, join } from "node:path";
 import { markAsUntransferable } from "node:worker_threads";
 import { type MappedBytes, mapFile } from "../native/files.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
-import { ioError, syncFolder, writeAll } from "../shared/file-system.ts";
+import { ioError, syncFolder, writeAll, writeError } from "../shared/file-system.ts";
 import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { type LoadOptions, openWith, type Tensor } from "../tensor/tensor.ts";
 import type { Codec, Compression, DecodeContext } from "./codec.ts";
 import { namedTensors } from "./pt/contents.ts";
 import { codecByExtension, codecByFile, codecByValue, codecFor } from "./registry.ts";
 
+/** Options of `saveFile`. */
 export interface SaveOptions {
   /** Name of a codec, or one of your own. Default: by the path's extension, else by the value. */
   readonly codec?: string | Codec;
@@ -55,11 +56,11 @@ openWith(async (path, options): Promise<Tensor> => {
   if (only !== undefined && tensors.length === 1) return only[1];
   throw new QuiverError("ERR_QUIVER_BAD_VALUE", `${path} holds not one tensor but ${tensors.length}`, {
     path,
-    hint: `they are named ${tensors
+    hint: `They are named ${tensors
       .map(([name]) => name)
       .slice(0, 10)
-      .join(", ")}`,
-    fix: "use loadFile and take one of them by its name",
+      .join(", ")}.`,
+    fix: "Use loadFile and take one of them by its name.",
   });
 });
 
@@ -132,7 +133,7 @@ export async function saveFile(path: string, value: unknown, options: SaveOption
     await syncFolder(folder);
   } catch (error) {
     await unlink(temporary).catch(() => {});
-    throw ioError(error, path);
+    throw writeError(error, path);
   }
 }
 

@@ -38,7 +38,7 @@ function decode(bytes: Uint8Array, context: DecodeContext): unknown {
       return JSON.parse(decoder.decode(bytes));
     } catch (cause) {
       throw new QuiverError("ERR_QUIVER_CORRUPT", `not JSON: ${(cause as Error).message}`, {
-        hint: "damaged, or written with NaN or Infinity, which only some programs read",
+        hint: "Damaged, or written with NaN or Infinity, which only some programs read.",
         cause,
       });
     }
@@ -109,6 +109,6 @@ function checkAt(name: string | number, value: unknown, position: Position): voi
 function refusal(what: string, { path }: Position): QuiverError {
   const where = path.slice(0, 20).map((name) => (typeof name === "number" ? `[${name}]` : `.${name}`));
   return new QuiverError("ERR_QUIVER_BAD_VALUE", `JSON cannot hold ${what}, which is at $${where.join("")}`, {
-    hint: "it would be lost or changed without a word",
+    hint: "It would be lost or changed without a word.",
   });
 }

@@ -20,7 +20,7 @@ export const npy: Codec<Tensor> = {
     throwIfAborted(options.signal);
     if (!(tensor instanceof Tensor)) {
       throw new QuiverError("ERR_QUIVER_BAD_VALUE", `npy holds a tensor, not ${nameOf(tensor)}`, {
-        fix: 'wrap it: new Tensor(array, shape); several tensors go into "npz"',
+        fix: 'Wrap it: new Tensor(array, shape); several tensors go into "npz".',
       });
     }
     return tensor.isView ? tensor.ready().then(encodeReady) : encodeReady(tensor);

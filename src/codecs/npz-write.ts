@@ -45,7 +45,7 @@ function deflateLevels({ compression }: EncodeOptions): (byteLength: number) => 
     typeof compression === "object" ? compression : { kind: compression };
   const wanted = level ?? DEFAULT_LEVEL;
   if (!Number.isInteger(wanted) || wanted < 0 || wanted > 9) {
-    throw new QuiverError("ERR_QUIVER_BAD_OPTION", `deflate has no level ${wanted}`, { fix: "use 0 to 9" });
+    throw new QuiverError("ERR_QUIVER_BAD_OPTION", `deflate has no level ${wanted}`, { fix: "Use 0 to 9." });
   }
   switch (kind) {
     case "none":
@@ -57,7 +57,7 @@ function deflateLevels({ compression }: EncodeOptions): (byteLength: number) => 
     default:
       throw new QuiverError("ERR_QUIVER_BAD_OPTION", `npz cannot be compressed with ${kind}`, {
         hint: "NumPy reads stored and deflated members",
-        fix: 'use compression "none" or "deflate"',
+        fix: 'Use compression "none" or "deflate".',
       });
   }
 }

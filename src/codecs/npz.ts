@@ -34,7 +34,7 @@ export const npz: Codec<Tensor | NamedTensors> = {
     const members = value instanceof Tensor ? { [SOLE]: value } : value;
     if (!isTensors(members)) {
       throw new QuiverError("ERR_QUIVER_BAD_VALUE", "npz holds a tensor or a plain object of tensors", {
-        fix: 'make every member a Tensor, or use the codec "json"',
+        fix: 'Make every member a Tensor, or use the codec "json".',
       });
     }
     const encoded = await encodeArchive(Object.entries(members), options);
@@ -82,8 +82,8 @@ export function soleTensor(value: Tensor | NamedTensors): Tensor {
     "ERR_QUIVER_BAD_VALUE",
     `the archive holds not one tensor but ${names.length} members`,
     {
-      hint: `they are named ${names.slice(0, 10).join(", ")}`,
-      fix: "take one of them by its name",
+      hint: `They are named ${names.slice(0, 10).join(", ")}.`,
+      fix: "Take one of them by its name.",
     },
   );
 }

@@ -28,7 +28,7 @@ export function codecFor(name: string, own: readonly Codec[] = []): Codec {
   if (codec !== undefined) return codec;
   const known = [...own, ...codecs, ...named].map((candidate) => candidate.name);
   throw new QuiverError("ERR_QUIVER_CODEC_UNKNOWN", `there is no codec ${JSON.stringify(name)}`, {
-    hint: `known are ${known.join(", ")}`,
+    hint: `Known are ${known.join(", ")}.`,
   });
 }
 
@@ -45,7 +45,7 @@ export function codecByValue(value: unknown, candidates: readonly Codec[] = code
 function noCodec(value: unknown): QuiverError {
   const typed = ArrayBuffer.isView(value);
   return new QuiverError("ERR_QUIVER_BAD_VALUE", `no codec holds ${nameOf(value)}`, {
-    ...(typed ? { fix: "wrap it: new Tensor(array, shape)" } : {}),
+    ...(typed ? { fix: "Wrap it: new Tensor(array, shape)." } : {}),
   });
 }
 

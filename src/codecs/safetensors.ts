@@ -65,7 +65,7 @@ async function encode(value: StateDict, options: EncodeOptions): Promise<Encoded
   refuseCompression("safetensors", options);
   if (!isTensors(value)) {
     throw new QuiverError("ERR_QUIVER_BAD_VALUE", "safetensors holds a plain object of tensors", {
-      fix: 'name the tensor: { weight: tensor }; for nested values use the codec "pt"',
+      fix: 'Name the tensor: { weight: tensor }; for nested values use the codec "pt".',
     });
   }
   const metadata = metadataOf.get(value) ?? WRITTEN_FOR;

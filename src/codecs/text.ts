@@ -23,8 +23,8 @@ export const text: Codec<string> = {
     const at = loneSurrogate(value);
     if (at >= 0) {
       throw new QuiverError("ERR_QUIVER_BAD_VALUE", `the text has half a character at position ${at}`, {
-        hint: "a lone surrogate has no UTF-8 form and would come back as another character",
-        fix: 'use the codec "json", which can escape it, or value.toWellFormed()',
+        hint: "A lone surrogate has no UTF-8 form and would come back as another character.",
+        fix: 'Use the codec "json", which can escape it, or value.toWellFormed().',
       });
     }
     const bytes = encoder.encode(value);

@@ -87,7 +87,7 @@ export class Dataset {
     if (!this.columns.includes(name)) {
       throw new QuiverError("ERR_QUIVER_NOT_FOUND", `there is no column ${JSON.stringify(name)}`, {
         path: this.path,
-        hint: `the dataset has ${this.columns.join(", ")}`,
+        hint: `The dataset has ${this.columns.join(", ")}.`,
         fix: "Name one of these.",
       });
     }

@@ -31,7 +31,7 @@ export function sourceOf(name: string, input: ColumnInput): ColumnSource {
     if (list.every((item) => item === null || typeof item === "string")) return textSource(name, list);
   }
   throw new QuiverError("ERR_QUIVER_BAD_VALUE", `column ${name} is nothing that a dataset holds`, {
-    hint: "a column is a tensor, a typed array, a list of tensors, or a list of strings and nulls",
+    hint: "A column is a tensor, a typed array, a list of tensors, or a list of strings and nulls.",
   });
 }
 
@@ -68,7 +68,7 @@ function raggedSource(name: string, list: readonly Tensor[]): ColumnSource {
       inner.every((size, axis) => size === tensor.shape[axis + 1]);
     if (!fits) {
       throw new QuiverError("ERR_QUIVER_BAD_VALUE", `rows of column ${name} don't fit each other`, {
-        hint: `the first is ${first}, another ${tensor}; only the first axis may differ`,
+        hint: `The first is ${first}, another ${tensor}; only the first axis may differ.`,
       });
     }
   }

@@ -5,6 +5,7 @@ import { QuiverError } from "../shared/errors.ts";
 import { type ColumnInput, type ColumnSource, sourceOf } from "./input.ts";
 import { parseShardSize } from "./shard-size.ts";
 
+/** Options of `Dataset.write`. */
 export interface DatasetWriteOptions {
   /** Most bytes of a file; units are powers of 1000, as Hugging Face counts. Default "500MB". */
   readonly maxShardSize?: number | string;

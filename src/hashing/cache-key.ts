@@ -10,6 +10,7 @@ import { Form } from "./form.ts";
 /** "text" brings strings into NFC, trims them and makes each run of white space one space; a function is given each input and returns what counts of it. */
 export type Normalize = "text" | ((input: unknown) => unknown);
 
+/** How keys are derived. Changing any of them changes the keys. */
 export interface CacheKeyOptions {
   /** Part of the key: changing it makes all that is stored under the old one a miss. Printable ASCII without space and colon, up to 64 characters. Default: none. */
   readonly version?: string;

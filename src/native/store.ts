@@ -35,8 +35,18 @@ export function asStoreError(error: unknown): unknown {
     : new QuiverError(code, error.message);
 }
 
+/** Refusals of the operating system, which name the call and not the file. */
+const OF_THE_SYSTEM: ReadonlySet<string> = new Set([
+  "ERR_QUIVER_IO",
+  "ERR_QUIVER_PERMISSION",
+  "ERR_QUIVER_READ_ONLY",
+  "ERR_QUIVER_DISK_FULL",
+]);
+
 function asQuiverError({ code, message, key, path }: Failure): QuiverError {
-  return new QuiverError(isQuiverErrorCode(code) ? code : "ERR_QUIVER_INTERNAL", message, {
+  const isUnnamed = path !== undefined && OF_THE_SYSTEM.has(code) && !message.includes(path);
+  const told = isUnnamed ? `${path}: ${message}` : message;
+  return new QuiverError(isQuiverErrorCode(code) ? code : "ERR_QUIVER_INTERNAL", told, {
     ...(key !== undefined && { key }),
     ...(path !== undefined && { path }),
   });

@@ -16,6 +16,7 @@ export interface CandidateColumns {
   readonly visited: Uint8Array;
 }
 
+/** Says which entries leave first. It ranks columns, not entries one by one, so that a million take milliseconds. */
 export interface EvictionPolicy {
   /** Recorded in the cache; two processes must open it with the same. */
   readonly name: string;

@@ -11,8 +11,8 @@ const ADVICE = {
     fix: "Use another key; a digest of a long or binary key is a good one.",
   },
   ERR_QUIVER_BAD_VALUE: {
-    hint: "The codec cannot hold this value.",
-    fix: "Name another codec, or convert the value first.",
+    hint: "The value is not one that the codec or the call can take.",
+    fix: "Convert it first, or name a codec that holds it.",
   },
   ERR_QUIVER_BAD_NAMESPACE: {
     hint: "A namespace is a folder name: letters, digits, '.', '_' and '-', starting with a letter or digit, up to 128 characters.",
@@ -28,7 +28,7 @@ const ADVICE = {
   },
   ERR_QUIVER_CORRUPT: {
     hint: "The bytes are not what their format says they must be.",
-    fix: "Run `quiver verify --repair`, or delete the entry and compute it again.",
+    fix: "Write or compute it again; of a cache `quiver verify --repair` deletes what is damaged.",
   },
   ERR_QUIVER_CHECKSUM_MISMATCH: {
     hint: "The bytes on the disk are no longer those that were written.",
@@ -120,7 +120,7 @@ const ADVICE = {
   },
   ERR_QUIVER_IO: {
     hint: "The operating system reported an error.",
-    fix: "The cause tells which call failed and why.",
+    fix: "The message and the cause tell which call failed and why.",
   },
   ERR_QUIVER_INTERNAL: {
     hint: "This is a fault in quiver-cache itself.",
@@ -152,11 +152,17 @@ export interface QuiverErrorDetails {
 
 /** Every failure that reaches a user. The message says what happened, `hint` why, `fix` what to do. */
 export class QuiverError extends Error {
+  /** Stable; programs branch on it. */
   readonly code: QuiverErrorCode;
+  /** Why it happens, in a sentence. */
   readonly hint: string;
+  /** What to do about it, in a sentence. */
   readonly fix: string;
+  /** The key concerned, where there is one. */
   readonly key: string | undefined;
+  /** The file or directory concerned, where there is one. */
   readonly path: string | undefined;
+  /** What should have been there, and what was: checksums, lengths, settings. */
   readonly expected: unknown;
   readonly found: unknown;
 

@@ -1,6 +1,7 @@
 /** Files as stores and codecs use them: durable renames, and the system's errors as ours. */
 
 import { type FileHandle, open } from "node:fs/promises";
+import { dirname } from "node:path";
 import { QuiverError } from "./errors.ts";
 
 /** Some network file systems can't sync folders; a rename there is as durable as it gets. */
@@ -26,12 +27,22 @@ export async function writeAll(file: FileHandle, bytes: Uint8Array, position?: n
   }
 }
 
+/** The error of a system call that was to make the file: what can be missing is its folder. */
+export function writeError(error: unknown, path: string): QuiverError {
+  const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
+  return ioError(error, isMissing ? dirname(path) : path);
+}
+
 /** The error of a system call on the path. */
 export function ioError(error: unknown, path: string): QuiverError {
   const cause = error as NodeJS.ErrnoException;
   switch (cause.code) {
     case "ENOENT":
-      return new QuiverError("ERR_QUIVER_NOT_FOUND", `there is no ${path}`, { path, cause });
+      return new QuiverError("ERR_QUIVER_NOT_FOUND", `there is no ${path}`, {
+        path,
+        cause,
+        fix: "Correct the path.",
+      });
     case "EACCES":
     case "EPERM":
     case "EROFS":

@@ -4,6 +4,7 @@ import { QuiverError } from "../shared/errors.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { checkChoice, checkCount, checkFinite, checkPositive } from "./arguments.ts";
 
+/** A linear sweep of frequency. */
 export interface ChirpOptions {
   /** Length of the template. */
   readonly samples: number;

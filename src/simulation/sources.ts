@@ -16,6 +16,7 @@ export type SourceProfile =
 /** Precision of a map's values. */
 export type SourceDType = "float32" | "float64";
 
+/** Where a source is and how wide, on which grid. */
 export interface SourceMapOptions<D extends SourceDType = "float64"> {
   readonly dimensions: Dimensions;
   /** Cells along each axis of the box, whose edges have the length 1. */

@@ -5,6 +5,7 @@ import { Tensor } from "../tensor/tensor.ts";
 import { checkCount, checkPositive } from "./arguments.ts";
 import type { StateProfile } from "./profiles.ts";
 
+/** The grid and the step of a wave equation on the unit square. */
 export interface WaveOptions {
   /** Inner grid points along each of the two axes of the unit square, whose border is held at 0. */
   readonly n: number;

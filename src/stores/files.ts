@@ -21,6 +21,7 @@ import type {
 } from "./store.ts";
 import { sumUsage } from "./usage.ts";
 
+/** Options of `FileStore.open`. */
 export interface FileStoreOptions {
   /** What acknowledged writes survive: "full" power cuts, as far as the server behind the folder keeps its word; "process" the death of processes. Default: "full". */
   readonly durability?: "full" | "process";

@@ -17,6 +17,7 @@ import type {
 } from "./store.ts";
 import { sumUsage } from "./usage.ts";
 
+/** Options of a `MemoryStore`. */
 export interface MemoryStoreOptions {
   /** Default: "memory". */
   readonly name?: string;

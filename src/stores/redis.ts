@@ -21,6 +21,7 @@ import type {
 } from "./store.ts";
 import { sumUsage } from "./usage.ts";
 
+/** Options of `RedisStore.open`. */
 export interface RedisStoreOptions {
   /** Where the server is: `redis[s]://[[user][:password]@]host[:port][/database]`. Default: "redis://127.0.0.1:6379". */
   readonly url?: string;

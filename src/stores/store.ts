@@ -139,6 +139,7 @@ export interface Page {
   readonly next: string | undefined;
 }
 
+/** What entries take. */
 export interface Usage {
   readonly entries: number;
   /** Sum of value sizes. */
@@ -150,6 +151,7 @@ export interface Usage {
 /** A file that stays in place and unevicted until released. */
 export interface PathLease extends Disposable {
   readonly path: string;
+  /** Gives the file up; the same as disposing of the lease. Twice is no error. */
   release(): void;
 }
 
@@ -181,6 +183,7 @@ export interface ReadOptions {
   readonly pooled?: boolean;
 }
 
+/** A namespace as a store keeps it: bytes and facts by key. Calls on one key take effect in the order in which they are made. */
 export interface StoreNamespace {
   readonly name: string;
   readonly settings: NamespaceSettings;
@@ -243,6 +246,7 @@ export interface EvictionResult {
   readonly sample: readonly { readonly namespace: string; readonly key: string }[];
 }
 
+/** A place for values, with any number of namespaces. After `close` every call is ERR_QUIVER_CLOSED. */
 export interface Store {
   readonly name: string;
   readonly capabilities: StoreCapabilities;

@@ -28,6 +28,7 @@ export interface TierOption {
   readonly maxAge?: Duration | null;
 }
 
+/** Options of `TieredStore.open`. */
 export interface TieredStoreOptions {
   /**
    * "through": a write is acknowledged when all tiers that work have it. "behind": when the first one has it; the

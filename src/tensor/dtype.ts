@@ -2,6 +2,7 @@
 
 import { QuiverError } from "../shared/errors.ts";
 
+/** What the elements of a tensor are, by NumPy's names where it has them. */
 export type DType =
   | "bool"
   | "int8"
@@ -86,7 +87,7 @@ export function isDType(name: string): name is DType {
 export function dtypeFacts(dtype: DType): DTypeFacts {
   if (!isDType(dtype)) {
     throw new QuiverError("ERR_QUIVER_BAD_VALUE", `unknown dtype ${JSON.stringify(dtype)}`, {
-      hint: `known are ${dtypes.join(", ")}`,
+      hint: `Known are ${dtypes.join(", ")}.`,
     });
   }
   return facts[dtype];

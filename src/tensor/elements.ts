@@ -79,8 +79,8 @@ export function notReady(byteLength: number): QuiverError {
     "ERR_QUIVER_NOT_READY",
     `${byteLength} bytes of this tensor have not been checked yet`,
     {
-      hint: "checking them at once would hold up the event loop",
-      fix: "await tensor.ready() first",
+      hint: "Checking them at once would hold up the event loop.",
+      fix: "Call await tensor.ready() first.",
     },
   );
 }

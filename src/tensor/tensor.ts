@@ -9,6 +9,7 @@ import { fromFloat8 } from "./float8.ts";
 import { fromBfloat16, fromFloat16 } from "./float16.ts";
 import { columnMajorStrides, elementCount, extent, isRowMajor, rowMajorStrides } from "./layout.ts";
 
+/** What a tensor over an array is told of it. */
 export interface TensorOptions {
   /** Needed where the array alone does not say: "float16" and "bfloat16" over a Uint16Array, "bool" and 8-bit floats over a Uint8Array, complex numbers over a float array, two values each. */
   readonly dtype?: DType;
@@ -256,7 +257,7 @@ export class Tensor<A extends TypedArray = TypedArray> {
     const rows = this.shape[0];
     if (rows === undefined) {
       throw new QuiverError("ERR_QUIVER_OUT_OF_RANGE", "a 0-d tensor has no rows", {
-        fix: "use at() for its element",
+        fix: "Use at() for its element.",
       });
     }
     return rows;
@@ -321,7 +322,7 @@ function elementsOf(data: TypedArray, wanted: DType | undefined): { values: Type
   const own = naturalDType(data);
   if (own === undefined) {
     throw new QuiverError("ERR_QUIVER_BAD_VALUE", "a tensor is made from a typed array", {
-      fix: "new Tensor(Float64Array.from(numbers), shape)",
+      fix: "Write new Tensor(Float64Array.from(numbers), shape).",
     });
   }
   const dtype = wanted ?? own;
@@ -331,7 +332,7 @@ function elementsOf(data: TypedArray, wanted: DType | undefined): { values: Type
   const needed = naturalDType(new array(new ArrayBuffer(0)));
   if ((own !== "float16" && stored !== needed) || (own === "float16" && dtype !== "float16")) {
     throw new QuiverError("ERR_QUIVER_BAD_VALUE", `${dtype} does not fit an array of ${own}`, {
-      fix: `${dtype} takes a ${array.name}${components === 2 ? ", two values an element" : ""}`,
+      fix: `Elements of ${dtype} come in an array of ${array.name}${components === 2 ? ", two values an element" : ""}.`,
     });
   }
   if (data.length % components !== 0) {
@@ -390,7 +391,7 @@ function checkOutput(out: Tensor, dtype: DType, shape: readonly number[]): void 
     "ERR_QUIVER_BAD_VALUE",
     `out must be a contiguous ${dtype} tensor of shape [${shape.join(", ")}]`,
     {
-      hint: `it is ${out.dtype} [${out.shape.join(", ")}]${out.isContiguous ? "" : ", strided"}`,
+      hint: `It is ${out.dtype} [${out.shape.join(", ")}]${out.isContiguous ? "" : ", strided"}.`,
     },
   );
 }

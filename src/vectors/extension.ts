@@ -11,6 +11,7 @@ import { type ColumnMetadata, extendedMetadata, isFreeName, type VectorMetadata 
 import { type EmbedIntoOptions, embeddingPlan } from "./options.ts";
 import type { VectorColumn } from "./vector-column.ts";
 
+/** Options of `extend`: a new column of vectors, or more texts. */
 export interface ExtendOptions extends EmbedIntoOptions {
   /** Name of a new column, which gets a row for every text. Without it, texts are added. */
   readonly column?: string;

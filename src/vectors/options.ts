@@ -44,6 +44,7 @@ export interface EmbedIntoOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Options of `VectorCache.create`. */
 export interface CreateOptions extends EmbedIntoOptions {
   /** One folder's name. A cache of this name is replaced when the new one is complete. */
   readonly name: string;

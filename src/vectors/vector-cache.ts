@@ -51,6 +51,7 @@ export interface VectorCacheInfo {
   readonly createdAt: Date | null;
 }
 
+/** Options of `nearest`. */
 export interface NearestOptions {
   /** How many rows to find. Default: 10. */
   readonly k?: number;

@@ -15,6 +15,8 @@ pub enum Code {
     BadKey,
     /// A namespace name can't be used.
     BadNamespace,
+    /// It is not there, and this cache may not make it.
+    NotFound,
     /// Stored bytes are not what they should be.
     Corrupt,
     /// Stored bytes differ from their digest.
@@ -64,6 +66,7 @@ impl Code {
             Self::BadOption => "ERR_QUIVER_BAD_OPTION",
             Self::BadKey => "ERR_QUIVER_BAD_KEY",
             Self::BadNamespace => "ERR_QUIVER_BAD_NAMESPACE",
+            Self::NotFound => "ERR_QUIVER_NOT_FOUND",
             Self::Corrupt => "ERR_QUIVER_CORRUPT",
             Self::ChecksumMismatch => "ERR_QUIVER_CHECKSUM_MISMATCH",
             Self::Closed => "ERR_QUIVER_CLOSED",

@@ -197,8 +197,10 @@ pub fn backup(store: &Store, to: &Path) -> Result<u64> {
     let engine = &store.engine;
     let target = crate::root::Root::new(to);
     if target.engine().exists() {
-        return Err(Error::new(Code::BadOption, "the target holds a cache already").at(to));
+        let message = format!("there is a cache in {} already", to.display());
+        return Err(Error::new(Code::BadOption, message).at(to));
     }
+    crate::store::open::refuse_nested(to)?;
     for folder in [target.catalog(), target.objects(), target.locks(), target.tmp(), target.trash()] {
         engine.storage.create_dir(&folder, engine.modes.folder)?;
     }

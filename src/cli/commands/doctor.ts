@@ -24,6 +24,8 @@ const NAMESPACE = "doctor";
 const samples: Readonly<Record<string, unknown>> = {
   npy: new Tensor(Float64Array.of(1, -0, Number.NaN, 4), [2, 2]),
   npz: { weights: new Tensor(Float32Array.of(1, 2, 3)), ids: new Tensor(BigInt64Array.of(1n, 2n)) },
+  safetensors: { weights: new Tensor(Float32Array.of(1, 2, 3)) },
+  pt: { weights: new Tensor(Float32Array.of(1, 2, 3)), epoch: 3 },
   json: { text: "grün", list: [1, null, true] },
   text: "grün\n",
   bin: Uint8Array.of(0, 255, 10),

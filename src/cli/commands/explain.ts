@@ -22,6 +22,10 @@ interface Explanation {
   readonly reasons: readonly string[];
 }
 
+interface ExplainOptions extends CommonOptions {
+  readonly namespace?: string;
+}
+
 const PAGE = 1000;
 
 export function explainCommand(cli: Cli): Command {
@@ -30,14 +34,17 @@ export function explainCommand(cli: Cli): Command {
       "explain",
       "say why a key is there, or why it may not be: expired, evicted, deleted, never cached",
     )
-    .argument("<key>", "a derived key names its namespace")
-    .option("-n, --namespace <name>", "the namespace of any other key")
+    .argument("<namespace>", "may be left out where the key is a derived one, which names it")
+    .argument("[key]")
+    .option("-n, --namespace <name>", "the namespace, where it is not an argument")
     .action(
-      cli.action(async (key: string, options: CommonOptions & { readonly namespace?: string }) => {
-        const name = options.namespace ?? namespaceOfKey(key);
+      cli.action(async (first: string, second: string | undefined, options: ExplainOptions) => {
+        const key = second ?? first;
+        const name = options.namespace ?? (second === undefined ? namespaceOfKey(key) : first);
         if (name === undefined) {
           throw new QuiverError("ERR_QUIVER_BAD_OPTION", `"${key}" does not name its namespace`, {
-            fix: "Name it with --namespace.",
+            hint: "Only keys of memoised functions do: they begin with it.",
+            fix: "Run `quiver explain <namespace> <key>`.",
           });
         }
         // Counts of all processes are known only to those that may also add to them.

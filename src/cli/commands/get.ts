@@ -1,8 +1,11 @@
 /** `quiver get`: a stored value, byte for byte as its file or row holds it. */
 
 import { createWriteStream } from "node:fs";
+import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
+import { isQuiverError } from "../../shared/errors.ts";
+import { writeError } from "../../shared/file-system.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import type { Cli, CommonOptions } from "../cli.ts";
 import { describeValue, headLine } from "../describe-value.ts";
@@ -32,7 +35,7 @@ export function getCommand(cli: Cli): Command {
           if (info === undefined) throw missing(name, key);
           const bytes = () => namespace.createReadStream(key);
           if (options.output !== undefined) {
-            await pipeline(bytes(), createWriteStream(options.output));
+            await saveTo(options.output, bytes());
           } else if (options.json) {
             await cli.printJson(await plainValue(await namespace.get(key)));
           } else if (cli.io.isTerminal && !readable.has(info.codec)) {
@@ -47,6 +50,14 @@ export function getCommand(cli: Cli): Command {
         }),
       ),
     );
+}
+
+async function saveTo(path: string, bytes: Readable): Promise<void> {
+  try {
+    await pipeline(bytes, createWriteStream(path));
+  } catch (error) {
+    throw isQuiverError(error) ? error : writeError(error, path);
+  }
 }
 
 /** A value in terms of JSON: tensors with all their elements, bytes as base64. */

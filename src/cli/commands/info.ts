@@ -38,7 +38,10 @@ function factLines(info: EntryInfo, head: readonly ValueHead[]): (readonly [stri
     ["checksum", info.digest],
     ["created", `${timestamp(info.createdAt)} (${ago(info.createdAt)} ago)`],
     ["expires", timestamp(info.expiresAt)],
-    ["last access", `${timestamp(info.lastAccessed)} (${info.accessCount} accesses)`],
+    [
+      "last access",
+      `${timestamp(info.lastAccessed)} (${info.accessCount === 1 ? "1 access" : `${info.accessCount} accesses`})`,
+    ],
     ["priority", info.pinned ? `${info.priority}, pinned` : String(info.priority)],
     ["tags", info.tags.length > 0 ? info.tags.join(", ") : undefined],
     ["metadata", info.metadata && JSON.stringify(info.metadata)],

@@ -1,11 +1,12 @@
 /** `quiver ls`: the namespaces, or the entries of one. */
 
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import type { EntryInfo } from "../../cache/namespace.ts";
 import { formatSize } from "../../shared/units.ts";
 import type { Cli, CommonOptions } from "../cli.ts";
 import { EXIT } from "../exit.ts";
 import { ago, shortDigest } from "../format.ts";
+import { parseCount } from "../parse.ts";
 import { existingNamespace, withCache } from "../session.ts";
 import { formatTable } from "../table.ts";
 
@@ -111,9 +112,4 @@ async function listEntries(cli: Cli, name: string, options: LsOptions): Promise<
   await cli.io.write(formatTable(header, rows, cli.io.columns));
   if (total > shown.length) cli.io.note(`${shown.length} of ${total} entries; --limit shows more\n`);
   return EXIT.ok;
-}
-
-function parseCount(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
-  return Number(text);
 }

@@ -1,6 +1,6 @@
 /** `quiver set`: a value from the command line, a file or standard input. */
 
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { loadFile } from "../../codecs/files.ts";
 import { codecs } from "../../codecs/registry.ts";
 import { QuiverError } from "../../shared/errors.ts";
@@ -8,6 +8,7 @@ import { formatSize } from "../../shared/units.ts";
 import type { Cli, CommonOptions } from "../cli.ts";
 import { EXIT } from "../exit.ts";
 import type { CliIo } from "../io.ts";
+import { parseInteger, parseObject } from "../parse.ts";
 import { withCache } from "../session.ts";
 
 interface SetOptions extends CommonOptions {
@@ -52,7 +53,7 @@ export function setCommand(cli: Cli): Command {
           cache.namespace(name).set(key, value, given),
         );
         if (options.json) await cli.printJson(info);
-        else cli.io.note(`stored ${key}: ${formatSize(info.size)} as ${info.codec}\n`);
+        else cli.io.note(cli.line(`stored ${key}: ${formatSize(info.size)} as ${info.codec}`));
         return EXIT.ok;
       }),
     );
@@ -88,20 +89,4 @@ function parseJson(text: string): unknown {
       fix: "Quote it for the shell.",
     });
   }
-}
-
-function parseObject(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null && !Array.isArray(value))
-      return value as Record<string, unknown>;
-  } catch {
-    // Told below, like any other text that is no object.
-  }
-  throw new InvalidArgumentError("It must be a JSON object.");
-}
-
-function parseInteger(text: string): number {
-  if (!/^-?\d+$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
-  return Number(text);
 }

@@ -1,11 +1,12 @@
 /** `quiver top`: what happens in a cache now, by namespace, again and again. */
 
 import { setTimeout as pause } from "node:timers/promises";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import type { Metrics, NamespaceMetrics } from "../../cache/metrics.ts";
 import { formatSize } from "../../shared/units.ts";
 import type { Cli, CommonOptions } from "../cli.ts";
 import { EXIT } from "../exit.ts";
+import { parsePositive, parseSeconds } from "../parse.ts";
 import { withCache } from "../session.ts";
 import { type Column, formatTable } from "../table.ts";
 
@@ -33,7 +34,7 @@ const CLEAR = "\u001b[H\u001b[J";
 export function topCommand(cli: Cli): Command {
   return cli
     .command("top", "show what happens in the cache now, until it is interrupted")
-    .option("-i, --interval <seconds>", "time between two looks", parsePositive, 5)
+    .option("-i, --interval <seconds>", "time between two looks", parseSeconds, 5)
     .option("-c, --count <looks>", "end after so many", parsePositive)
     .action(
       cli.action(async (options: TopOptions) => {
@@ -88,10 +89,4 @@ function row(
 
 function share(part: number | null): string {
   return part === null ? "-" : `${(part * 100).toFixed(1)} %`;
-}
-
-function parsePositive(text: string): number {
-  const number = Number(text);
-  if (!(number > 0 && number < 1e6)) throw new InvalidArgumentError("It must be a number above 0.");
-  return number;
 }

@@ -1,12 +1,12 @@
 /** `quiver warm`: computes the missing entries that a module's recipes declare. */
 
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import type { Recipe, WarmReport } from "../../cache/warm.ts";
 import { QuiverError } from "../../shared/errors.ts";
 import type { Cli, CommonOptions } from "../cli.ts";
 import { EXIT } from "../exit.ts";
+import { loadModule } from "../load-module.ts";
+import { parsePositive } from "../parse.ts";
 import { startProgress } from "../progress.ts";
 import { withCache } from "../session.ts";
 
@@ -64,23 +64,11 @@ function reasonOf(error: unknown): string {
 }
 
 async function loadRecipes(path: string): Promise<readonly Recipe[]> {
-  const file = resolve(path);
-  const loaded: unknown = await import(pathToFileURL(file).href).catch((cause: unknown) => {
-    throw new QuiverError("ERR_QUIVER_BAD_OPTION", `${file} can't be loaded as a module`, {
-      path: file,
-      cause,
-    });
-  });
-  const { recipes, default: standard } = loaded as { recipes?: unknown; default?: unknown };
-  const list = recipes ?? standard;
+  const { file, exports } = await loadModule(path);
+  const list = exports["recipes"] ?? exports["default"];
   if (Array.isArray(list)) return list as Recipe[];
   throw new QuiverError("ERR_QUIVER_BAD_OPTION", `${file} exports no list of recipes`, {
     path: file,
     fix: "Export `recipes`, an array of { namespace, key, parameters, compute }.",
   });
-}
-
-function parsePositive(text: string): number {
-  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("It must be a whole number above 0.");
-  return Number(text);
 }

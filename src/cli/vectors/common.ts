@@ -1,14 +1,14 @@
 /** What the vector commands share: their root, the vectorizer, how texts are embedded. */
 
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { QuiverError } from "../../shared/errors.ts";
 import { DEFAULT_ROOT } from "../../vectors/folders.ts";
 import type { CreateProgress, EmbedIntoOptions } from "../../vectors/options.ts";
 import { hashingVectorizer, vectorizerOfModel } from "../../vectors/vectorizers/hashing.ts";
 import type { Vectorizer } from "../../vectors/vectorizers/vectorizer.ts";
 import type { Cli } from "../cli.ts";
+import { loadModule } from "../load-module.ts";
+import { parsePositive } from "../parse.ts";
 import { startProgress } from "../progress.ts";
 
 /** Options of every vector command. */
@@ -69,14 +69,8 @@ export async function vectorizerOf(
 }
 
 async function loadVectorizer(path: string): Promise<Vectorizer> {
-  const file = resolve(path);
-  const loaded: unknown = await import(pathToFileURL(file).href).catch((cause: unknown) => {
-    throw new QuiverError("ERR_QUIVER_BAD_OPTION", `${file} can't be loaded as a module`, {
-      path: file,
-      cause,
-    });
-  });
-  const { default: vectorizer } = loaded as { default?: Partial<Vectorizer> };
+  const { file, exports } = await loadModule(path);
+  const vectorizer = exports["default"] as Partial<Vectorizer> | undefined;
   if (typeof vectorizer?.embed === "function" && typeof vectorizer.model === "string") {
     return vectorizer as Vectorizer;
   }
@@ -120,9 +114,4 @@ export async function embedding<T>(
 function pace({ rate, remaining }: CreateProgress): string {
   if (remaining === null) return "";
   return `${Math.round(rate)} a second, ${Math.ceil(remaining / 1000)} s left`;
-}
-
-export function parsePositive(text: string): number {
-  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("It must be a whole number above 0.");
-  return Number(text);
 }

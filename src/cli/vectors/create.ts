@@ -4,10 +4,10 @@ import type { Command } from "commander";
 import { VectorCache } from "../../vectors/vector-cache.ts";
 import type { Cli } from "../cli.ts";
 import { EXIT } from "../exit.ts";
+import { parsePositive } from "../parse.ts";
 import {
   type EmbeddingOptions,
   embedding,
-  parsePositive,
   type VectorsOptions,
   vectorCommand,
   vectorizerOf,

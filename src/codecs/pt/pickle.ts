@@ -365,7 +365,7 @@ function twosComplement(value: bigint): Uint8Array {
 
 function refusal(what: string): QuiverError {
   return new QuiverError("ERR_QUIVER_BAD_VALUE", `pt cannot hold ${what}`, {
-    hint: "it holds null, booleans, numbers, bigints, text, bytes, arrays, plain objects, Map, Set, Tuple and tensors",
-    fix: "leave it out or convert it; wrap typed arrays in a Tensor",
+    hint: "It holds null, booleans, numbers, bigints, text, bytes, arrays, plain objects, Map, Set, Tuple and tensors.",
+    fix: "Leave it out or convert it; wrap typed arrays in a Tensor.",
   });
 }

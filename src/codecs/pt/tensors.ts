@@ -48,7 +48,7 @@ function negated(tensor: Tensor, { conj, neg }: { readonly conj: boolean; readon
   const { components } = dtypeFacts(tensor.dtype);
   if (!(values instanceof Float32Array || values instanceof Float64Array) || (conj && components === 1)) {
     throw new QuiverError("ERR_QUIVER_UNSUPPORTED", `${described(tensor.dtype, conj)} are not read`, {
-      fix: "save tensor.resolve_conj().resolve_neg()",
+      fix: "Save tensor.resolve_conj().resolve_neg().",
     });
   }
   for (let i = 0; i < values.length; i++) {

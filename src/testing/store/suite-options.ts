@@ -5,6 +5,7 @@ import type { Store, StoreCapabilities } from "../../stores/store.ts";
 /** A fresh, empty store for one test. The suite closes it; `dispose` then removes what it leaves behind. */
 export type StoreFactory = () => Promise<{ readonly store: Store; readonly dispose?: () => Promise<void> }>;
 
+/** What the suite is told of a store, and where its tests go. */
 export interface StoreSuiteOptions {
   /** What the store claims; decides which parts run, and is compared with what the store says itself. */
   readonly capabilities: StoreCapabilities;

@@ -7,6 +7,7 @@ import type { Vectorizer } from "./vectorizer.ts";
 /** The shortest and the longest n-gram. */
 export type GramRange = readonly [shortest: number, longest: number];
 
+/** Options of `hashingVectorizer`. All of them are part of the model's name. */
 export interface HashingOptions {
   /** Elements of a vector, 1 to 1,048,576. Default: 384. */
   readonly dimension?: number;

@@ -8,6 +8,7 @@ import { isTransient, retryAfter } from "./transient.ts";
 import type { EmbedOptions, Vectorizer, Vectors } from "./vectorizer.ts";
 import { sleep } from "./wait.ts";
 
+/** Options of `withLimits`. */
 export interface LimitOptions {
   /** Calls under way at the same time. Default: 4. */
   readonly concurrency?: number;

@@ -143,31 +143,30 @@ pub(super) fn merge_settings(recorded: &RootSettings, options: &OpenOptions) -> 
     if options.reconfigure {
         return Ok(given.clone());
     }
-    let differs = |name: &str, recorded: String, given: String| {
-        Err(Error::new(
-            Code::SettingsDiffer,
-            format!("the cache is recorded with {name} {recorded}, this opens it with {given}"),
-        ))
-    };
     if given.max_size.is_some() && given.max_size != recorded.max_size {
-        return differs("maxSize", format!("{:?}", recorded.max_size), format!("{:?}", given.max_size));
+        return differs("maxSize", &recorded.max_size, &given.max_size);
     }
     if given.max_entries.is_some() && given.max_entries != recorded.max_entries {
-        return differs(
-            "maxEntries",
-            format!("{:?}", recorded.max_entries),
-            format!("{:?}", given.max_entries),
-        );
+        return differs("maxEntries", &recorded.max_entries, &given.max_entries);
     }
     if given.eviction.is_some() && given.eviction != recorded.eviction {
-        return differs("eviction", format!("{:?}", recorded.eviction), format!("{:?}", given.eviction));
+        return differs("eviction", &recorded.eviction, &given.eviction);
     }
     if given.durability != recorded.durability && given.durability != Durability::default() {
-        return differs(
-            "durability",
-            format!("{:?}", recorded.durability),
-            format!("{:?}", given.durability),
-        );
+        return differs("durability", &recorded.durability, &given.durability);
     }
     Ok(recorded.clone())
+}
+
+/// The refusal of a setting, with both values as users write them.
+fn differs<T, S: serde::Serialize>(name: &str, recorded: &S, given: &S) -> Result<T> {
+    let written = |value: &S| match serde_json::to_string(value) {
+        Ok(text) if text != "null" => text,
+        _ => "none".to_owned(),
+    };
+    let (recorded, given) = (written(recorded), written(given));
+    Err(Error::new(
+        Code::SettingsDiffer,
+        format!("the cache is recorded with {name} {recorded}, this opens it with {given}"),
+    ))
 }

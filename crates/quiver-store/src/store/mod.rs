@@ -2,7 +2,7 @@
 
 mod catalog_file;
 mod format;
-mod open;
+pub(crate) mod open;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -82,7 +82,7 @@ impl Store {
         let record = match (recorded, &self.writer) {
             (Some(record), _) if !reconfigure => record,
             (None, None) => {
-                return Err(Error::new(Code::BadNamespace, format!("there is no namespace {name:?}")));
+                return Err(Error::new(Code::NotFound, format!("there is no namespace {name:?}")));
             }
             (Some(record), None) => record,
             (_, Some(writer)) => {

@@ -216,7 +216,7 @@ impl Store {
 }
 
 /// A cache inside a cache would have its files adopted and swept by the outer one.
-fn refuse_nested(path: &Path) -> Result<()> {
+pub(crate) fn refuse_nested(path: &Path) -> Result<()> {
     for outer in path.ancestors().skip(1) {
         if outer.join(".quiver").join("format.json").exists() {
             return Err(Error::new(
