@@ -1,21 +1,18 @@
 /** The cache: one root, or one store, opened by this process. */
 
 import { isDeepStrictEqual } from "node:util";
-import { resolvePolicy } from "../policy/resolve.ts";
 import { now } from "../shared/clock.ts";
-import { isQuiverError, QuiverError } from "../shared/errors.ts";
+import { QuiverError } from "../shared/errors.ts";
 import { checkNamespace } from "../shared/keys.ts";
 import { badOption, checkOptions } from "../shared/options.ts";
 import type { CounterKeeper } from "../stores/counters.ts";
 import type { Maintenance } from "../stores/local/maintenance.ts";
 import { type LocalDescription, LocalStore } from "../stores/local.ts";
-import { NullStore } from "../stores/null.ts";
-import type { NamespaceSettings, StoreCapabilities, StoreNamespace, Usage } from "../stores/store.ts";
+import type { NamespaceSettings, StoreCapabilities, Usage } from "../stores/store.ts";
 import { CodecSet } from "./codec-set.ts";
-import type { Source } from "./config-sources.ts";
 import type { CacheContext } from "./context.ts";
 import { type CacheEventMap, CacheEvents, checkListener } from "./events.ts";
-import { type EvictionReport, type EvictionTarget, Evictor } from "./evictor.ts";
+import { type EvictionReport, Evictor } from "./evictor.ts";
 import { swallow } from "./failures.ts";
 import { Guard } from "./guard.ts";
 import { HotTier } from "./hot.ts";
@@ -26,14 +23,9 @@ import type { Memoized, MemoizedOf, Memoizee, MemoizeOptions } from "./memoize.t
 import { type Metrics, takeMetrics } from "./metrics.ts";
 import { Namespace } from "./namespace.ts";
 import { NamespaceLink } from "./namespace-link.ts";
+import { OpenNamespaces } from "./namespaces.ts";
 import { type Opening, prepareOpening } from "./opening.ts";
-import {
-  type CacheOptions,
-  type NamespaceOptions,
-  type Origin,
-  type ResolvedNamespaceOptions,
-  resolveNamespaceOptions,
-} from "./options.ts";
+import type { CacheOptions, NamespaceOptions, Origin, ResolvedNamespaceOptions } from "./options.ts";
 import { PendingWork } from "./pending-work.ts";
 import type { PipelineOptions } from "./pipeline-options.ts";
 import {
@@ -78,11 +70,8 @@ export class Cache implements AsyncDisposable {
   readonly #context: CacheContext;
   readonly #evictor: Evictor;
   readonly #flushTimer: NodeJS.Timeout;
-  /** As the stores have them, as far as they have been opened. */
-  readonly #opened = new Map<string, EvictionTarget>();
+  readonly #namespaces: OpenNamespaces;
   readonly #handles = new Map<string, Handle>();
-  /** Where the entries of namespaces go that are not enabled. */
-  readonly #off = new NullStore();
   #closing: Promise<void> | undefined;
 
   private constructor(opening: Opening) {
@@ -101,15 +90,16 @@ export class Cache implements AsyncDisposable {
       isClosed: () => this.#closing !== undefined,
       checkOpen: () => this.#checkOpen(),
       checkWritable: () => this.#checkWritable(),
-      open: (name, settings) => this.#openInStores(name, settings),
+      open: (name, settings) => this.#namespaces.open(name, settings),
       noteWrite: () => this.#evictor.noteWrite(),
     };
+    this.#namespaces = new OpenNamespaces(opening, this.#context, (name) => this.#handles.get(name)?.options);
     this.#evictor = new Evictor({
       stores: router.stores,
       limits: options,
       policy: options.eviction,
       threshold: options.evictionThreshold,
-      targets: () => [...this.#opened.values()],
+      targets: () => this.#namespaces.targets,
       onEvict: (result, namespace) => {
         this.#context.tally.countEvictions(result, namespace);
         events.emit("evict", { ...result, namespace });
@@ -140,8 +130,8 @@ export class Cache implements AsyncDisposable {
       const known = await cache.#within([], "", () => opening.router.names());
       for (const name of new Set([...known, ...opening.configured])) {
         checkNamespace(name);
-        const { settings } = cache.#resolve(name, {});
-        await cache.#within(undefined, name, () => cache.#openInStores(name, settings));
+        const { settings } = cache.#namespaces.resolve(name, {});
+        await cache.#within(undefined, name, () => cache.#namespaces.open(name, settings));
       }
     } catch (error) {
       await cache.#stop();
@@ -167,7 +157,7 @@ export class Cache implements AsyncDisposable {
     checkNamespace(name);
     const known = this.#handles.get(name);
     if (known === undefined) return this.#makeHandle(name, options ?? {}).namespace as Namespace<T>;
-    if (options !== undefined && !isDeepStrictEqual(this.#resolve(name, options), known.options)) {
+    if (options !== undefined && !isDeepStrictEqual(this.#namespaces.resolve(name, options), known.options)) {
       throw new QuiverError(
         "ERR_QUIVER_SETTINGS_DIFFER",
         `namespace "${name}" is in use with other options`,
@@ -211,7 +201,7 @@ export class Cache implements AsyncDisposable {
         capabilities: store.capabilities,
         ...store.usage(),
       })),
-      namespaces: [...this.#opened.values()]
+      namespaces: this.#namespaces.targets
         .map(({ namespace }) => ({
           name: namespace.name,
           settings: namespace.settings,
@@ -239,7 +229,7 @@ export class Cache implements AsyncDisposable {
   /** Sums and the table of namespaces. Looks at every entry for the times of access. */
   async stats(): Promise<CacheStatistics> {
     const namespaces: Record<string, Statistics> = {};
-    for (const store of await this.#openAll()) {
+    for (const store of await this.#namespaces.openAll()) {
       namespaces[store.name] = await measure(store, this.#context.tally.read(store.name));
     }
     const sums = sumStatistics(Object.values(namespaces), this.#context.tally.unattributed());
@@ -253,8 +243,8 @@ export class Cache implements AsyncDisposable {
   async metrics(): Promise<Metrics> {
     this.#checkOpen();
     // They are looked at most when a store is away.
-    const opened = [...this.#opened.values()].map(({ namespace }) => namespace);
-    const namespaces = await this.#within(opened, "", () => this.#openAll());
+    const opened = this.#namespaces.targets.map(({ namespace }) => namespace);
+    const namespaces = await this.#within(opened, "", () => this.#namespaces.openAll());
     const { tally, latencies, memory, options } = this.#context;
     return takeMetrics({
       at: now(),
@@ -280,14 +270,14 @@ export class Cache implements AsyncDisposable {
   async evict(): Promise<EvictionReport> {
     this.#checkOpen();
     this.#checkWritable();
-    await this.#openAll();
+    await this.#namespaces.openAll();
     return this.#evictor.run();
   }
 
   /** Reads every entry and checks it; with `repair` damaged ones are deleted. */
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
     checkOptions(options, VERIFY_OPTIONS);
-    const namespaces = await this.#openAll();
+    const namespaces = await this.#namespaces.openAll();
     if (options.repair) this.#checkWritable();
     return verifyEntries(namespaces, this.#context.codecs, options);
   }
@@ -310,7 +300,7 @@ export class Cache implements AsyncDisposable {
         namespace: (name) => this.namespace(name),
         deleteByTag: async (name, tag) => {
           const deleted = await this.#within(0, name, async () =>
-            (await this.#openByName(name)).deleteByTag(tag),
+            (await this.#namespaces.openByName(name)).deleteByTag(tag),
           );
           this.#context.tally.of(name).deletes += deleted;
           return deleted;
@@ -431,67 +421,11 @@ export class Cache implements AsyncDisposable {
         fix: "Give it to Cache.open as namespaces[name].store, or as a route.",
       });
     }
-    const resolved = this.#resolve(name, options);
-    const link = new NamespaceLink(this.#context, name, resolved.settings, this.#opened.get(name)?.namespace);
+    const resolved = this.#namespaces.resolve(name, options);
+    const link = new NamespaceLink(this.#context, name, resolved.settings, this.#namespaces.get(name));
     const handle = { namespace: new Namespace(this.#context, resolved, link), options: resolved };
     this.#handles.set(name, handle);
     return handle;
-  }
-
-  #resolve(name: string, options: NamespaceOptions): ResolvedNamespaceOptions {
-    const call: Source = { kind: "code", values: options as Record<string, unknown>, placeOf: () => "" };
-    const sources = [call, ...this.#opening.namespaceSources(name)];
-    const resolved = resolveNamespaceOptions(name, sources, this.#context.options);
-    if (resolved.codec !== null) this.#context.codecs.resolve(resolved.codec);
-    return resolved;
-  }
-
-  /** The cache's policy and its defaults go to new namespaces; those that exist keep what they have recorded. */
-  async #openInStores(name: string, settings: Partial<NamespaceSettings>): Promise<StoreNamespace> {
-    const { router, options, namespaceDefaults } = this.#opening;
-    const { reconfigure } = options;
-    if (!this.#optionsOf(name).enabled) return this.#off.open(name, settings, { reconfigure: true });
-    let opened: StoreNamespace;
-    try {
-      opened = await router.open(name, {
-        eviction: options.eviction.name,
-        ...namespaceDefaults,
-        ...settings,
-      });
-    } catch (error) {
-      if (!isQuiverError(error, "ERR_QUIVER_SETTINGS_DIFFER")) throw error;
-      opened = await router.open(name, settings, { reconfigure });
-    }
-    this.#opened.set(name, { namespace: opened, policy: this.#policyOf(name, opened.settings.eviction) });
-    return opened;
-  }
-
-  #optionsOf(name: string): ResolvedNamespaceOptions {
-    return this.#handles.get(name)?.options ?? this.#resolve(name, {});
-  }
-
-  /** The policy that a namespace has recorded; where it is somebody's own and not given here, that of the cache. */
-  #policyOf(name: string, recorded: string): EvictionTarget["policy"] {
-    const { options, logger } = this.#context;
-    const own = this.#optionsOf(name).eviction;
-    for (const policy of [own, options.eviction]) if (policy?.name === recorded) return policy;
-    try {
-      return resolvePolicy(recorded as Parameters<typeof resolvePolicy>[0]);
-    } catch {
-      logger.warn(
-        `namespace "${name}" has the eviction policy "${recorded}", which this program doesn't know`,
-      );
-      return options.eviction;
-    }
-  }
-
-  async #openAll(): Promise<readonly StoreNamespace[]> {
-    const names = await this.namespaces();
-    return Promise.all(names.map((name) => this.#openByName(name)));
-  }
-
-  async #openByName(name: string): Promise<StoreNamespace> {
-    return this.#opened.get(name)?.namespace ?? this.#openInStores(name, this.#resolve(name, {}).settings);
   }
 
   /** Once a second, and at the end: counts go to the store, and what writes evicted is told. */
