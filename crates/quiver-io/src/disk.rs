@@ -58,7 +58,7 @@ impl Storage for Disk {
     }
 
     fn unlink(&self, path: &Path) -> Result<()> {
-        std::fs::remove_file(path).during("removing", path)
+        os::unlink(path).during("removing", path)
     }
 
     fn create_dir(&self, path: &Path, mode: u32) -> Result<bool> {
@@ -265,19 +265,22 @@ fn write_zeros(file: &File, bytes: u64) -> std::io::Result<()> {
     Ok(())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    #[cfg(unix)]
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
     use crate::error::ErrorKind;
 
+    #[cfg(unix)]
     fn mode_of(path: &Path) -> u32 {
         std::fs::metadata(path).unwrap().mode() & 0o7777
     }
 
     #[test]
+    #[cfg(unix)]
     fn modes_are_exact_whatever_the_umask() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
@@ -294,6 +297,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     fn a_file_that_is_there_keeps_its_mode_and_contents() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
@@ -304,6 +308,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     fn symbolic_links_are_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         let (target, link) = (folder.path().join("target"), folder.path().join("link"));
@@ -322,6 +327,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     fn a_folder_is_made_with_its_parents_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/c");
@@ -333,6 +339,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     fn a_folder_keeps_the_group_that_its_parent_passes_on() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o2770)).unwrap();

@@ -101,6 +101,26 @@ mod tests {
     }
 
     #[test]
+    fn an_owner_changes_its_lock_and_sees_only_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let (one, two) = (RangeLock::open(&path, 0o600).unwrap(), RangeLock::open(&path, 0o600).unwrap());
+        assert!(one.try_lock(7, 1, false).unwrap());
+        assert!(!one.is_locked_by_others(7, 1).unwrap());
+        assert!(one.try_lock(7, 1, true).unwrap());
+        assert!(!two.try_lock(7, 1, false).unwrap());
+        assert!(one.try_lock(7, 1, false).unwrap());
+        assert!(two.try_lock(7, 1, false).unwrap());
+        assert!(!one.try_lock(7, 1, true).unwrap());
+        assert!(one.is_locked_by_others(7, 1).unwrap() && two.is_locked_by_others(7, 1).unwrap());
+        // Refused, it still has what it had.
+        two.unlock(7, 1).unwrap();
+        assert!(!two.try_lock(7, 1, true).unwrap());
+        one.unlock(7, 1).unwrap();
+        assert!(two.try_lock(7, 1, true).unwrap());
+    }
+
+    #[test]
     fn a_lock_ends_with_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");

@@ -133,6 +133,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     fn a_truncated_file_poisons_its_mapping_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
@@ -149,6 +150,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     fn a_foreign_file_is_whole_until_it_is_cut_short() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");

@@ -123,10 +123,12 @@ mod tests {
         one.word(10_000).store(9, Ordering::Release);
         two.grow(1 << 16).unwrap();
         assert_eq!(two.word(10_000).load(Ordering::Acquire), 9);
-        assert_eq!(std::fs::metadata(&path).unwrap().len(), 1 << 16);
+        let exists = if os::MAPS_PAST_END { 1 << 16 } else { 1 << 20 };
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), exists);
     }
 
     #[test]
+    #[cfg(unix)]
     fn words_that_do_not_exist_read_as_zero() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("table");
@@ -138,6 +140,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     fn a_truncated_table_is_poisoned_and_ends_nobody() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("table");

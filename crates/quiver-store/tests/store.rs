@@ -285,7 +285,7 @@ fn a_flipped_bit_in_a_value_is_a_checksum_mismatch() {
         std::fs::set_permissions(&path, permissions).unwrap();
     }
     let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
-    std::os::unix::fs::FileExt::write_at(&file, &[0xff], 200_000).unwrap();
+    quiver_io::write_all_at(&file, &[0xff], 200_000).unwrap();
     let mut value = Vec::new();
     let found = store.lookup(&namespace, b"k", &mut value).unwrap().unwrap();
     let opened = store.open_value(&namespace, b"k", &found.record).unwrap().unwrap();

@@ -1,17 +1,8 @@
 //! What differs between operating systems: one body each, with functions of the same names, so that no other module
 //! asks which system it runs on. `unix` is what Linux and macOS share, `linux` and `apple` are what they don't.
 //!
-//! Linux is tested. The bodies for macOS and Windows compile and have never run.
-//!
-//! | what | Linux | macOS | Windows |
-//! |---|---|---|---|
-//! | byte ranges locked | OFD locks | OFD locks | `LockFileEx`, on bytes that no file reaches |
-//! | a name that must be free | `renameat2` | `renameatx_np` | `FileRenameInfoEx` |
-//! | two names swapped | `renameat2` | `renameatx_np` | three renames |
-//! | names made durable | `fsync` of the folder | the same | left to the file system's journal |
-//! | blocks taken ahead | `fallocate` | zeros written | zeros written |
-//! | pages lost under a mapping | SIGBUS handler | SIGBUS handler | no handler; the system keeps mapped files whole |
-//! | permission bits | as given | as given | the read-only attribute, or none |
+//! Linux is tested. The bodies for macOS and Windows are kept compiling and have never run there. ARCHITECTURE.md, "The
+//! edge to the operating system", says how they differ.
 //!
 //! Where a body can't do what it is asked, it says [`Unsupported`](std::io::ErrorKind::Unsupported), and its caller knows
 //! a way that works everywhere.

@@ -112,6 +112,11 @@ fn rename_with(from: &Path, to: &Path, flags: RenameFlags) -> Result<()> {
     })
 }
 
+/// Removes a name.
+pub fn unlink(path: &Path) -> Result<()> {
+    std::fs::remove_file(path)
+}
+
 /// Whether a file could be opened to write, or made.
 pub fn check_writable(path: &Path) -> Result<()> {
     let ask = |path: &Path, access| accessat(CWD, path, access, AtFlags::EACCESS);

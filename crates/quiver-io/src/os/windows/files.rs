@@ -14,16 +14,17 @@ use std::path::Path;
 use windows_sys::Wdk::Storage::FileSystem::{
     FILE_RENAME_IGNORE_READONLY_ATTRIBUTE, FILE_RENAME_POSIX_SEMANTICS, FILE_RENAME_REPLACE_IF_EXISTS,
 };
-use windows_sys::Win32::Foundation::ERROR_TOO_MANY_OPEN_FILES;
+use windows_sys::Win32::Foundation::{ERROR_INVALID_PARAMETER, ERROR_TOO_MANY_OPEN_FILES};
 use windows_sys::Win32::Storage::FileSystem::{
     BY_HANDLE_FILE_INFORMATION, DELETE, FILE_ATTRIBUTE_DEVICE, FILE_ATTRIBUTE_DIRECTORY,
     FILE_ATTRIBUTE_NORMAL, FILE_ATTRIBUTE_READONLY, FILE_ATTRIBUTE_REPARSE_POINT, FILE_BASIC_INFO,
     FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT, FILE_INFO_BY_HANDLE_CLASS,
-    FILE_READ_ATTRIBUTES, FILE_RENAME_INFO, FILE_STANDARD_INFO, FileBasicInfo, FileRenameInfoEx,
-    FileStandardInfo, GetFileInformationByHandle, GetFileInformationByHandleEx, SetFileInformationByHandle,
+    FILE_READ_ATTRIBUTES, FILE_RENAME_INFO, FILE_STANDARD_INFO, FILE_WRITE_ATTRIBUTES, FileBasicInfo,
+    FileRenameInfoEx, FileStandardInfo, GetFileInformationByHandle, GetFileInformationByHandleEx,
+    MoveFileExW, SetFileInformationByHandle,
 };
 
-use super::succeeded;
+use super::{succeeded, wide};
 use crate::storage::FileFacts;
 
 /// Permission bits as far as there are any: who has access is inherited from the folder, and a file may be read-only.
@@ -151,17 +152,25 @@ fn nanoseconds(steps: i64) -> i128 {
     (i128::from(steps) - FROM_1601_TO_1970) * 100
 }
 
-/// Renames, replacing what is there, also where that is read-only or open.
+/// Renames, replacing what is there; on NTFS also where that is read-only or open.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    rename_with(from, to, FILE_RENAME_REPLACE_IF_EXISTS | FILE_RENAME_IGNORE_READONLY_ATTRIBUTE)
+    match rename_over(from, to) {
+        Err(error) if error.raw_os_error() == Some(ERROR_INVALID_PARAMETER as i32) => {
+            std::fs::rename(from, to)
+        }
+        renamed => renamed,
+    }
 }
 
 /// Renames; `AlreadyExists` when something is there.
 pub fn rename_new(from: &Path, to: &Path) -> Result<()> {
-    rename_with(from, to, 0)
+    let (from, to) = (wide(from), wide(to));
+    // SAFETY: both names end with a zero and outlive the call.
+    succeeded(unsafe { MoveFileExW(from.as_ptr(), to.as_ptr(), 0) })
 }
 
-fn rename_with(from: &Path, to: &Path, flags: u32) -> Result<()> {
+/// Renames as Unix does. `ERROR_INVALID_PARAMETER` where the file system doesn't know how.
+fn rename_over(from: &Path, to: &Path) -> Result<()> {
     let source = open_name(from, DELETE)?;
     // Without a folder to start from the call takes the whole path.
     let name: Vec<u16> = std::path::absolute(to)?.as_os_str().encode_wide().collect();
@@ -170,7 +179,9 @@ fn rename_with(from: &Path, to: &Path, flags: u32) -> Result<()> {
     let info = request.as_mut_ptr().cast::<FILE_RENAME_INFO>();
     // SAFETY: `request` is aligned for the structure, has room for it with the name at its end, and is zeros.
     unsafe {
-        (*info).Anonymous.Flags = FILE_RENAME_POSIX_SEMANTICS | flags;
+        (*info).Anonymous.Flags = FILE_RENAME_REPLACE_IF_EXISTS
+            | FILE_RENAME_POSIX_SEMANTICS
+            | FILE_RENAME_IGNORE_READONLY_ATTRIBUTE;
         (*info).FileNameLength = size_of_val(&name[..]) as u32;
         std::ptr::copy_nonoverlapping(name.as_ptr(), (&raw mut (*info).FileName).cast::<u16>(), name.len());
     }
@@ -183,6 +194,21 @@ fn rename_with(from: &Path, to: &Path, flags: u32) -> Result<()> {
             length as u32,
         )
     })
+}
+
+/// Removes a name, also of a read-only file.
+pub fn unlink(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied && facts_at(path)?.mode == READ_ONLY => {
+            // The file may have other names, under which it stays read-only.
+            let file = open_name(path, FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES)?;
+            set_mode(&file, WRITABLE)?;
+            let removed = std::fs::remove_file(path);
+            let _ = set_mode(&file, READ_ONLY);
+            removed
+        }
+        removed => removed,
+    }
 }
 
 /// There is no such call.

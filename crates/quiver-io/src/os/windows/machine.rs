@@ -3,7 +3,6 @@
 #![allow(unsafe_code)]
 
 use std::io::Result;
-use std::os::windows::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::null_mut;
 
@@ -16,11 +15,7 @@ use windows_sys::Win32::System::Threading::{GetCurrentProcess, GetProcessTimes};
 use windows_sys::Win32::System::WindowsProgramming::DRIVE_REMOTE;
 use windows_sys::w;
 
-use super::succeeded;
-
-fn wide(path: &Path) -> Vec<u16> {
-    path.as_os_str().encode_wide().chain(std::iter::once(0)).collect()
-}
+use super::{succeeded, wide};
 
 /// The name of the file system under a folder, and whether it is of another host.
 pub fn file_system(dir: &Path) -> Result<(String, bool)> {
