@@ -180,8 +180,8 @@ export class Tensor<A extends TypedArray = TypedArray> {
 
   /**
    * Copies the rows named by `indices`, in that order, into one contiguous tensor: `out`, or a new one. `out` must
-   * have this dtype, one row an index, lie row by row and not overlap this tensor. Throws ERR_QUIVER_OUT_OF_RANGE
-   * before anything is copied.
+   * have this dtype, one row an index, lie row by row and not overlap this tensor. A new one of megabytes takes longer
+   * to come by than to fill, so who gathers often passes `out`. Throws ERR_QUIVER_OUT_OF_RANGE before anything is copied.
    */
   gather(indices: ArrayLike<number>, out?: Tensor<A>): Tensor<A> {
     const rows = this.#rows();
