@@ -2,10 +2,9 @@
 //!
 //! A flight is an OFD lock on one byte of `locks/flights`, at a hash of the key: the kernel drops it when its
 //! process dies. One thread polls for all waiters, so that none of them holds a thread; who needn't wait may take it
-//! on a thread of his own. What a lock can't show,
-//! a holder that is stopped or hung, a lease shows: its holder's thread renews it every three seconds; one not
-//! renewed for ten is overtaken, and the fencing number that the overtaker raises makes the late holder's write
-//! void (`is_overtaken`, checked at the commit).
+//! on a thread of his own. What a lock can't show, a holder that is stopped or hung, a lease shows: the polling
+//! thread renews those that are held every three to six seconds; one not renewed for ten is overtaken, and the
+//! fencing number that the overtaker raises makes the late holder's write void (`is_overtaken`, checked at the commit).
 //!
 //! `locks/leases`: 65,536 records of 24 bytes, at the hash's low 16 bits: `u64 hash | u64 fence | u64 renewed ms`.
 //! Two keys that share a record lose the overtaking of each other's hung holders, nothing else.
