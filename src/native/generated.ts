@@ -333,8 +333,8 @@ export interface FileSystem {
 /** Where the first number that is infinite or none lies; -1 when all are finite. */
 export declare function firstNonFinite(values: Float32Array): number
 
-/** For each of some digests the number of the first one that equals it. */
-export declare function firstTexts(digests: Uint8Array): Uint32Array
+/** For each of some digests the number of the first one that equals it. The digests are copied before this returns. */
+export declare function firstTexts(digests: Uint8Array): Promise<Uint32Array>
 
 /** How rows are split into files: by size, or into a known number. */
 export interface FolderLayout {

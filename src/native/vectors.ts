@@ -29,8 +29,8 @@ export function digestTexts(texts: readonly string[]): Promise<Uint8Array> {
 export const NO_TEXT = 0xffffffff;
 
 /** For each digest the number of the first one that equals it. */
-export function firstTexts(digests: Uint8Array): Uint32Array {
-  return addon.firstTexts(digests);
+export function firstTexts(digests: Uint8Array): Promise<Uint32Array> {
+  return translatedAsync(() => addon.firstTexts(digests));
 }
 
 /** For each of the wanted digests the number of the first one among `present` that equals it, or NO_TEXT. */

@@ -94,7 +94,8 @@ export class VectorFolder {
       this.#tell(first.texts, from);
     }
     const [width] = writer.shape;
-    const origins = writer.shape.length === 1 ? new Origins(digests, known, writer.texts, width) : undefined;
+    const origins =
+      writer.shape.length === 1 ? await Origins.of(digests, known, writer.texts, width) : undefined;
     for await (const { end, embedded } of embedBatches(this.#plan, writer.texts, origins)) {
       await writer.append(embedded);
       this.#tell(end, from);

@@ -108,10 +108,10 @@ export class Origins {
   /** Texts that come again: how often still, and their vectors once they are there. */
   readonly #repeated = new Map<number, { left: number; vector: Float32Array | undefined }>();
 
-  constructor(digests: Uint8Array, known: KnownRows, start: number, dimension: number) {
+  private constructor(firsts: Uint32Array, known: KnownRows, start: number, dimension: number) {
     this.#known = known;
     this.#start = start;
-    this.#firsts = firstTexts(digests.subarray(start * TEXT_DIGEST));
+    this.#firsts = firsts;
     const most = Math.floor(MEMORY / (dimension * 4));
     this.#firsts.forEach((first, index) => {
       if (first === index || known.at(start + index) !== undefined) return;
@@ -119,6 +119,11 @@ export class Origins {
       if (repeated !== undefined) repeated.left++;
       else if (this.#repeated.size < most) this.#repeated.set(first, { left: 1, vector: undefined });
     });
+  }
+
+  /** Of the texts from `start` on, which have these digests among others. */
+  static async of(digests: Uint8Array, known: KnownRows, start: number, dimension: number): Promise<Origins> {
+    return new Origins(await firstTexts(digests.subarray(start * TEXT_DIGEST)), known, start, dimension);
   }
 
   /** The row of another cache that has the text's vector. */

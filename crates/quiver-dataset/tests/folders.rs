@@ -200,7 +200,8 @@ proptest! {
             append(&mut writer, first, 3).unwrap();
         }
         drop(writer);
-        let temporary: PathBuf = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        let mut entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let temporary: PathBuf = entries.find(|path| path.is_dir()).unwrap();
         let files: Vec<PathBuf> = std::fs::read_dir(&temporary).unwrap().map(|entry| entry.unwrap().path()).collect();
         let file = &files[which.index(files.len())];
         let mut bytes = std::fs::read(file).unwrap();
@@ -359,7 +360,11 @@ fn abandoned_temporaries_are_swept_and_held_ones_are_not() {
     assert_eq!(sweep(&Disk, folder.path(), hour, |_| true).unwrap(), 0);
     assert_eq!(sweep(&Disk, folder.path(), hour, |_| false).unwrap(), 1);
     assert_eq!(sweep(&Disk, folder.path(), Duration::ZERO, |_| false).unwrap(), 1);
-    assert_eq!(names(folder.path()).len(), 1);
+    // A lock whose folder was published.
+    std::fs::write(folder.path().join(".tmp_left.1-0123456789abcdef.lock"), "").unwrap();
+    assert_eq!(sweep(&Disk, folder.path(), hour, |_| false).unwrap(), 0);
+    // A folder and its lock.
+    assert_eq!(names(folder.path()).len(), 2);
     held.abort().unwrap();
     assert!(names(folder.path()).is_empty());
 }

@@ -30,7 +30,7 @@ pub use lock::RangeLock;
 pub use map::{Advice, Mapping};
 pub use os::{file_of_descriptor, read_at, read_exact_at, try_lock_file, write_all_at};
 pub use probe::{FsProbe, file_system, free_bytes};
-pub use publish::{Published, Sealed, TempObject};
+pub use publish::{Published, Sealed, TempObject, hold};
 pub use read_back::sums_of_file;
 pub use storage::{DirEntry, FileFacts, Storage, StorageFile};
 pub use table::SharedTable;

@@ -141,9 +141,9 @@ impl TempObject {
     }
 }
 
-/// Locks a new file; false when somebody else was faster, or removed it before it was locked. Where the file
+/// Locks a file; false when somebody else was faster, or removed it before it was locked. Where the file
 /// system has no locks the file counts as held: a sweep there goes by age.
-fn hold(file: &mut dyn StorageFile) -> Result<bool> {
+pub fn hold(file: &mut dyn StorageFile) -> Result<bool> {
     match file.lock() {
         Ok(locked) => Ok(locked && file.facts()?.nlink > 0),
         Err(error) if os::has_no_locks(&error.source) => Ok(true),

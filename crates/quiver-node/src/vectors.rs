@@ -71,10 +71,11 @@ pub fn digest_texts(texts: Vec<String>) -> AsyncTask<Job<Uint8Array>> {
     Job::start(move || Ok(texts::digests(&texts).into()))
 }
 
-/// For each of some digests the number of the first one that equals it.
-#[napi]
-pub fn first_texts(digests: &[u8]) -> Uint32Array {
-    texts::firsts(digests).into()
+/// For each of some digests the number of the first one that equals it. The digests are copied before this returns.
+#[napi(ts_return_type = "Promise<Uint32Array>")]
+pub fn first_texts(digests: &[u8]) -> AsyncTask<Job<Uint32Array>> {
+    let digests = digests.to_vec();
+    Job::start(move || Ok(texts::firsts(&digests).into()))
 }
 
 /// For each of the `wanted` digests the number of the first one among `present` that equals it; 0xffffffff for none.

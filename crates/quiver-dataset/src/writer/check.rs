@@ -21,13 +21,17 @@ pub(super) struct Check {
 impl Check {
     /// `Mismatch` when the file doesn't hold what was written.
     pub(super) fn run(mut self, should_stop: &(impl Fn() -> bool + Sync)) -> Result<()> {
-        if digest_of(&self.path, should_stop)? != self.expected {
+        let (file, sync) = (self.file.as_mut(), self.sync);
+        let (digest, synced) = std::thread::scope(|scope| {
+            // The disk is waited for while memory is read.
+            let syncing = scope.spawn(move || if sync { file.sync() } else { Ok(()) });
+            let digest = digest_of(&self.path, should_stop);
+            (digest, syncing.join().map_err(|_| Error::Internal("syncing a file failed")))
+        });
+        if digest? != self.expected {
             return Err(Error::Mismatch { path: self.path });
         }
-        if self.sync {
-            self.file.sync()?;
-        }
-        Ok(())
+        Ok(synced??)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Making a dataset folder row by row: under a temporary name beside the target, resumable, published whole.
 //!
 //! ```text
+//! .tmp_<name>.<process>-<random>.lock   held while somebody writes
 //! .tmp_<name>.<process>-<random>/
-//!   lock            held while somebody writes
 //!   journal         what is finished, line by line; only for writers with a key
 //!   <shard>.shard   files that are complete, and the one that is growing
 //!   <shard>-<buffer>.spool   buffers of the one that is growing

@@ -78,7 +78,7 @@ impl FolderWriter {
             self.temporary.remove(self.storage.as_ref())?;
             return Err(error);
         }
-        self.temporary.published();
+        self.temporary.release(self.storage.as_ref())?;
         let shards = std::mem::take(&mut self.closed);
         Ok(Finished { folder: self.target.clone(), rows, shards, fingerprint })
     }
@@ -100,7 +100,7 @@ impl FolderWriter {
         for shard in 0..self.closed.len() {
             self.storage.unlink(&shard_path(folder, shard))?;
         }
-        self.temporary.hide_lock(self.storage.as_ref())
+        Ok(())
     }
 
     fn rename(&self, folder: &Path, replace: bool) -> Result<()> {

@@ -13,7 +13,7 @@ use quiver_tensor::arrow::{Extent, Growing, Schema, write};
 
 use super::buffers::{Buffers, Layout, Segment};
 use super::journal::{self, Journal, Line};
-use super::temporary::{LOCK, Temporary, temporaries};
+use super::temporary::{Temporary, temporaries};
 use super::{FolderWriter, ShardFacts, Sharding, WriteOptions, shard_path};
 use crate::dataset::digest_of;
 use crate::error::Result;
@@ -64,7 +64,7 @@ pub(super) fn find(
     let plan = digest_of_plan(schema, options.sharding)?;
     let mut best: Option<Unfinished> = None;
     for path in temporaries(target)? {
-        let Some(mut temporary) = Temporary::lock(&path)? else { continue };
+        let Some(mut temporary) = Temporary::lock(storage, &path)? else { continue };
         let Some(lines) = journal::read(&path, key, &plan) else {
             temporary.remove(storage)?;
             continue;
@@ -190,7 +190,7 @@ impl FolderWriter {
         let complete = (0..shard).map(|shard| shard_path(folder, shard));
         let grown = lengths.iter().enumerate().filter(|&(_, &length)| length > 0);
         let grown = grown.map(|(buffer, _)| self.layout.place(shard, buffer).0);
-        let own = [folder.join(LOCK), Journal::path(folder)].into_iter();
+        let own = std::iter::once(Journal::path(folder));
         let kept: HashSet<OsString> = complete
             .chain(grown)
             .chain(own)

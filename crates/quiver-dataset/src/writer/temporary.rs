@@ -1,25 +1,25 @@
 //! The folder that is written, under a name that nobody loads.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use quiver_io::{ErrorKind, Storage, open_or_create, random_u64, try_lock_file};
+use quiver_io::{ErrorKind, Storage, StorageFile, random_u64};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
 const PREFIX: &str = ".tmp_";
-pub(super) const LOCK: &str = "lock";
+const LOCK: &str = ".lock";
 
-/// How often a new folder is made when somebody sweeps it before it is locked.
+/// How often another name is tried when somebody has the lock of a new one.
 const ATTEMPTS: usize = 10;
 
-/// A temporary folder and the lock that says somebody is writing it.
+/// A temporary folder and the lock that says somebody is writing it. The lock is a file beside the folder, so that it is
+/// held until the folder has its final name.
 #[derive(Debug)]
 pub(super) struct Temporary {
     path: PathBuf,
-    lock: Option<File>,
+    lock: Option<Box<dyn StorageFile>>,
 }
 
 impl Temporary {
@@ -29,50 +29,66 @@ impl Temporary {
         storage.create_dir(&parent, mode)?;
         for _ in 0..ATTEMPTS {
             let path = parent.join(format!("{stem}{}-{:016x}", std::process::id(), random_u64()));
-            storage.create_dir(&path, mode)?;
-            // Until it is locked another writer may take it for one that was left.
-            if let Some(temporary) = Self::lock(&path)? {
-                return Ok(temporary);
+            // Locked first: nobody sees a folder that may seem to be left.
+            if let Some(lock) = hold(storage.as_ref(), &lock_of(&path))? {
+                storage.create_dir(&path, mode)?;
+                return Ok(Self { path, lock: Some(lock) });
             }
         }
-        Err(Error::Internal("new temporary folders are taken away at once"))
+        Err(Error::Internal("the locks of new temporary folders are taken away at once"))
     }
 
     /// Locks one that is there; none when somebody is writing it or it is gone.
-    pub(super) fn lock(path: &Path) -> Result<Option<Self>> {
-        let lock = match open_or_create(&path.join(LOCK), 0o600) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
-        };
-        // A file system without locks has no waiting writers either: temporaries there go by age.
-        match try_lock_file(&lock) {
-            Ok(false) => Ok(None),
-            _ if !path.is_dir() => Ok(None),
-            _ => Ok(Some(Self { path: path.to_path_buf(), lock: Some(lock) })),
+    pub(super) fn lock(storage: &dyn Storage, path: &Path) -> Result<Option<Self>> {
+        let Some(lock) = hold(storage, &lock_of(path))? else { return Ok(None) };
+        let mut temporary = Self { path: path.to_path_buf(), lock: Some(lock) };
+        if path.is_dir() {
+            return Ok(Some(temporary));
         }
+        temporary.release(storage)?;
+        Ok(None)
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Removes the lock file, so that it is not published. The lock stays until this is dropped.
-    pub(super) fn hide_lock(&self, storage: &dyn Storage) -> Result<()> {
-        Ok(storage.unlink(&self.path.join(LOCK))?)
-    }
-
     pub(super) fn remove(&mut self, storage: &dyn Storage) -> Result<()> {
         if self.lock.is_some() {
             storage.remove_dir_all(&self.path)?;
-            self.lock = None;
+            self.release(storage)?;
         }
         Ok(())
     }
 
-    /// The folder has another name now and is nobody's to remove.
-    pub(super) fn published(&mut self) {
-        self.lock = None;
+    /// To be called when the folder has another name or is gone.
+    pub(super) fn release(&mut self, storage: &dyn Storage) -> Result<()> {
+        if self.lock.is_some() {
+            storage.unlink(&lock_of(&self.path))?;
+            self.lock = None;
+        }
+        Ok(())
     }
+}
+
+fn lock_of(folder: &Path) -> PathBuf {
+    let mut path = folder.as_os_str().to_owned();
+    path.push(LOCK);
+    path.into()
+}
+
+/// Locks the file, made where it is missing; none when somebody else has it or has just removed it.
+fn hold(storage: &dyn Storage, path: &Path) -> Result<Option<Box<dyn StorageFile>>> {
+    let opened = match storage.create_new(path, 0o600) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => storage.reopen(path, 0),
+        created => created,
+    };
+    let mut lock = match opened {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    // A file system without locks has no waiting writers either: temporaries there go by age.
+    Ok(quiver_io::hold(lock.as_mut())?.then_some(lock))
 }
 
 /// The folder that a target lies in, and how its temporaries' names start.
@@ -86,7 +102,7 @@ fn place(target: &Path) -> Result<(PathBuf, String)> {
     Ok((parent, format!("{PREFIX}{name}.")))
 }
 
-/// Temporary folders of a target, locked ones included.
+/// Temporary folders of a target, locked ones included; without their locks.
 pub(super) fn temporaries(target: &Path) -> Result<Vec<PathBuf>> {
     let (parent, stem) = place(target)?;
     let is_own = |path: &PathBuf| {
@@ -111,8 +127,8 @@ fn named(parent: &Path, stem: &str) -> Vec<PathBuf> {
     ours.map(|entry| entry.path()).collect()
 }
 
-/// Removes temporary folders in `parent` that nobody is writing: those for which `keep` says no, and those that have
-/// no lock file when they are older than `age`, because another program may be writing them. How many were removed.
+/// Removes temporary folders in `parent` that nobody is writing: own ones for which `keep` says no, and those of other
+/// programs, which have no lock, when they are older than `age`. How many were removed.
 pub fn sweep(
     storage: &dyn Storage,
     parent: &Path,
@@ -121,17 +137,19 @@ pub fn sweep(
 ) -> Result<usize> {
     let mut removed = 0;
     for path in named(parent, PREFIX) {
-        let ours = path.join(LOCK).exists();
-        let abandoned = if ours {
-            match Temporary::lock(&path)? {
-                Some(_held) => !keep(&path),
-                None => false,
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let own = name.strip_suffix(LOCK).unwrap_or(name);
+        if own.rsplit_once('.').is_some_and(|(_, suffix)| is_suffix(suffix)) {
+            // Also where only the lock was left: locking finds that.
+            if let Some(mut temporary) = Temporary::lock(storage, &path.with_file_name(own))?
+                && !keep(temporary.path())
+            {
+                temporary.remove(storage)?;
+                removed += 1;
             }
-        } else {
-            newest(&path)
-                .is_some_and(|time| SystemTime::now().duration_since(time).is_ok_and(|old| old > age))
-        };
-        if abandoned {
+        } else if newest(&path)
+            .is_some_and(|time| SystemTime::now().duration_since(time).is_ok_and(|old| old > age))
+        {
             storage.remove_dir_all(&path)?;
             removed += 1;
         }
