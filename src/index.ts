@@ -64,6 +64,13 @@ export type {
   Usage,
 } from "./stores/store.ts";
 export { TieredStore, type TieredStoreOptions, type TierOption } from "./stores/tiered.ts";
+export {
+  type ArrowLibrary,
+  type ArrowTable,
+  type ArrowVector,
+  fromArrow,
+  toArrow,
+} from "./tensor/apache-arrow.ts";
 export type { DType } from "./tensor/dtype.ts";
 export { type LoadOptions, Tensor, type TensorOptions } from "./tensor/tensor.ts";
 export type { ExtendOptions } from "./vectors/extension.ts";

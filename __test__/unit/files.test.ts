@@ -25,6 +25,7 @@ const values: Readonly<Record<string, (from: number) => unknown>> = {
   npy: (from) => ramp(COUNT, from),
   npz: (from) => ({ a: ramp(10), b: ramp(COUNT, from) }),
   safetensors: (from) => ({ a: ramp(10), b: ramp(COUNT, from) }),
+  arrow: (from) => ({ b: ramp(COUNT, from), c: new Tensor(new Int8Array(COUNT * 2), [COUNT, 2]) }),
   pt: (from) => ({ model: { a: ramp(10), b: ramp(COUNT, from) }, epoch: 3 }),
 };
 
@@ -112,6 +113,7 @@ test("Tensor.open takes the only tensor of a file", async () => {
     "a.npy": ramp(3),
     "a.npz": { x: ramp(3) },
     "a.pt": [ramp(3)],
+    "a.arrow": { x: ramp(3) },
   })) {
     await saveFile(path(name), value);
     expect([...(await Tensor.open(path(name))).data]).toEqual([0, 1, 2]);

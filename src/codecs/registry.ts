@@ -2,6 +2,7 @@
 
 import { QuiverError } from "../shared/errors.ts";
 import { startsLikeNpy } from "./array.ts";
+import { arrow, startsLikeArrow } from "./arrow.ts";
 import { bin } from "./bin.ts";
 import { clone, keeperOf } from "./clone.ts";
 import type { Codec } from "./codec.ts";
@@ -15,7 +16,7 @@ import { text } from "./text.ts";
 import { nameOf } from "./values.ts";
 
 /** The codecs that come with the package, in the order in which they are asked for a value. */
-export const codecs: readonly Codec[] = [npy, npz, safetensors, text, bin, json, pt].map(
+export const codecs: readonly Codec[] = [npy, npz, safetensors, text, bin, json, pt, arrow].map(
   (codec) => codec as Codec,
 );
 
@@ -87,6 +88,7 @@ export function codecByFile(
   if (startsLikeNpy(firstBytes)) return npy as Codec;
   if (startsLikePt(firstBytes)) return pt;
   if (startsLikeZip(firstBytes)) return npz as Codec;
+  if (startsLikeArrow(firstBytes)) return arrow as Codec;
   if (startsLikeSafetensors(firstBytes)) return safetensors as Codec;
   return bin as Codec;
 }

@@ -273,6 +273,37 @@ export declare class ValueCheck {
   get poisoned(): boolean
 }
 
+/** A column of a file. */
+export interface ArrowColumn {
+  /** Its name. */
+  name: string
+  /** Name of the element type; none for texts. */
+  dtype?: string
+  /** Shape of a row. */
+  row: Array<number>
+  /**
+   * Of each batch: where its elements start in the file, how many bytes they take, of bools the first one's bit,
+   * and how many rows there are.
+   */
+  parts: Array<[number, number, number, number]>
+  /** The texts; null where one is null. */
+  texts?: Array<string | null>
+}
+
+/** The file for such columns; their `start` is not read. */
+export declare function arrowLayout(columns: readonly SafetensorsTensor[]): ArrowLayout
+
+/** What lies around the data of the columns in a file. */
+export interface ArrowLayout {
+  /** Before them; each column is padded to a multiple of 64 bytes. */
+  head: Uint8Array
+  /** Behind them. */
+  tail: Uint8Array
+}
+
+/** Reads the columns of a stream or file. */
+export declare function arrowParse(bytes: Uint8Array): Array<ArrowColumn>
+
 /** What of a folder was written by an earlier run. */
 export interface Begun {
   /** Rows. */

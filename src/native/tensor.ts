@@ -7,6 +7,7 @@ import { isQuiverErrorCode, QuiverError } from "../shared/errors.ts";
 import { type Addon, addon } from "./addon.ts";
 
 export type {
+  ArrowColumn,
   NpyHeader,
   PtContainer,
   PtGraph,
@@ -46,6 +47,12 @@ export const safetensorsParse: Addon["safetensorsParse"] = translated(addon.safe
 
 /** Throws ERR_QUIVER_UNSUPPORTED for complex128, ERR_QUIVER_BAD_VALUE for names that can't be. */
 export const safetensorsLayout: Addon["safetensorsLayout"] = translated(addon.safetensorsLayout);
+
+/** Throws ERR_QUIVER_CORRUPT, or ERR_QUIVER_UNSUPPORTED for columns that are neither tensors nor texts. */
+export const arrowParse: Addon["arrowParse"] = translated(addon.arrowParse);
+
+/** What lies around the data of such columns in an Arrow file. Throws ERR_QUIVER_BAD_VALUE for what Arrow can't hold. */
+export const arrowLayout: Addon["arrowLayout"] = translated(addon.arrowLayout);
 
 /** Throws ERR_QUIVER_CORRUPT, or ERR_QUIVER_UNSUPPORTED for programs and versions that are not read. */
 export const ptOpen: Addon["ptOpen"] = translated(addon.ptOpen);

@@ -29,12 +29,13 @@ interface KnownRow {
 /** Rows of other caches that have vectors of texts, all of one dimension. */
 export class KnownRows {
   readonly #columns: VectorColumn[] = [];
-  readonly #rows: Uint32Array;
-  readonly #column: Uint16Array;
+  readonly #texts: number;
+  /** Of each text its row, or NO_TEXT, and which column that is in; empty until there is one. */
+  #rows: Uint32Array = new Uint32Array(0);
+  #column: Uint16Array = new Uint16Array(0);
 
   constructor(texts: number) {
-    this.#rows = new Uint32Array(texts).fill(NO_TEXT);
-    this.#column = new Uint16Array(texts);
+    this.#texts = texts;
   }
 
   /** null as long as there are none. */
@@ -46,6 +47,10 @@ export class KnownRows {
   add(column: VectorColumn, rows: Uint32Array): void {
     const isFirst = this.#columns.length === 0;
     if (!rows.some((row) => row !== NO_TEXT) || !(isFirst || column.dimension === this.dimension)) return;
+    if (isFirst) {
+      this.#rows = new Uint32Array(this.#texts).fill(NO_TEXT);
+      this.#column = new Uint16Array(this.#texts);
+    }
     const number = this.#columns.push(column) - 1;
     rows.forEach((row, text) => {
       if (row === NO_TEXT || this.#rows[text] !== NO_TEXT) return;

@@ -29,7 +29,7 @@ export interface Beside {
 /** Bytes of vectors that are written together, */
 const GROUP = 2 * 1024 * 1024;
 /** or all that came in so many milliseconds: what an interruption may cost. */
-const INTERVAL = 100;
+const INTERVAL = 10;
 
 export class VectorWriter {
   readonly shape: Shape;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "napi hands over owned strings and vectors")]
 
+mod arrow;
 mod completions;
 mod dataset;
 mod dataset_writer;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow_array::builder::{
     BooleanBuilder, Float32Builder, Int32Builder, LargeListBuilder, ListBuilder, StringBuilder,
 };
+use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Int16Type};
 use arrow_array::{
     ArrayRef, BooleanArray, FixedSizeListArray, Float16Array, Int64Array, LargeStringArray, ListArray,
@@ -16,6 +17,7 @@ use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use proptest::prelude::*;
 use quiver_tensor::arrow::features::{Rows, features, features_of, tensor_field, with_features};
+use quiver_tensor::arrow::tensors::{self, FileLayout, NewColumn, file_layout};
 use quiver_tensor::arrow::values::{Opaque, Values, values};
 use quiver_tensor::arrow::{ALIGNMENT, Growing, Schema, Stream, expand, extent, read, write};
 use quiver_tensor::{DType, ErrorKind};
@@ -348,4 +350,54 @@ fn the_file_format_is_a_stream_between_marks() {
         FileReader::try_new(Cursor::new(out.clone()), None).unwrap().map(Result::unwrap).collect();
     assert_eq!(concatenated(&theirs), concatenated(&[zoo(4)]));
     assert_eq!(read(&out).unwrap().rows(), 4);
+}
+
+#[test]
+fn columns_of_tensors_make_a_file_that_others_read() {
+    let column =
+        |name: &str, dtype, shape: &[u64]| NewColumn { name: name.into(), dtype, shape: shape.to_vec() };
+    let columns = [
+        column("id", DType::Int64, &[5]),
+        column("vector", DType::Float32, &[5, 3]),
+        column("image", DType::Uint8, &[5, 2, 2]),
+    ];
+    let data = [
+        (0..5_i64).flat_map(i64::to_le_bytes).collect::<Vec<u8>>(),
+        (0..15_u8).flat_map(|i| f32::from(i).to_le_bytes()).collect(),
+        (0..20).collect(),
+    ];
+    let FileLayout { head, tail } = file_layout(&columns).unwrap();
+    assert_eq!(head.len() % ALIGNMENT, 0);
+    let mut file = head;
+    for bytes in &data {
+        file.extend(bytes);
+        file.extend(write::padding(bytes.len() as u64));
+    }
+    file.extend(tail);
+    let theirs: Vec<RecordBatch> =
+        FileReader::try_new(Cursor::new(file.clone()), None).unwrap().map(Result::unwrap).collect();
+    let [batch] = theirs.as_slice() else { panic!("{} batches", theirs.len()) };
+    assert_eq!(batch.num_rows(), 5);
+    let vectors = batch.column(1).as_fixed_size_list();
+    assert_eq!(vectors.value(4).as_primitive::<Float32Type>().values(), &[12.0, 13.0, 14.0]);
+    let found = tensors::columns(&file).unwrap();
+    for (((name, found), column), bytes) in found.iter().zip(&columns).zip(&data) {
+        let tensors::Column::Tensor { dtype, row, parts } = found else { panic!("{name}") };
+        assert_eq!((name, *dtype, row.as_slice()), (&column.name, column.dtype, &column.shape[1..]));
+        let [part] = parts.as_slice() else { panic!("{name}") };
+        assert_eq!(&file[part.start..part.start + part.bytes], bytes);
+    }
+    let refused = [
+        vec![],
+        vec![column("a", DType::Int8, &[])],
+        vec![column("a", DType::Bool, &[1])],
+        vec![column("a", DType::Bfloat16, &[1])],
+        vec![column("a", DType::Int8, &[1]), column("b", DType::Int8, &[2])],
+        vec![column("a", DType::Int8, &[1]), column("a", DType::Int8, &[1])],
+        vec![column("a", DType::Int8, &[1, 1 << 31])],
+        vec![column("a", DType::Int8, &[1 << 30, 1 << 30])],
+    ];
+    for columns in refused {
+        assert!(file_layout(&columns).is_err(), "{columns:?}");
+    }
 }

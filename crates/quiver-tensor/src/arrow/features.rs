@@ -62,19 +62,21 @@ pub fn tensor_field(name: &str, dtype: DType, rows: &Rows) -> Result<Field> {
             let metadata = [(EXTENSION_NAME.to_owned(), kind), (EXTENSION_METADATA.to_owned(), declared)];
             Ok(Field::new(name, nested, true).with_metadata(HashMap::from(metadata)))
         }
-        Rows::Fixed(shape) => {
-            let nested = shape.iter().rev().try_fold(leaf, |inner, &size| {
-                let size = i32::try_from(size)
-                    .map_err(|_| Error::bad_value("a row is longer than Arrow counts").with("size", size))?;
-                Ok::<_, Error>(DataType::FixedSizeList(item(inner), size))
-            })?;
-            Ok(Field::new(name, nested, true))
-        }
+        Rows::Fixed(shape) => Ok(Field::new(name, fixed_lists(shape, leaf)?, true)),
         Rows::Ragged(inner) => {
             let nested = inner.iter().fold(list_of(leaf), |inner, _| list_of(inner));
             Ok(Field::new(name, nested, true))
         }
     }
+}
+
+/// Nested lists of these sizes, the outermost first. `BadValue` for sizes beyond 2^31 - 1.
+pub(super) fn fixed_lists(sizes: &[u64], leaf: DataType) -> Result<DataType> {
+    sizes.iter().rev().try_fold(leaf, |inner, &size| {
+        let size = i32::try_from(size)
+            .map_err(|_| Error::bad_value("a row is longer than Arrow counts").with("size", size))?;
+        Ok(DataType::FixedSizeList(item(inner), size))
+    })
 }
 
 fn list_of(inner: DataType) -> DataType {

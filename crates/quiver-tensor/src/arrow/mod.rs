@@ -9,7 +9,7 @@
 //! stay where they lie. Source: <https://arrow.apache.org/docs/format/Columnar.html>.
 //!
 //! [`read`] yields [`Batch`]es of [`Array`]s, which say where in the file each buffer lies; [`values`] tells how the
-//! values of one can be used as a tensor. [`Growing`] appends rows of arrays of any type, and [`write`](mod@write)
+//! values of one can be used as a tensor; [`tensors`] does both for whole files of tensors. [`Growing`] appends rows of arrays of any type, and [`write`](mod@write)
 //! frames what has grown.
 
 mod array;
@@ -20,6 +20,7 @@ mod growing;
 mod layout;
 mod offsets;
 mod read;
+pub mod tensors;
 pub mod values;
 pub mod write;
 
