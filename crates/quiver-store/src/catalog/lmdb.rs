@@ -56,6 +56,12 @@ impl LmdbError {
 
 impl std::fmt::Display for LmdbError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // On Windows liblmdb has texts of the system's errors in memory that is free again when it returns.
+        if cfg!(windows)
+            && let Some(number) = self.os_error()
+        {
+            return std::io::Error::from_raw_os_error(number).fmt(f);
+        }
         // SAFETY: mdb_strerror returns a NUL-terminated string that is static or thread-local.
         let text = unsafe { CStr::from_ptr(ffi::mdb_strerror(self.0)) };
         f.write_str(&text.to_string_lossy())
