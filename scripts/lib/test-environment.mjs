@@ -62,6 +62,19 @@ async function installTorch() {
   });
 }
 
+/** Older releases of datasets by their first number, each in an environment of its own; only where they are asked for. */
+async function installOldDatasets() {
+  if (process.env.QUIVER_OLD_DATASETS !== "1") return;
+  for (const release of [2, 3, 4]) {
+    await installPythonPackages({
+      title: `datasets ${release} for tests (.venv/datasets-${release})`,
+      requirements: inRoot(`scripts/requirements-datasets-${release}.txt`),
+      venv: inRoot(`.venv/datasets-${release}`),
+      what: `the tests against datasets ${release} are skipped`,
+    });
+  }
+}
+
 /** Installs what is missing, where the machine allows it. Needs the network only for what is missing. */
 export async function prepareTestEnvironment() {
   await installDebianPackages();
@@ -72,4 +85,5 @@ export async function prepareTestEnvironment() {
     what: "the tests against NumPy and FFTW are skipped",
   });
   await installTorch();
+  await installOldDatasets();
 }

@@ -28,6 +28,7 @@ const READ_ELSEWHERE: ReadonlySet<string> = new Set([
   "QUIVER_REDIS_URL",
   "QUIVER_TEST_PYTHON",
   "QUIVER_TORCH",
+  "QUIVER_OLD_DATASETS",
   "QUIVER_TORTURE",
 ]);
 
