@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Cache, Tensor } from "../../src/index.ts";
 import { collectGarbage } from "../../src/shared/collect.ts";
 
@@ -14,6 +14,21 @@ beforeEach(async () => {
 afterEach(() => rm(root, { recursive: true, force: true }));
 
 describe("a cache on the disk", () => {
+  test("that was removed, or replaced by another, acknowledges no more writes", async () => {
+    await using strict = await Cache.open(root);
+    const values = strict.namespace("n");
+    await values.set("k", 1);
+    await rm(root, { recursive: true });
+    const vanished = { code: "ERR_QUIVER_ROOT_VANISHED", path: root };
+    await vi.waitFor(() => expect(values.set("k", 2)).rejects.toMatchObject(vanished), 10_000);
+    await using replacing = await Cache.open(root);
+    await replacing.namespace("n").set("k", 3);
+    await expect(values.delete("k")).rejects.toMatchObject(vanished);
+    expect(await values.getOrCompute("new", () => "computed")).toBe("computed");
+    expect(await replacing.namespace("n").get("k")).toBe(3);
+    expect(await replacing.namespace("n").has("new")).toBe(false);
+  });
+
   test("gives its files and memory back when it is closed and forgotten", async () => {
     const round = async (): Promise<void> => {
       const cache = await Cache.open(root, { durability: "process" });

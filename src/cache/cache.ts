@@ -28,6 +28,7 @@ import { type Opening, prepareOpening } from "./opening.ts";
 import type { CacheOptions, NamespaceOptions, Origin, ResolvedNamespaceOptions } from "./options.ts";
 import { PendingWork } from "./pending-work.ts";
 import type { PipelineOptions } from "./pipeline-options.ts";
+import { RootWatch } from "./root-watch.ts";
 import {
   addCounters,
   type CacheStatistics,
@@ -71,6 +72,8 @@ export class Cache implements AsyncDisposable {
   readonly #evictor: Evictor;
   readonly #flushTimer: NodeJS.Timeout;
   readonly #namespaces: OpenNamespaces;
+  /** undefined where no store on the disk has a catalog in the folder. */
+  readonly #watch: RootWatch | undefined;
   readonly #handles = new Map<string, Handle>();
   #closing: Promise<void> | undefined;
 
@@ -111,7 +114,12 @@ export class Cache implements AsyncDisposable {
       onError: (error) => logger.error(`eviction failed: ${String(error)}`, "eviction"),
       enabled: options.mode === "read-write",
     });
-    this.#flushTimer = setInterval(() => this.#flush(), FLUSH_PERIOD);
+    const { path } = opening;
+    this.#watch = this.#localStore && path !== undefined ? new RootWatch(path) : undefined;
+    this.#flushTimer = setInterval(() => {
+      this.#flush();
+      void this.#watch?.look();
+    }, FLUSH_PERIOD);
     this.#flushTimer.unref();
   }
 
@@ -457,8 +465,10 @@ export class Cache implements AsyncDisposable {
   }
 
   #checkWritable(): void {
-    if (this.#context.options.mode === "read-write") return;
-    throw new QuiverError("ERR_QUIVER_READ_ONLY", 'the cache was opened with mode "read-only"');
+    if (this.#context.options.mode === "read-only") {
+      throw new QuiverError("ERR_QUIVER_READ_ONLY", 'the cache was opened with mode "read-only"');
+    }
+    this.#watch?.check();
   }
 }
 

@@ -162,13 +162,14 @@ export class Computing {
   async #store(key: string, value: unknown, plan: ComputePlan, fence: number | undefined): Promise<void> {
     if (this.#isReadOnly()) return;
     const staleTtl = Math.max(plan.staleTtl, plan.grace);
-    await this.#guard.attempt("write", key, async () =>
-      this.#writer.set(key, value, plan.set, {
+    await this.#guard.attempt("write", key, async () => {
+      this.#context.checkWritable();
+      return this.#writer.set(key, value, plan.set, {
         exact: true,
         staleTtl,
         ...(fence !== undefined && { fence }),
-      }),
-    );
+      });
+    });
   }
 
   async #claim(key: string, timeout: number, signal: AbortSignal): Promise<Flight | undefined> {
