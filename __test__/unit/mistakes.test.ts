@@ -113,6 +113,10 @@ describe.each(Object.entries(refused))("%s", (_, calls) => {
 });
 
 test("the name that was meant is told, and no other", async () => {
+  await expect(Cache.open({ backend: "memory", maxSizeMB: 5 } as Loose)).rejects.toMatchObject({
+    hint: expect.stringContaining("backend, path, redisUrl, maxSizeMb"),
+    fix: "Write maxSizeMb, or leave the option out.",
+  });
   await expect(values.set("a", 1, { Ttl: 5 })).rejects.toMatchObject({
     fix: "Write ttl, or leave the option out.",
   });

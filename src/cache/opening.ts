@@ -26,8 +26,10 @@ import {
   type CacheOptions,
   NAMESPACE_OPTIONS,
   type NamespaceOptions,
+  OPTIONS_IN_CODE,
   type Origin,
   type ResolvedCacheOptions,
+  refuseUnknown,
   resolveCacheOptions,
 } from "./options.ts";
 import {
@@ -160,6 +162,7 @@ async function lookUp(
     }
     const defaults = PIPELINE_DEFAULTS;
     const own = written(where);
+    refuseUnknown(own, [...PIPELINE_OPTIONS, ...OPTIONS_IN_CODE], "");
     const place = pipelinePlace([own, variables]);
     const code = spelledOut(own);
     const fixed = [code, spelledOut(variables)];

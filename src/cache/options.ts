@@ -188,6 +188,9 @@ export const CACHE_OPTIONS: readonly string[] = Object.keys(CACHE_SETTINGS).filt
   (name) => !ONLY_IN_CODE.some((other) => other === name),
 );
 
+/** All options of the cache. */
+export const OPTIONS_IN_CODE: readonly string[] = [...CACHE_OPTIONS, "namespaces", ...ONLY_IN_CODE];
+
 const RECORDED = {
   layout: read.oneOf("named", "hashed"),
   files: read.oneOf("large", "always"),
@@ -275,12 +278,11 @@ export function resolveNamespaceOptions(
 }
 
 function refuseUnknownCacheOptions(source: Source): void {
-  const names = Object.keys(CACHE_SETTINGS);
-  if (source.kind === "code") refuseUnknown(source, [...names, ...ONLY_IN_CODE, "namespaces"], "");
-  else refuseUnknown(source, [...CACHE_OPTIONS, "namespaces"], "");
+  refuseUnknown(source, source.kind === "code" ? OPTIONS_IN_CODE : [...CACHE_OPTIONS, "namespaces"], "");
 }
 
-function refuseUnknown(source: Source, known: readonly string[], prefix: string): void {
+/** Throws ERR_QUIVER_BAD_OPTION for an option that is not among the known. */
+export function refuseUnknown(source: Source, known: readonly string[], prefix: string): void {
   for (const option of Object.keys(source.values)) {
     if (!known.includes(option)) throw unknownOption(fieldOf(source, option, prefix), option, known);
   }

@@ -72,22 +72,6 @@ export function startsLikeZip(bytes: Uint8Array): boolean {
   return p === 0x50 && k === 0x4b && ((part === 3 && kind === 4) || (part === 5 && kind === 6));
 }
 
-/** The one tensor of a value read from npz, whatever its name. Throws ERR_QUIVER_BAD_VALUE when there is not exactly one. */
-export function soleTensor(value: Tensor | NamedTensors): Tensor {
-  if (value instanceof Tensor) return value;
-  const names = Object.keys(value);
-  const only = names.length === 1 ? value[names[0] as string] : undefined;
-  if (only instanceof Tensor) return only;
-  throw new QuiverError(
-    "ERR_QUIVER_BAD_VALUE",
-    `the archive holds not one tensor but ${names.length} members`,
-    {
-      hint: `They are named ${names.slice(0, 10).join(", ")}.`,
-      fix: "Take one of them by its name.",
-    },
-  );
-}
-
 /** The members; everything that was read to find them has been checked. */
 function readDirectory(bytes: Uint8Array, context: DecodeContext): ZipMember[] {
   const members = zipMembers(bytes);

@@ -1,7 +1,5 @@
 /** How long entries live. */
 
-import { CLOCK_TOLERANCE } from "../shared/clock.ts";
-
 /** A time to live at one level: milliseconds, null = for ever, undefined = what the next level says. */
 export type TtlSetting = number | null | undefined;
 
@@ -15,9 +13,4 @@ export function expiryOf(createdAt: number, ...settings: readonly TtlSetting[]):
   if (ttl === undefined || ttl === null) return null;
   const expiresAt = createdAt + ttl;
   return Number.isSafeInteger(expiresAt) ? expiresAt : null;
-}
-
-/** The time of creation to believe: one further in the future than clocks may disagree counts as now. */
-export function believableCreation(createdAt: number, now: number): number {
-  return createdAt > now + CLOCK_TOLERANCE ? now : createdAt;
 }

@@ -1,18 +1,12 @@
 /** A column of vectors: one for each row, or several. */
 
 import type { DatasetColumn } from "../datasets/column.ts";
-import { Dataset } from "../datasets/dataset.ts";
 import { QuiverError } from "../shared/errors.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { Tensor } from "../tensor/tensor.ts";
 
 /** Where texts are filled up to equally many vectors: which of them are real. */
 export const MASKS = "masks";
-
-/** Opens a column of a dataset folder. */
-export async function openVectors(folder: string, column: string): Promise<VectorColumn> {
-  return new VectorColumn(await Dataset.open(folder), column);
-}
 
 export class VectorColumn {
   readonly name: string;
