@@ -1,6 +1,7 @@
 /** A column of vectors: one for each row, or several. */
 
 import type { DatasetColumn } from "../datasets/column.ts";
+import type { Dataset } from "../datasets/dataset.ts";
 import { QuiverError } from "../shared/errors.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { Tensor } from "../tensor/tensor.ts";
