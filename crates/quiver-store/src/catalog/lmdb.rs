@@ -87,7 +87,10 @@ fn found(code: i32) -> Result<bool> {
 
 /// A path as liblmdb takes it: bytes on Unix, UTF-8 on Windows.
 fn c_path(path: &Path) -> Result<CString> {
-    CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| LmdbError(libc::EINVAL))
+    let whole = path.as_os_str().as_encoded_bytes();
+    // On Windows a canonical path begins so, and then may have no slash, of which liblmdb adds one.
+    let plain = whole.strip_prefix(br"\\?\").filter(|plain| cfg!(windows) && plain.get(1) == Some(&b':'));
+    CString::new(plain.unwrap_or(whole)).map_err(|_| LmdbError(libc::EINVAL))
 }
 
 fn value_of(bytes: &[u8]) -> ffi::MDB_val {
