@@ -13,10 +13,12 @@ use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use lmdb_master_sys as ffi;
+
+use super::lmdb_hooks;
 
 /// A code that liblmdb or the operating system under it returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +152,11 @@ pub struct Env {
     raw: *mut ffi::MDB_env,
     path: PathBuf,
     writing: Mutex<()>,
+    /// Commits are durable when they return.
+    durable: bool,
+    /// The last transaction that this environment has made durable, with all before it. What another process commits may
+    /// not be: it may die before it flushes.
+    flushed: AtomicU64,
     idle: IdleReads,
 }
 
@@ -209,7 +216,14 @@ impl Env {
             unsafe { ffi::mdb_env_close(raw) };
             return Err(error);
         }
-        Ok(Self { raw, path: path.to_path_buf(), writing: Mutex::new(()), idle: IdleReads::default() })
+        Ok(Self {
+            raw,
+            path: path.to_path_buf(),
+            writing: Mutex::new(()),
+            durable: !options.no_sync,
+            flushed: AtomicU64::new(0),
+            idle: IdleReads::default(),
+        })
     }
 
     /// The folder.
@@ -249,6 +263,9 @@ impl Env {
         let mut raw = ptr::null_mut();
         // SAFETY: the environment is open and this thread has no other write transaction (the guard).
         check(unsafe { ffi::mdb_txn_begin(self.raw, ptr::null_mut(), 0, &raw mut raw) })?;
+        if self.durable {
+            lmdb_hooks::begin();
+        }
         Ok(WriteTxn { env: self, raw, guard })
     }
 
@@ -450,10 +467,14 @@ impl WriteTxn<'_> {
 
     /// Commits: on return everything is as durable as the environment promises.
     pub fn commit(self) -> Result<()> {
-        let raw = self.raw;
+        let (raw, id) = (self.raw, self.id());
         let this = std::mem::ManuallyDrop::new(self);
+        lmdb_hooks::begin_commit(this.env.flushed.load(Ordering::Relaxed) + 1 == id);
         // SAFETY: `raw` was ours and isn't used again, whatever the outcome.
         let result = check(unsafe { ffi::mdb_txn_commit(raw) });
+        if lmdb_hooks::end() && result.is_ok() {
+            this.env.flushed.store(id, Ordering::Relaxed);
+        }
         // SAFETY: the guard is read once, and `this` is never dropped.
         drop(unsafe { ptr::read(&raw const this.guard) });
         result
@@ -467,6 +488,7 @@ impl WriteTxn<'_> {
 
 impl Drop for WriteTxn<'_> {
     fn drop(&mut self) {
+        lmdb_hooks::end();
         // SAFETY: the transaction is live and ours; aborting ends it.
         unsafe { ffi::mdb_txn_abort(self.raw) };
     }

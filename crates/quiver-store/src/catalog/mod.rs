@@ -6,6 +6,7 @@ pub mod lmdb;
 pub mod lmdb_hooks;
 pub mod precheck;
 pub mod record;
+pub mod seal;
 pub mod values;
 pub mod walk;
 

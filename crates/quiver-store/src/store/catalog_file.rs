@@ -7,7 +7,7 @@ use quiver_io::{Disk, Storage as _};
 use super::OpenOptions;
 use crate::catalog::lmdb::{EnvOptions, LmdbError};
 use crate::catalog::precheck::{self, Verdict};
-use crate::catalog::{Catalog, walk};
+use crate::catalog::{Catalog, seal, walk};
 use crate::engine::Modes;
 use crate::error::{Code, Error, Result};
 use crate::repair;
@@ -90,7 +90,11 @@ fn damage(root: &Root, doubtful: bool) -> Result<Option<String>> {
 
 /// Looks before LMDB does, where nothing can be mended. Those who have the cache open have looked before.
 pub(super) fn check(root: &Root, session: &Session) -> Result<()> {
-    match session.is_alone()?.then(|| damage(root, false)).transpose()?.flatten() {
+    let look = || match damage(root, false) {
+        Ok(None) if seal::is_torn(&root.data()) => Ok(Some("its last commit is there in part".into())),
+        other => other,
+    };
+    match session.is_alone()?.then(look).transpose()?.flatten() {
         None => Ok(()),
         Some(why) => {
             let message = format!("the catalog is damaged, and read-only it can't be rebuilt: {why}");
@@ -109,6 +113,10 @@ pub(super) fn mend(
 ) -> Result<()> {
     let data = root.data();
     let distrust = session.unclean_boot && !durable;
+    // A note says that nothing was committed since a clean close; its removal is durable before anything is.
+    if !root.closed().exists() {
+        seal::settle(&data)?;
+    }
     let damage = damage(root, session.unclean_boot)?;
     // From here on it changes.
     let _ = std::fs::remove_file(root.closed());

@@ -15,8 +15,8 @@ const GROUP_BYTES: usize = 8 << 20;
 const GATHER: Duration = Duration::from_millis(2);
 
 /// What is committed on the thread that asks for it, where nothing is synced: requests and bytes of packed values.
-const SHORT: usize = 8;
-const SHORT_BYTES: usize = 64 << 10;
+const SHORT: usize = 64;
+const SHORT_BYTES: usize = 1 << 20;
 
 /// What to do, and whom to tell.
 pub struct Request {

@@ -6,6 +6,8 @@ use std::sync::Mutex;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::sealing;
+
 /// One recorded effect on a file, in the order in which LMDB asked for it.
 #[derive(Debug, Clone)]
 pub enum Effect {
@@ -99,6 +101,11 @@ unsafe extern "C" fn quiver_lmdb_pwrite(
     count: libc::size_t,
     offset: libc::off_t,
 ) -> libc::ssize_t {
+    // SAFETY: LMDB passed `count` readable bytes.
+    let bytes = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), count) };
+    if let Some(written) = sealing::write_meta(fd, bytes, offset) {
+        return written;
+    }
     // SAFETY: the arguments are LMDB's own, passed on unchanged.
     let written = unsafe { libc::pwrite(fd, buffer, count, offset) };
     if is_short(written, count) {
@@ -107,8 +114,7 @@ unsafe extern "C" fn quiver_lmdb_pwrite(
     if written > 0 {
         record(|| Effect::Write {
             offset: offset as u64,
-            // SAFETY: LMDB passed `count` readable bytes, of which `written` were taken.
-            bytes: unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), written as usize) }.to_vec(),
+            bytes: bytes.get(..written as usize).unwrap_or(bytes).to_vec(),
             durable: is_synchronous(fd),
         });
     }
@@ -116,7 +122,7 @@ unsafe extern "C" fn quiver_lmdb_pwrite(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn quiver_lmdb_pwritev(
+pub(super) unsafe extern "C" fn quiver_lmdb_pwritev(
     fd: libc::c_int,
     pieces: *const libc::iovec,
     count: libc::c_int,
@@ -131,6 +137,13 @@ unsafe extern "C" fn quiver_lmdb_pwritev(
         return no_space();
     }
     if written > 0 {
+        // SAFETY: LMDB passed `count` iovecs, each naming readable bytes.
+        sealing::note_pages(
+            offset,
+            unsafe { std::slice::from_raw_parts(pieces, count as usize) }.iter().map(|piece| unsafe {
+                std::slice::from_raw_parts(piece.iov_base.cast::<u8>(), piece.iov_len)
+            }),
+        );
         record(|| {
             // SAFETY: LMDB passed `count` iovecs, each naming readable bytes.
             let pieces = unsafe { std::slice::from_raw_parts(pieces, count as usize) };
@@ -150,7 +163,10 @@ unsafe extern "C" fn quiver_lmdb_pwritev(
 
 #[cfg(target_os = "linux")]
 #[unsafe(no_mangle)]
-extern "C" fn quiver_lmdb_fdatasync(fd: libc::c_int) -> libc::c_int {
+pub(super) extern "C" fn quiver_lmdb_fdatasync(fd: libc::c_int) -> libc::c_int {
+    if sealing::defers_flush(fd) {
+        return 0;
+    }
     // SAFETY: the descriptor is LMDB's own.
     let result = unsafe { libc::fdatasync(fd) };
     if result == 0 {
