@@ -82,19 +82,25 @@ impl Written {
 }
 
 /// Takes the last commit back where a power cut has left a part of it; whether it did. Only where no process commits
-/// or has ended in a clean close since.
-pub fn settle(data: &Path) -> Result<bool> {
+/// or has ended in a clean close since. A power cut leaves the commit before whole: where `is_sound` finds that it is
+/// not, something else has happened, and all stays as it is.
+pub fn settle(data: &Path, is_sound: impl FnOnce() -> bool) -> Result<bool> {
     if !data.exists() {
         return Ok(false);
     }
     let failed = |error: std::io::Error| Error::os("looking at the last commit", data, &error);
     let file = File::options().read(true).write(true).open(data).map_err(failed)?;
     let Some(page) = newest(&file).filter(|page| !is_whole(&file, *page)) else { return Ok(false) };
+    let at = page + META_AT + TRANSACTION as u64;
+    let Some(transaction) = bytes_at::<8>(&file, at) else { return Ok(false) };
     // No transaction: the other meta page is the newer one.
-    let zero = [0; 8];
-    quiver_io::write_all_at(&file, &zero, page + META_AT + TRANSACTION as u64).map_err(failed)?;
+    quiver_io::write_all_at(&file, &[0; 8], at).map_err(failed)?;
+    let sound = is_sound();
+    if !sound {
+        quiver_io::write_all_at(&file, &transaction, at).map_err(failed)?;
+    }
     file.sync_data().map_err(failed)?;
-    Ok(true)
+    Ok(sound)
 }
 
 /// Whether the last commit is there in part only; for where nothing can be written.
@@ -180,7 +186,9 @@ mod tests {
         let path = folder.path().join("data.mdb");
         std::fs::write(&path, bytes).unwrap();
         let torn = is_torn(&path);
-        assert_eq!(settle(&path).unwrap(), torn);
+        assert!(!settle(&path, || false).unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "other damage is left to others");
+        assert_eq!(settle(&path, || true).unwrap(), torn);
         assert!(!is_torn(&path), "what is left is whole");
         (torn, std::fs::read(&path).unwrap())
     }

@@ -115,7 +115,7 @@ pub(super) fn mend(
     let distrust = session.unclean_boot && !durable;
     // A note says that nothing was committed since a clean close; its removal is durable before anything is.
     if !root.closed().exists() {
-        seal::settle(&data)?;
+        seal::settle(&data, || walk::walk(&data, &mut |_, _, _| {}).is_ok_and(|report| report.is_sound()))?;
     }
     let damage = damage(root, session.unclean_boot)?;
     // From here on it changes.
