@@ -52,7 +52,7 @@ describe("create", () => {
     expect(await json(["create", "a", path, "--field", "body"])).toMatchObject({ size: 5 });
     expect((await run(["create", "b", path])).notes).toMatch(/texts.jsonl:1 has no text in "text"/);
     const broken = await run(["create", "b", "-", "--field", "body"], { input: '{"body": "x"}\n{' });
-    expect(broken).toMatchObject({ status: 3, notes: expect.stringMatching(/-:2 is not JSON/) });
+    expect(broken).toMatchObject({ status: 2, notes: expect.stringMatching(/-:2 is not JSON/) });
     expect((await run(["create", "b", join(folder, "nowhere")])).status).toBe(1);
     expect((await run(["create", "a/b"], { input: LINES })).status).toBe(2);
     expect(readdirSync(root)).toEqual(["a"]);
