@@ -74,7 +74,7 @@ describe("a held value", () => {
     expect(hot.find("a")).toBeUndefined();
   });
 
-  test("is worth holding when that very value was read before", () => {
+  test("is worth memory of its own when that very value was read before", () => {
     const { hot, stamps } = tierOf(100_000);
     const stored = (slot: number): StoredValue => ({
       bytes: new Uint8Array(1),

@@ -86,9 +86,8 @@ export class Reader {
   /** What is to be held of a value just read, if it is: no view on memory that values share, which it would keep. */
   #toHold(hot: HotNamespace, codec: Codec, stored: StoredValue): StoredValue | undefined {
     const { bytes } = stored;
-    if (bytes.byteLength === bytes.buffer.byteLength) return stored;
-    if (!hot.isWorthHolding(stored)) return undefined;
-    return codec.sharing === "frozen" ? stored : { ...stored, bytes: bytes.slice() };
+    if (codec.sharing === "frozen" || bytes.byteLength === bytes.buffer.byteLength) return stored;
+    return hot.isWorthHolding(stored) ? { ...stored, bytes: bytes.slice() } : undefined;
   }
 
   async #finish(
