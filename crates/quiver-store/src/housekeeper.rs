@@ -1,5 +1,5 @@
 //! What happens once a second beside the work: usage and counters are merged, expired entries leave, rows of
-//! cleared namespaces go, index.json follows the catalog, stale readers are cleared.
+//! cleared namespaces go, index.json follows the catalog.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -80,7 +80,6 @@ impl Rounds {
         if last || self.counters.elapsed() >= COUNTERS_EVERY {
             self.counters = Instant::now();
             let _ = flush_counters(engine, writer);
-            let _ = clear_stale_readers(engine);
         }
         let _ = expire(engine, writer);
         let _ = reclaim(engine, writer, last);
@@ -110,11 +109,6 @@ impl Rounds {
 
 fn merge_heat(engine: &Engine) -> Result<()> {
     engine.heat.merge(slots_in_use(engine)?, engine.now())
-}
-
-fn clear_stale_readers(engine: &Engine) -> Result<()> {
-    engine.catalog()?.env.clear_stale_readers()?;
-    Ok(())
 }
 
 fn expire(engine: &Engine, writer: &Writer) -> Result<()> {

@@ -15,10 +15,15 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use lmdb_master_sys as ffi;
 
 use super::lmdb_hooks;
+
+/// How often a process that writes looks for readers that died in the middle of a read. As long as one is registered, no
+/// page that was freed since can be used again, and the file grows by all that is written.
+const READERS_LOOKED_AT: Duration = Duration::from_millis(100);
 
 /// A code that liblmdb or the operating system under it returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +156,8 @@ pub struct DatabaseStat {
 pub struct Env {
     raw: *mut ffi::MDB_env,
     path: PathBuf,
-    writing: Mutex<()>,
+    /// Held while this process writes; when it last looked for readers that are gone.
+    writing: Mutex<Instant>,
     /// Commits are durable when they return.
     durable: bool,
     /// The last transaction that this environment has made durable, with all before it. What another process commits may
@@ -219,7 +225,7 @@ impl Env {
         Ok(Self {
             raw,
             path: path.to_path_buf(),
-            writing: Mutex::new(()),
+            writing: Mutex::new(Instant::now()),
             durable: !options.no_sync,
             flushed: AtomicU64::new(0),
             idle: IdleReads::default(),
@@ -259,7 +265,12 @@ impl Env {
     /// The write transaction. Blocks while another thread of this process has it; the caller keeps other
     /// processes out by a lock of its own.
     pub fn write(&self) -> Result<WriteTxn<'_>> {
-        let guard = self.writing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut guard = self.writing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if guard.elapsed() >= READERS_LOOKED_AT {
+            // Failing to look is not the write's failure.
+            let _ = self.clear_stale_readers();
+            *guard = Instant::now();
+        }
         let mut raw = ptr::null_mut();
         // SAFETY: the environment is open and this thread has no other write transaction (the guard).
         check(unsafe { ffi::mdb_txn_begin(self.raw, ptr::null_mut(), 0, &raw mut raw) })?;
@@ -423,7 +434,7 @@ fn open_database(txn: *mut ffi::MDB_txn, name: &CStr, flags: u32) -> Result<Opti
 pub struct WriteTxn<'e> {
     env: &'e Env,
     raw: *mut ffi::MDB_txn,
-    guard: MutexGuard<'e, ()>,
+    guard: MutexGuard<'e, Instant>,
 }
 
 impl Read for WriteTxn<'_> {

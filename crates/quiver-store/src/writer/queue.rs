@@ -171,12 +171,15 @@ impl Queue {
         std::mem::take(&mut self.lock().left)
     }
 
-    /// Whether what is queued is a few packed values.
+    /// Whether what is queued is a few packed values, and nothing is left to do after commits before: files would pile
+    /// up beyond the limits if they were removed more slowly than replaced.
     pub fn is_short(&self) -> bool {
         let state = self.lock();
         let requests = &state.requests;
         let bytes = || requests.iter().map(Request::packed).sum::<Option<usize>>();
-        (1..=SHORT).contains(&requests.len()) && bytes().is_some_and(|bytes| bytes <= SHORT_BYTES)
+        state.left.is_empty()
+            && (1..=SHORT).contains(&requests.len())
+            && bytes().is_some_and(|bytes| bytes <= SHORT_BYTES)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
