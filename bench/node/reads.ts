@@ -17,7 +17,7 @@ export async function readRaces(contestants: Contestants): Promise<readonly Race
   return races;
 }
 
-async function store(contestants: Contestants, keys: readonly string[], size: number): Promise<void> {
+export async function store(contestants: Contestants, keys: readonly string[], size: number): Promise<void> {
   const { hot, lmdb, lmdbCached, files } = contestants;
   for (const [index, key] of keys.entries()) {
     const value = bytes(size, index);

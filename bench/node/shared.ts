@@ -4,26 +4,19 @@ import { deepStrictEqual } from "node:assert/strict";
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { bytes, type Contestants } from "./contestants.ts";
+import type { Contestants } from "./contestants.ts";
 import { type Length, type Result, run } from "./race.ts";
-import { awaited, now } from "./reads.ts";
+import { awaited, now, store } from "./reads.ts";
 import type { WriterInput } from "./writer.ts";
 
 const KEYS = 1_000;
 const SIZE = 10_000;
 
 /** Like `get 10 KB`, while another process sets two hundred of the values a second, in Quiver and in lmdb. */
-export async function sharedResults(
-  { folder, hot, lmdb, files }: Contestants,
-  length: Length,
-): Promise<readonly Result[]> {
+export async function sharedResults(contestants: Contestants, length: Length): Promise<readonly Result[]> {
+  const { folder, hot, lmdb, files } = contestants;
   const keys = Array.from({ length: KEYS }, (_, index) => `shared-${index}`);
-  for (const [index, key] of keys.entries()) {
-    const value = bytes(SIZE, index);
-    files.set(key, value);
-    void hot.set(key, value);
-    await lmdb.put(key, Buffer.from(value));
-  }
+  await store(contestants, keys, SIZE);
   const check = async (): Promise<void> => {
     for (const key of keys) {
       const expected = new Uint8Array(files.get(key));

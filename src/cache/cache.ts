@@ -115,7 +115,8 @@ export class Cache implements AsyncDisposable {
       enabled: options.mode === "read-write",
     });
     const { path } = opening;
-    this.#watch = this.#localStore && path !== undefined ? new RootWatch(path) : undefined;
+    const local = this.#localStore;
+    this.#watch = local && path !== undefined ? new RootWatch(path, local.describe().uuid) : undefined;
     this.#flushTimer = setInterval(() => {
       this.#flush();
       void this.#watch?.look();

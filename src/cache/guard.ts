@@ -41,14 +41,11 @@ export class Guard {
 
   /** The same for a change. What is wrong with the call may be thrown at once. */
   write<R>(key: string | undefined, miss: R, operation: () => Promise<R>): Promise<R> {
-    if (this.isLenient) {
-      return this.#orMiss("write", key, miss, () => {
-        this.#context.checkWritable();
-        return operation();
-      });
-    }
-    this.#context.checkWritable();
-    return operation();
+    const change = (): Promise<R> => {
+      this.#context.checkWritable();
+      return operation();
+    };
+    return this.isLenient ? this.#orMiss("write", key, miss, change) : change();
   }
 
   /** The same where no error of the cache is ever the caller's: undefined instead. */

@@ -111,11 +111,11 @@ export class Namespace<T = unknown> {
     try {
       this.#check(key);
       checkOptions(options, SET_OPTIONS);
-      if (!this.#guard.isLenient) {
-        this.#context.checkWritable();
-        return this.#write(key, value, options);
-      }
-      return this.#guard.write(key, unstored(key), () => this.#write(key, value, options));
+      return this.#guard.write(key, unstored(key), () =>
+        isByteStream(value)
+          ? this.#writer.stream(key, value, options)
+          : this.#writer.set(key, value, options),
+      );
     } catch (error) {
       return Promise.reject(error);
     }
@@ -467,11 +467,6 @@ export class Namespace<T = unknown> {
   /** Whether the cache is closed and computing goes on all the same, for requests that outlast it. */
   #isPassedOver(): boolean {
     return this.#guard.isLenient && this.#context.isClosed();
-  }
-
-  #write(key: string, value: T | ByteStream, options: SetOptions): Promise<EntryInfo> {
-    if (isByteStream(value)) return this.#writer.stream(key, value, options);
-    return this.#writer.set(key, value, options);
   }
 
   #check(key: string): void {

@@ -159,6 +159,8 @@ interface Setting<T> {
   readonly fallback: T;
 }
 
+const OBJECTS = read.oneOf("frozen", "shared", "cloned");
+
 const CACHE_SETTINGS: { readonly [Name in keyof ResolvedCacheOptions]: Setting<ResolvedCacheOptions[Name]> } =
   {
     maxSize: { read: read.nullable(read.size), fallback: null },
@@ -173,7 +175,7 @@ const CACHE_SETTINGS: { readonly [Name in keyof ResolvedCacheOptions]: Setting<R
     memoryLimit: { read: read.size, fallback: 256 * 1024 * 1024 },
     maxMappings: { read: read.count, fallback: 16_384 },
     maxCopies: { read: read.size, fallback: 1024 ** 3 },
-    objects: { read: read.oneOf("frozen", "shared", "cloned"), fallback: "frozen" },
+    objects: { read: OBJECTS, fallback: "frozen" },
     enabled: { read: read.flag, fallback: true },
     onError: { read: read.oneOf("throw", "miss"), fallback: "throw" },
     budget: { read: read.nullable(read.duration), fallback: 5000 },
@@ -270,7 +272,7 @@ export function resolveNamespaceOptions(
     compression: pick("compression", read.compression),
     eviction,
     priority: pick("priority", read.integer) ?? 0,
-    objects: pick("objects", read.oneOf("frozen", "shared", "cloned")) ?? cache.objects,
+    objects: pick("objects", OBJECTS) ?? cache.objects,
     onError: pick("onError", read.oneOf("throw", "miss")) ?? cache.onError,
     enabled: pick("enabled", read.flag) ?? true,
     observe: pick("observe", read.flag) ?? false,

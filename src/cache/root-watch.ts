@@ -3,7 +3,6 @@
  * into it would be acknowledged, and nobody would ever find them.
  */
 
-import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { QuiverError } from "../shared/errors.ts";
@@ -15,24 +14,19 @@ const GONE: ReadonlySet<unknown> = new Set(["ENOENT", "ENOTDIR"]);
 export class RootWatch {
   readonly #path: string;
   readonly #mark: string;
-  /** The cache's name for itself; undefined where it could not be read. */
-  readonly #identity: string | undefined;
+  readonly #identity: string;
   #hasVanished = false;
 
-  /** Begins with the folder as it is now. */
-  constructor(path: string) {
+  /** `identity` is the `uuid` of the cache that was opened there. */
+  constructor(path: string, identity: string) {
     this.#path = path;
     this.#mark = join(path, CATALOG_MARK);
-    try {
-      this.#identity = identityIn(readFileSync(this.#mark, "utf8"));
-    } catch {
-      this.#identity = undefined;
-    }
+    this.#identity = identity;
   }
 
   /** Looks again; never rejects. A folder that was removed stays so for this cache, whatever comes in its place. */
   async look(): Promise<void> {
-    if (this.#identity === undefined || this.#hasVanished) return;
+    if (this.#hasVanished) return;
     try {
       this.#hasVanished = identityIn(await readFile(this.#mark, "utf8")) !== this.#identity;
     } catch (error) {

@@ -2,11 +2,10 @@
 
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
-use quiver_tensor::arrow::tensors::{self, Column, NewColumn};
+use quiver_tensor::arrow::tensors::{self, Column};
 
 use crate::errors::{Result, tensor_failure};
-use crate::safetensors::SafetensorsTensor;
-use crate::tensor::{counts, dtype_of};
+use crate::safetensors::{SafetensorsTensor, new_tensors};
 
 /// A column of a file.
 #[napi(object)]
@@ -64,16 +63,6 @@ fn described(name: String, column: Column) -> ArrowColumn {
 pub fn arrow_layout(
     #[napi(ts_arg_type = "readonly SafetensorsTensor[]")] columns: Vec<SafetensorsTensor>,
 ) -> Result<ArrowLayout> {
-    let columns = columns
-        .into_iter()
-        .map(|column| {
-            Ok(NewColumn {
-                dtype: dtype_of(&column.dtype)?,
-                shape: counts(&column.shape)?,
-                name: column.name,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let layout = tensors::file_layout(&columns).map_err(tensor_failure)?;
+    let layout = tensors::file_layout(&new_tensors(columns)?).map_err(tensor_failure)?;
     Ok(ArrowLayout { head: layout.head.into(), tail: layout.tail.into() })
 }

@@ -2,7 +2,8 @@
 
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
-use quiver_tensor::safetensors::{self, NewTensor};
+use quiver_tensor::NewTensor;
+use quiver_tensor::safetensors;
 
 use crate::errors::{Result, tensor_failure};
 use crate::tensor::{counts, dtype_of};
@@ -57,13 +58,9 @@ pub struct SafetensorsLayout {
     pub order: Vec<u32>,
 }
 
-/// The header for such tensors.
-#[napi]
-pub fn safetensors_layout(
-    #[napi(ts_arg_type = "readonly SafetensorsTensor[]")] tensors: Vec<SafetensorsTensor>,
-    #[napi(ts_arg_type = "readonly (readonly [string, string])[]")] metadata: Vec<(String, String)>,
-) -> Result<SafetensorsLayout> {
-    let tensors = tensors
+/// Tensors to be written, as JavaScript describes them.
+pub fn new_tensors(tensors: Vec<SafetensorsTensor>) -> Result<Vec<NewTensor>> {
+    tensors
         .into_iter()
         .map(|tensor| {
             Ok(NewTensor {
@@ -72,8 +69,16 @@ pub fn safetensors_layout(
                 name: tensor.name,
             })
         })
-        .collect::<Result<Vec<_>>>()?;
-    let layout = safetensors::header(&tensors, &metadata).map_err(tensor_failure)?;
+        .collect()
+}
+
+/// The header for such tensors.
+#[napi]
+pub fn safetensors_layout(
+    #[napi(ts_arg_type = "readonly SafetensorsTensor[]")] tensors: Vec<SafetensorsTensor>,
+    #[napi(ts_arg_type = "readonly (readonly [string, string])[]")] metadata: Vec<(String, String)>,
+) -> Result<SafetensorsLayout> {
+    let layout = safetensors::header(&new_tensors(tensors)?, &metadata).map_err(tensor_failure)?;
     Ok(SafetensorsLayout {
         header: layout.header.into(),
         order: layout.order.into_iter().map(|position| position as u32).collect(),

@@ -9,6 +9,17 @@ pub const ALIGNMENT: usize = 64;
 /// The largest size an axis may have: what JavaScript counts exactly.
 const LARGEST_SIZE: u64 = (1 << 53) - 1;
 
+/// A tensor to be written to a file of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTensor {
+    /// Its name there.
+    pub name: String,
+    /// Type of the elements.
+    pub dtype: DType,
+    /// Sizes, outermost axis first.
+    pub shape: Vec<u64>,
+}
+
 /// Number of elements: 1 for no axes, 0 when any size is 0. `Corrupt` when it can't be counted.
 pub fn element_count(shape: &[u64]) -> Result<u64> {
     let mut count: u64 = 1;

@@ -16,8 +16,9 @@ use arrow_array::{
 use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use proptest::prelude::*;
+use quiver_tensor::NewTensor;
 use quiver_tensor::arrow::features::{Rows, features, features_of, tensor_field, with_features};
-use quiver_tensor::arrow::tensors::{self, FileLayout, NewColumn, file_layout};
+use quiver_tensor::arrow::tensors::{self, FileLayout, file_layout};
 use quiver_tensor::arrow::values::{Opaque, Values, values};
 use quiver_tensor::arrow::{ALIGNMENT, Growing, Schema, Stream, expand, extent, read, write};
 use quiver_tensor::{DType, ErrorKind};
@@ -355,7 +356,7 @@ fn the_file_format_is_a_stream_between_marks() {
 #[test]
 fn columns_of_tensors_make_a_file_that_others_read() {
     let column =
-        |name: &str, dtype, shape: &[u64]| NewColumn { name: name.into(), dtype, shape: shape.to_vec() };
+        |name: &str, dtype, shape: &[u64]| NewTensor { name: name.into(), dtype, shape: shape.to_vec() };
     let columns = [
         column("id", DType::Int64, &[5]),
         column("vector", DType::Float32, &[5, 3]),

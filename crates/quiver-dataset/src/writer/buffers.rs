@@ -267,17 +267,15 @@ fn read_pieces(
     length: u64,
     mut take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    use std::io::{Read, Seek, SeekFrom};
     let io = |source| quiver_io::Error { op: "reading", path: path.to_path_buf(), source };
-    let mut file = std::fs::File::open(path).map_err(io)?;
-    file.seek(SeekFrom::Start(start)).map_err(io)?;
+    let file = std::fs::File::open(path).map_err(io)?;
     let mut piece = vec![0; PIECE.min(length as usize)];
-    let mut left = length;
-    while left > 0 {
-        let now = piece.len().min(usize::try_from(left).unwrap_or(PIECE));
-        file.read_exact(&mut piece[..now]).map_err(io)?;
+    let (mut at, end) = (start, start + length);
+    while at < end {
+        let now = piece.len().min((end - at) as usize);
+        quiver_io::read_exact_at(&file, &mut piece[..now], at).map_err(io)?;
         take(&piece[..now])?;
-        left -= now as u64;
+        at += now as u64;
     }
     Ok(())
 }

@@ -7,53 +7,10 @@ use std::io::{Error, ErrorKind, Result};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use nix::fcntl::{FcntlArg, fcntl};
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
-/// Locks of byte ranges that belong to one open file.
-#[derive(Debug)]
-pub struct ByteLocks(File);
-
-impl ByteLocks {
-    /// An owner of locks.
-    pub fn new(file: File) -> Self {
-        Self(file)
-    }
-
-    /// Locks a range, replacing what this owner has on it; false when somebody else's lock is in the way.
-    pub fn try_lock(&self, start: u64, len: u64, exclusive: bool) -> Result<bool> {
-        let lock = description(start, len, if exclusive { libc::F_WRLCK } else { libc::F_RDLCK });
-        match fcntl(&self.0, FcntlArg::F_OFD_SETLK(&lock)) {
-            Ok(_) => Ok(true),
-            Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Gives a range up.
-    pub fn unlock(&self, start: u64, len: u64) -> Result<()> {
-        let lock = description(start, len, libc::F_UNLCK);
-        Ok(fcntl(&self.0, FcntlArg::F_OFD_SETLK(&lock)).map(drop)?)
-    }
-
-    /// Whether another owner has any lock on a range.
-    pub fn is_locked_by_others(&self, start: u64, len: u64) -> Result<bool> {
-        let mut lock = description(start, len, libc::F_WRLCK);
-        fcntl(&self.0, FcntlArg::F_OFD_GETLK(&mut lock))?;
-        Ok(libc::c_int::from(lock.l_type) != libc::F_UNLCK)
-    }
-}
-
-fn description(start: u64, len: u64, kind: libc::c_int) -> libc::flock {
-    libc::flock {
-        l_type: kind as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: start as libc::off_t,
-        l_len: len as libc::off_t,
-        l_pid: 0,
-    }
-}
+pub(super) use libc::{F_OFD_GETLK, F_OFD_SETLK};
 
 /// Has the system begin to write a file out. What fails here shows when the file is synced.
 pub fn start_writing(file: &File) {

@@ -1,5 +1,6 @@
 //! What differs between operating systems: one body each, with functions of the same names, so that no other module
-//! asks which system it runs on. `unix` is what Linux and macOS share, `linux` and `apple` are what they don't.
+//! asks which system it runs on. `unix`, `ofd` and `signal` are what Linux and macOS share, `linux` and `apple` are what they
+//! don't.
 //!
 //! Linux is tested. The bodies for macOS and Windows are kept compiling and have never run there. ARCHITECTURE.md, "The
 //! edge to the operating system", says how they differ.
@@ -12,6 +13,8 @@ mod apple;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(unix)]
+mod ofd;
+#[cfg(unix)]
 mod signal;
 #[cfg(unix)]
 mod unix;
@@ -22,6 +25,8 @@ mod windows;
 pub use apple::*;
 #[cfg(target_os = "linux")]
 pub use linux::*;
+#[cfg(unix)]
+pub use ofd::ByteLocks;
 #[cfg(unix)]
 pub use signal::{catch_lost_pages, put_zeros};
 #[cfg(unix)]

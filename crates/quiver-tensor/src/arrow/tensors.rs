@@ -13,18 +13,7 @@ use super::values::{Opaque, Values, values};
 use super::{read, write};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::layout::byte_length;
-
-/// A column to write: a tensor whose first axis counts the rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewColumn {
-    /// Its name.
-    pub name: String,
-    /// Of the elements; all but bools, which Arrow packs, and those that it doesn't have.
-    pub dtype: DType,
-    /// Rows, then the shape of a row.
-    pub shape: Vec<u64>,
-}
+use crate::layout::{NewTensor, byte_length};
 
 /// What lies around the data of columns in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,12 +26,13 @@ pub struct FileLayout {
 
 /// The file of one batch with these columns: rows as nested lists of fixed sizes, data at multiples of 64 bytes.
 ///
-/// `BadValue` for columns of different lengths, without axes, of one name, and for element types that can't be written.
-pub fn file_layout(columns: &[NewColumn]) -> Result<FileLayout> {
+/// The first axis of each counts the rows. `BadValue` for columns of different lengths, without axes, of one name, and for
+/// element types that can't be written: bools, which Arrow packs, and those that it doesn't have.
+pub fn file_layout(columns: &[NewTensor]) -> Result<FileLayout> {
     let mut fields = Vec::with_capacity(columns.len());
     let (mut nodes, mut buffers) = (Vec::new(), Vec::new());
     let mut rows = None;
-    for NewColumn { name, dtype, shape } in columns {
+    for NewTensor { name, dtype, shape } in columns {
         let refusal = |reason| Error::bad_value(reason).with("column", name);
         let Some((&count, row)) = shape.split_first() else { return Err(refusal("a column needs rows")) };
         if *rows.get_or_insert(count) != count {

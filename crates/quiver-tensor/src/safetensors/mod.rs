@@ -12,7 +12,7 @@ mod read;
 mod write;
 
 pub use read::{Header, TensorEntry, parse, parse_header};
-pub use write::{Layout, NewTensor, header};
+pub use write::{Layout, header};
 
 /// The key of the header that is no tensor.
 const METADATA: &str = "__metadata__";

@@ -3,20 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{LENGTH, METADATA, dtype};
-use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::layout::{ALIGNMENT, byte_length};
-
-/// A tensor to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewTensor {
-    /// Any text but `__metadata__`.
-    pub name: String,
-    /// Type of the elements.
-    pub dtype: DType,
-    /// Sizes, outermost axis first.
-    pub shape: Vec<u64>,
-}
+use crate::layout::{ALIGNMENT, NewTensor, byte_length};
 
 /// A header, and what follows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +59,7 @@ pub fn header(tensors: &[NewTensor], metadata: &[(String, String)]) -> Result<La
 mod tests {
     use super::super::parse;
     use super::*;
+    use crate::dtype::DType;
     use proptest::prelude::*;
 
     proptest! {
