@@ -20,7 +20,7 @@ use crate::writer::{Link, swap_link};
 
 /// Files held open while they are compared with the catalog.
 const LOCKED_AT_ONCE: usize = 256;
-/// Age beyond which a file that can't be locked by its writer is nobody's, nanoseconds.
+/// Age beyond which what its writer can't have locked, sums and folders, is nobody's, nanoseconds.
 const ABANDONED_NS: i128 = 3_600_000_000_000;
 
 /// How long the writers are waited for.
@@ -204,8 +204,10 @@ pub fn files(engine: &Engine) -> Result<Swept> {
     for (content_folder, is_object) in content_folders(engine) {
         let found = contents(engine, &content_folder)?;
         if found.is_empty() {
-            // An empty folder is a folder's worth of blocks; one that just got a file stays.
-            let _ = std::fs::remove_dir(&content_folder);
+            // An empty folder is a folder's worth of blocks. A new one was made for a file that is about to come.
+            if age_ns(engine, &content_folder) > ABANDONED_NS {
+                let _ = std::fs::remove_dir(&content_folder);
+            }
             continue;
         }
         swept.orphans += if is_object { sweep_objects(engine, found)? } else { sweep_sums(engine, &found)? };
@@ -278,10 +280,14 @@ fn sweep_sums(engine: &Engine, found: &[(u64, PathBuf)]) -> Result<u64> {
     let named = named_contents(engine, &found.iter().map(|(content, _)| *content).collect())?;
     let mut removed = 0;
     for (_, path) in found.iter().filter(|(content, _)| !named.contains(content)) {
-        let age = i128::from(engine.now()) * 1_000_000 - engine.storage.facts(path).map_or(0, |f| f.mtime_ns);
-        removed += u64::from(age > ABANDONED_NS && engine.storage.unlink(path).is_ok());
+        removed += u64::from(age_ns(engine, path) > ABANDONED_NS && engine.storage.unlink(path).is_ok());
     }
     Ok(removed)
+}
+
+/// Since a file or a folder last changed; one that is gone is as old as can be.
+fn age_ns(engine: &Engine, path: &Path) -> i128 {
+    i128::from(engine.now()) * 1_000_000 - engine.storage.facts(path).map_or(0, |facts| facts.mtime_ns)
 }
 
 fn lock_idle(engine: &Engine, path: &Path) -> Option<File> {

@@ -365,6 +365,22 @@ fn the_sweep_takes_what_nobody_names_and_leaves_what_is_being_written() {
     assert_eq!(get(&store, &namespace, "k").unwrap().unwrap(), pattern(100_000));
 }
 
+#[test]
+fn the_sweep_takes_empty_folders_but_not_one_just_made_for_a_file_to_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for parent in ["objects", "sums"] {
+        let [old, fresh] =
+            ["000001", "000002"].map(|name| folder.path().join(".quiver").join(parent).join(name));
+        std::fs::create_dir_all(&old).unwrap();
+        std::fs::create_dir_all(&fresh).unwrap();
+        let yesterday = std::time::SystemTime::now() - std::time::Duration::from_hours(24);
+        std::fs::File::open(&old).unwrap().set_modified(yesterday).unwrap();
+        quiver_store::sweep::files(&store.engine).unwrap();
+        assert!(!old.exists() && fresh.exists(), "{parent}");
+    }
+}
+
 fn one_hit() -> Counters {
     Counters { hits: 1, ..Counters::default() }
 }
