@@ -101,6 +101,8 @@ describe("a cache", () => {
     const rows = (await run(["load", "a", "--rows", "3:9"])).out;
     expect(rows).toMatch(/^3 {2}\[384\] .* … {2}whales and ships at sea\n4 .*tea party\n$/);
     expect(await json(["load", "a", "--rows", "1"])).toMatchObject({ row: 1, text: "a cup of tea" });
+    expect((await run(["load", "a", "--rows", "5"])).notes).toMatch(/row 5 is not in \[0, 5\)/);
+    expect((await run(["load", "a", "--rows", "3:1"])).status).toBe(2);
     const found = await run(["nearest", "a", "white whales", "-k", "2"], { terminal: true, columns: 30 });
     expect(found.out).toMatch(/^row +score +text\n +0 +0\.\d{4} +the white.*\n +3 +0\.\d{4} +whales.*\n$/);
   });

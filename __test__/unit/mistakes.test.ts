@@ -7,12 +7,20 @@ import { afterAll, describe, expect, test } from "vitest";
 import {
   Cache,
   cacheKey,
+  Dataset,
   FileStore,
+  fromAiSdk,
+  fromFunction,
+  fromLangChain,
+  fromTransformers,
+  hashingVectorizer,
   loadFile,
   MemoryStore,
   RedisStore,
   saveFile,
   TieredStore,
+  VectorCache,
+  withLimits,
 } from "../../src/index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "quiver-mistakes-"));
@@ -24,6 +32,10 @@ afterAll(() => cache.close());
 type Loose = any;
 const loose: Loose = cache;
 const values: Loose = cache.namespace("values");
+
+const vectorizer = hashingVectorizer({ dimension: 8 });
+const creation = { name: "c", texts: ["a"], vectorizer, root: folder };
+const created = (): Promise<VectorCache> => VectorCache.create(creation);
 
 const refused: Readonly<Record<string, readonly (readonly [call: () => unknown, named: string])[]>> = {
   "what is opened": [
@@ -94,6 +106,30 @@ const refused: Readonly<Record<string, readonly (readonly [call: () => unknown, 
     [() => cacheKey("a", 1, { versoin: "2" } as Loose), "versoin"],
     [() => loadFile(5 as Loose), "path"],
     [() => saveFile(join(folder, "a.json"), 1, { codek: "json" } as Loose), "codek"],
+  ],
+  "datasets and vector caches": [
+    [() => Dataset.write(join(folder, "d"), { a: ["x"] }, { shards: 2 } as Loose), "shards"],
+    [() => Dataset.write(join(folder, "d"), { a: ["x"] }, { durability: "none" } as Loose), "durability"],
+    [() => VectorCache.create({ ...creation, batchsize: 8 } as Loose), "batchsize"],
+    [() => VectorCache.create({ ...creation, quantization: { zero: 1 } } as Loose), "quantization.zero"],
+    [() => VectorCache.create({ ...creation, onProgress: "bar" } as Loose), "onProgress"],
+    [() => VectorCache.create({ ...creation, numShards: 1, maxShardSize: 5 }), "numShards"],
+    [() => VectorCache.create(undefined as Loose), "options"],
+    [() => VectorCache.load("c", folder as Loose), "options"],
+    [() => VectorCache.load("c", { folder } as Loose), "folder"],
+    [() => VectorCache.list({ path: folder } as Loose), "path"],
+    [() => VectorCache.unfinished({ path: folder } as Loose), "path"],
+    [() => VectorCache.delete("c", { path: folder } as Loose), "path"],
+    [() => created().then((made) => made.extend({ colunm: "b", vectorizer } as Loose)), "colunm"],
+    [() => created().then((made) => made.extend({ vectorizer })), "nothing to extend with"],
+    [() => created().then((made) => made.nearest([1], { top: 3 } as Loose)), "top"],
+    [() => created().then((made) => made.verify({ repair: true } as Loose)), "repair"],
+    [() => hashingVectorizer({ dim: 64 } as Loose), "dim"],
+    [() => withLimits(vectorizer, { retry: 3 } as Loose), "retry"],
+    [() => fromFunction(vectorizer.embed, { model: "m", dim: 1 } as Loose), "dim"],
+    [() => fromTransformers((() => undefined) as Loose, { pool: "cls" } as Loose), "pool"],
+    [() => fromAiSdk({ doEmbed: () => undefined } as Loose, { name: "m" } as Loose), "name"],
+    [() => fromLangChain({ embedDocuments: async () => [] }, { name: "m" } as Loose), "name"],
   ],
 };
 

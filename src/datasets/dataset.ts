@@ -2,6 +2,7 @@
 
 import { DatasetHandle } from "../native/datasets.ts";
 import { QuiverError } from "../shared/errors.ts";
+import { checkOptions } from "../shared/options.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { DatasetColumn } from "./column.ts";
 import { MappedFiles } from "./files.ts";
@@ -112,7 +113,8 @@ export class Dataset {
    * Compares each file with the digest that it was written with; resolves to how many had one. Rejects with
    * ERR_QUIVER_CHECKSUM_MISMATCH.
    */
-  verify(options: { readonly signal?: AbortSignal } = {}): Promise<number> {
+  async verify(options: { readonly signal?: AbortSignal } = {}): Promise<number> {
+    checkOptions(options, { signal: true });
     return this.#handle.verify(options.signal);
   }
 }

@@ -2,6 +2,7 @@
 
 import { DatasetWriter } from "../native/datasets.ts";
 import { QuiverError } from "../shared/errors.ts";
+import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { type ColumnInput, type ColumnSource, sourceOf } from "./input.ts";
 import { parseShardSize } from "./shard-size.ts";
 
@@ -19,6 +20,15 @@ export interface DatasetWriteOptions {
   /** Called after each piece that was written. */
   readonly onProgress?: (progress: { readonly rows: number; readonly total: number }) => void;
 }
+
+const OPTIONS: OptionNames<DatasetWriteOptions> = {
+  maxShardSize: true,
+  numShards: true,
+  replace: true,
+  durability: true,
+  signal: true,
+  onProgress: true,
+};
 
 interface ResolvedOptions {
   readonly shards: number;
@@ -39,6 +49,7 @@ export async function writeDataset(
   columns: Readonly<Record<string, ColumnInput>>,
   options: DatasetWriteOptions = {},
 ): Promise<string> {
+  checkOptions(options, OPTIONS);
   const sources = Object.entries(columns).map(([name, input]) => sourceOf(name, input));
   const rows = rowsOf(sources);
   const { shards, replace, sync } = resolve(options, sources, rows);
@@ -99,6 +110,9 @@ function resolve(
   const size = parseShardSize(maxShardSize ?? DEFAULT_SHARD_SIZE);
   const counted = Math.max(...sources.map((source) => source.counted));
   const needed = Math.max(Math.floor(sumOf(sources) / size), Math.floor(counted / LARGEST_OFFSET)) + 1;
+  if (durability !== "full" && durability !== "process") {
+    throw badOption("durability", durability, '"full" or "process"');
+  }
   return { shards: numShards ?? Math.min(needed, most), replace, sync: durability === "full" };
 }
 

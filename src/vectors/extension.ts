@@ -3,12 +3,12 @@
 import { dirname, join, resolve } from "node:path";
 import type { Dataset } from "../datasets/dataset.ts";
 import { QuiverError } from "../shared/errors.ts";
-import { badOption } from "../shared/options.ts";
+import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { createFolder, EMBEDDINGS, TEXT, TEXT_ID, VectorFolder } from "./creation.ts";
 import type { StoredDType } from "./elements.ts";
 import { checkName, type Folder } from "./folders.ts";
 import { type ColumnMetadata, extendedMetadata, isFreeName, type VectorMetadata } from "./metadata.ts";
-import { type EmbedIntoOptions, embeddingPlan } from "./options.ts";
+import { EMBED_INTO_OPTIONS, type EmbedIntoOptions, embeddingPlan } from "./options.ts";
 import type { VectorColumn } from "./vector-column.ts";
 
 /** Options of `extend`: a new column of vectors, or more texts. */
@@ -23,6 +23,14 @@ export interface ExtendOptions extends EmbedIntoOptions {
   readonly overwrite?: boolean;
 }
 
+const EXTEND_OPTIONS: OptionNames<ExtendOptions> = {
+  ...EMBED_INTO_OPTIONS,
+  column: true,
+  texts: true,
+  name: true,
+  overwrite: true,
+};
+
 /** A cache to extend. */
 export interface Extended {
   readonly folder: Folder;
@@ -32,7 +40,8 @@ export interface Extended {
 }
 
 /** Resolves to the path of the extended cache. */
-export function extendFolder(source: Extended, options: ExtendOptions): Promise<string> {
+export async function extendFolder(source: Extended, options: ExtendOptions): Promise<string> {
+  checkOptions(options, EXTEND_OPTIONS);
   const name = checkName(options.name ?? source.folder.name);
   return options.column === undefined
     ? addTexts(source, name, options)
@@ -92,7 +101,12 @@ function addTexts(source: Extended, name: string, options: ExtendOptions): Promi
   }
   const known = metadata?.columns.get(vectors.name);
   checkModel(folder, known, options);
-  if (added.length === 0) throw badOption("texts", added, "a list that has some, or given with a column");
+  if (added.length === 0) {
+    throw new QuiverError("ERR_QUIVER_BAD_OPTION", "there is nothing to extend with", {
+      hint: "A cache grows by a column of vectors, or by texts.",
+      fix: "Give a column's name, or texts: extend({ texts, vectorizer })",
+    });
+  }
   return createFolder({
     dtype: vectors.dtype as StoredDType,
     ...(known?.quantization ? { quantization: known.quantization } : {}),

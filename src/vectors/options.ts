@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import * as read from "../cache/option-readers.ts";
 import { parseShardSize } from "../datasets/shard-size.ts";
 import { QuiverError } from "../shared/errors.ts";
-import { badOption } from "../shared/options.ts";
+import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import type { StoredDType } from "./elements.ts";
 import { checkName, DEFAULT_ROOT } from "./folders.ts";
 import type { Quantization } from "./metadata.ts";
@@ -60,6 +60,30 @@ export interface CreateOptions extends EmbedIntoOptions {
   readonly padTo?: number;
 }
 
+/** Names of what both ways to embed texts into a folder take. */
+export const EMBED_INTO_OPTIONS: OptionNames<EmbedIntoOptions> = {
+  vectorizer: true,
+  batchSize: true,
+  concurrency: true,
+  maxShardSize: true,
+  numShards: true,
+  dtype: true,
+  quantization: true,
+  resume: true,
+  reuse: true,
+  onProgress: true,
+  signal: true,
+};
+const CREATE_OPTIONS: OptionNames<CreateOptions> = {
+  ...EMBED_INTO_OPTIONS,
+  name: true,
+  texts: true,
+  root: true,
+  keepTexts: true,
+  padTo: true,
+};
+const QUANTIZATION: OptionNames<Quantization> = { scale: true, zeroPoint: true };
+
 /** How texts are embedded, checked. */
 export interface EmbeddingPlan {
   readonly texts: readonly string[];
@@ -85,6 +109,7 @@ export interface CreationPlan extends EmbeddingPlan {
 }
 
 export function creationPlan(options: CreateOptions): CreationPlan {
+  checkOptions(options, CREATE_OPTIONS);
   const name = checkName(options.name);
   const { texts, root = DEFAULT_ROOT, keepTexts = true, padTo } = options;
   const plan = embeddingPlan(texts, resolve(root), options);
@@ -107,10 +132,12 @@ export function embeddingPlan(
     throw badOption("vectorizer", vectorizer, "an object with a model's name and embed");
   }
   if (numShards !== undefined && maxShardSize !== undefined) {
-    throw badOption("numShards", numShards, "given without maxShardSize");
+    throw new QuiverError("ERR_QUIVER_BAD_OPTION", "numShards and maxShardSize exclude each other", {
+      fix: "Give one of them.",
+    });
   }
   if (numShards !== undefined && numShards > texts.length) {
-    throw badOption("numShards", numShards, `at most the number of texts, ${texts.length}`);
+    throw badOption("numShards", numShards, `a number up to that of the texts, ${texts.length}`);
   }
   return {
     texts,
@@ -125,7 +152,7 @@ export function embeddingPlan(
     padTo: 0,
     resume: read.flag(options.resume ?? true, "resume"),
     reuse: read.flag(options.reuse ?? true, "reuse"),
-    onProgress: options.onProgress ?? (() => undefined),
+    onProgress: read.callable(options.onProgress ?? (() => undefined), "onProgress"),
     signal: options.signal,
   };
 }
@@ -142,7 +169,9 @@ function checkTexts(texts: unknown): void {
   if (odd >= 0) throw badOption(`texts[${odd}]`, texts[odd], "a string");
 }
 
-function checkQuantization({ scale, zeroPoint }: Quantization): Quantization {
+function checkQuantization(quantization: Quantization): Quantization {
+  checkOptions(quantization, QUANTIZATION, "quantization");
+  const { scale, zeroPoint } = quantization;
   if (!(scale > 0) || !Number.isFinite(scale)) {
     throw badOption("quantization.scale", scale, "a number above 0");
   }

@@ -6,7 +6,7 @@ import * as read from "../cache/option-readers.ts";
 import { Dataset } from "../datasets/dataset.ts";
 import { handleOf } from "../datasets/handles.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
-import { badOption } from "../shared/options.ts";
+import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { createFolder, TEXT } from "./creation.ts";
 import { checkVectors, elementsOf } from "./embedded.ts";
@@ -30,6 +30,15 @@ export interface RootOptions {
   /** Folder of the caches. Default: ".vmcache". */
   readonly root?: string;
 }
+
+/** Options of `load`. */
+export interface VectorLoadOptions extends RootOptions {
+  /** Of several columns of vectors the one to read. Default: the last one made. */
+  readonly column?: string;
+}
+
+const ROOT_OPTIONS: OptionNames<RootOptions> = { root: true };
+const LOAD_OPTIONS: OptionNames<VectorLoadOptions> = { ...ROOT_OPTIONS, column: true };
 
 /** What elements stand for that are not quantised. */
 const EXACT = { scale: 1, zeroPoint: 0 };
@@ -61,6 +70,13 @@ export interface NearestOptions {
   readonly vectorizer?: Vectorizer;
   readonly signal?: AbortSignal;
 }
+
+const NEAREST_OPTIONS: OptionNames<NearestOptions> = {
+  k: true,
+  metric: true,
+  vectorizer: true,
+  signal: true,
+};
 
 /** A row that was found. */
 export interface Neighbor {
@@ -120,15 +136,13 @@ export class VectorCache {
   }
 
   /**
-   * Opens a cache by its name under the root, or by the path of its folder. `column` picks one of several columns of
-   * vectors; the default is the last one made. Costs a millisecond, whatever the size.
+   * Opens a cache by its name under the root, or by the path of its folder. Costs a millisecond, whatever the size.
    *
    * Rejects with ERR_QUIVER_NOT_FOUND, and ERR_QUIVER_CORRUPT for a folder that is incomplete or contradicts itself.
    */
-  static async load(
-    nameOrPath: string,
-    { root = DEFAULT_ROOT, column }: RootOptions & { readonly column?: string } = {},
-  ): Promise<VectorCache> {
+  static async load(nameOrPath: string, options: VectorLoadOptions = {}): Promise<VectorCache> {
+    checkOptions(options, LOAD_OPTIONS);
+    const { root = DEFAULT_ROOT, column } = options;
     const folder = findFolder(nameOrPath, root);
     const dataset = await Dataset.open(folder.data).catch((error: unknown) => {
       throw loadFailure(folder.name, error);
@@ -157,18 +171,18 @@ export class VectorCache {
   }
 
   /** Names of the caches under a root, sorted. */
-  static list({ root = DEFAULT_ROOT }: RootOptions = {}): Promise<string[]> {
-    return listFolders(resolve(root));
+  static async list(options: RootOptions = {}): Promise<string[]> {
+    return listFolders(resolve(rootOf(options)));
   }
 
   /** Names of caches whose creation was interrupted or is under way, sorted. */
-  static unfinished({ root = DEFAULT_ROOT }: RootOptions = {}): Promise<string[]> {
-    return listUnfinished(resolve(root));
+  static async unfinished(options: RootOptions = {}): Promise<string[]> {
+    return listUnfinished(resolve(rootOf(options)));
   }
 
   /** Removes a cache; whether there was one. Who has it open keeps it. */
-  static delete(name: string, { root = DEFAULT_ROOT }: RootOptions = {}): Promise<boolean> {
-    return removeFolder(name, root);
+  static async delete(name: string, options: RootOptions = {}): Promise<boolean> {
+    return removeFolder(name, rootOf(options));
   }
 
   /** Elements of a vector. */
@@ -236,6 +250,7 @@ export class VectorCache {
     options?: NearestOptions,
   ): Promise<Neighbor[]>;
   async nearest(query: Query, options: NearestOptions = {}): Promise<Neighbor[] | Neighbor[][]> {
+    checkOptions(options, NEAREST_OPTIONS);
     const { k = 10, metric = "cosine" } = options;
     const vectors = await this.#queryVectors(query, options);
     if (vectors.length % this.dimension !== 0 || vectors.length === 0) {
@@ -295,6 +310,7 @@ export class VectorCache {
    * ERR_QUIVER_CHECKSUM_MISMATCH.
    */
   async verify(options: { readonly signal?: AbortSignal } = {}): Promise<{ readonly compared: number }> {
+    checkOptions(options, { signal: true });
     return { compared: await this.#dataset.verify(options) };
   }
 
@@ -332,6 +348,11 @@ export class VectorCache {
     const vectors = await vectorizer.embed([query], signal === undefined ? {} : { signal });
     return elementsOf(checkVectors(vectors, 1));
   }
+}
+
+function rootOf(options: RootOptions): string {
+  checkOptions(options, ROOT_OPTIONS);
+  return options.root ?? DEFAULT_ROOT;
 }
 
 function loadFailure(name: string, error: unknown): unknown {

@@ -1,6 +1,7 @@
 /** `quiver vectors load`: rows of a cache, which shows that it can be loaded. */
 
 import { type Command, InvalidArgumentError } from "commander";
+import { QuiverError } from "../../shared/errors.ts";
 import { VectorCache } from "../../vectors/vector-cache.ts";
 import type { Cli } from "../cli.ts";
 import { EXIT } from "../exit.ts";
@@ -22,6 +23,9 @@ export function loadCommand(cli: Cli): Command {
     .action(
       cli.action(async (name: string, { root, json, rows, column }: LoadOptions) => {
         const cache = await VectorCache.load(name, { root, ...(column === undefined ? {} : { column }) });
+        if (rows[0] >= cache.size) {
+          throw new QuiverError("ERR_QUIVER_OUT_OF_RANGE", `row ${rows[0]} is not in [0, ${cache.size})`);
+        }
         for (let row = rows[0]; row < Math.min(rows[1], cache.size); row++) {
           const [text, vector] = [cache.text(row), cache.row(row)];
           if (json) {
@@ -41,5 +45,7 @@ function parseRows(text: string): readonly [number, number] {
   const match = /^(\d+)(?::(\d+))?$/.exec(text);
   if (match === null) throw new InvalidArgumentError("It must be a row, or start:end.");
   const start = Number(match[1]);
-  return [start, match[2] === undefined ? start + 1 : Number(match[2])];
+  const end = match[2] === undefined ? start + 1 : Number(match[2]);
+  if (end < start) throw new InvalidArgumentError("The end must not come before the start.");
+  return [start, end];
 }

@@ -53,7 +53,9 @@ async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string
   const decoder = new TextDecoder();
   let rest = "";
   for await (const chunk of bytes) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    const [first = "", ...lines] = decoder.decode(chunk, { stream: true }).split("\n");
+    // Only what came is searched, so that a long line takes no longer than many short ones.
+    lines.unshift(rest + first);
     rest = lines.pop() ?? "";
     if (rest.length > LONGEST_LINE)
       throw new QuiverError("ERR_QUIVER_TOO_LARGE", "a line is too long to be a text");

@@ -1,7 +1,7 @@
 /** The AI SDK's embedding models as vectorizers, by their shape. */
 
 import { mapBounded } from "../../cache/bounded.ts";
-import { badOption } from "../../shared/options.ts";
+import { badOption, checkOptions } from "../../shared/options.ts";
 import type { Vectorizer } from "./vectorizer.ts";
 
 /** The part of `EmbeddingModelV2`, `V3` and `V4` of @ai-sdk/provider that is used. */
@@ -25,13 +25,14 @@ const PARALLEL_CALLS = 4;
  */
 export function fromAiSdk(
   embeddingModel: AiSdkEmbeddingModel,
-  { model }: { readonly model?: string } = {},
+  options: { readonly model?: string } = {},
 ): Vectorizer {
+  checkOptions(options, { model: true });
   if (typeof embeddingModel?.doEmbed !== "function") {
     throw badOption("model", embeddingModel, "an embedding model: an object with doEmbed");
   }
   return {
-    model: model ?? `${embeddingModel.provider}/${embeddingModel.modelId}`,
+    model: options.model ?? `${embeddingModel.provider}/${embeddingModel.modelId}`,
     async embed(texts, { signal }) {
       const most = (await embeddingModel.maxEmbeddingsPerCall) ?? Number.POSITIVE_INFINITY;
       const parallel = await embeddingModel.supportsParallelCalls;

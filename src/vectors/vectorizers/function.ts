@@ -1,6 +1,6 @@
 /** A function as a vectorizer. */
 
-import { badOption } from "../../shared/options.ts";
+import { badOption, checkOptions, type OptionNames } from "../../shared/options.ts";
 import type { EmbedOptions, Vectorizer, Vectors } from "./vectorizer.ts";
 
 export interface FunctionVectorizerOptions {
@@ -10,11 +10,15 @@ export interface FunctionVectorizerOptions {
   readonly contextSize?: number | null;
 }
 
+const OPTIONS: OptionNames<FunctionVectorizerOptions> = { model: true, dimension: true, contextSize: true };
+
 /** The vectorizer that calls `embed` with some texts at a time. Throws ERR_QUIVER_BAD_OPTION without a model name. */
 export function fromFunction(
   embed: (texts: readonly string[], options: EmbedOptions) => Vectors | Promise<Vectors>,
-  { model, dimension, contextSize }: FunctionVectorizerOptions,
+  options: FunctionVectorizerOptions,
 ): Vectorizer {
+  checkOptions(options, OPTIONS);
+  const { model, dimension, contextSize } = options;
   if (typeof embed !== "function") throw badOption("embed", embed, "a function of texts");
   if (typeof model !== "string" || model === "") throw badOption("model", model, "a name");
   return {

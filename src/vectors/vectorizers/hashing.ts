@@ -1,6 +1,7 @@
 /** A vectorizer that needs no model: words and parts of words, hashed. */
 
 import { Hasher } from "../../native/vectors.ts";
+import { checkOptions, type OptionNames } from "../../shared/options.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import type { Vectorizer } from "./vectorizer.ts";
 
@@ -17,6 +18,8 @@ export interface HashingOptions {
   readonly characters?: GramRange | null;
 }
 
+const OPTIONS: OptionNames<HashingOptions> = { dimension: true, words: true, characters: true };
+
 /**
  * Vectors of hashed n-grams: lexical, not semantic. Texts are near when they share words and parts of words, in any
  * case and with any punctuation; synonyms are not. It needs no model and no network, gives the same bits on every
@@ -26,11 +29,9 @@ export interface HashingOptions {
  * square root of its count; vectors have length 1, those of texts without a letter or digit are zeros.
  * Throws ERR_QUIVER_BAD_VALUE for dimensions and n-grams that there can't be.
  */
-export function hashingVectorizer({
-  dimension = 384,
-  words = [1, 2],
-  characters = [3, 4],
-}: HashingOptions = {}): Vectorizer {
+export function hashingVectorizer(options: HashingOptions = {}): Vectorizer {
+  checkOptions(options, OPTIONS);
+  const { dimension = 384, words = [1, 2], characters = [3, 4] } = options;
   const hasher = new Hasher(dimension, words && [...words], characters && [...characters]);
   const grams = (kind: string, range: GramRange | null): string =>
     range ? `-${kind}${range.join("-")}` : "";

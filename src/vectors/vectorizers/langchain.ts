@@ -1,6 +1,6 @@
 /** LangChain's embeddings as vectorizers, by their shape. */
 
-import { badOption } from "../../shared/options.ts";
+import { badOption, checkOptions } from "../../shared/options.ts";
 import type { Vectorizer } from "./vectorizer.ts";
 
 /** The part of LangChain's `EmbeddingsInterface` that is used. */
@@ -14,8 +14,10 @@ export interface LangChainEmbeddings {
  */
 export function fromLangChain(
   embeddings: LangChainEmbeddings,
-  { model = modelOf(embeddings) }: { readonly model?: string } = {},
+  options: { readonly model?: string } = {},
 ): Vectorizer {
+  checkOptions(options, { model: true });
+  const { model = modelOf(embeddings) } = options;
   if (typeof embeddings?.embedDocuments !== "function") {
     throw badOption("embeddings", embeddings, "an object with embedDocuments");
   }

@@ -1,7 +1,7 @@
 /** A vectorizer behind a service that allows so much a minute and sometimes fails. */
 
 import * as read from "../../cache/option-readers.ts";
-import { badOption } from "../../shared/options.ts";
+import { badOption, checkOptions, type OptionNames } from "../../shared/options.ts";
 import type { Duration } from "../../shared/units.ts";
 import { Pace } from "./pace.ts";
 import { isTransient, retryAfter } from "./transient.ts";
@@ -24,11 +24,21 @@ export interface LimitOptions {
   readonly maxBackoff?: Duration;
 }
 
+const OPTIONS: OptionNames<LimitOptions> = {
+  concurrency: true,
+  requestsPerMinute: true,
+  textsPerMinute: true,
+  retries: true,
+  backoff: true,
+  maxBackoff: true,
+};
+
 /**
  * The same vectorizer within limits; calls beyond them wait. Aborting ends waits at once. Throws
  * ERR_QUIVER_BAD_OPTION; a call that still fails after the last repetition rejects with its own error.
  */
 export function withLimits(vectorizer: Vectorizer, options: LimitOptions = {}): Vectorizer {
+  checkOptions(options, OPTIONS);
   const positive = (
     name: "concurrency" | "requestsPerMinute" | "textsPerMinute",
     fallback: number,

@@ -1,7 +1,7 @@
 /** Feature-extraction pipelines of transformers.js as vectorizers, by their shape. */
 
 import { QuiverError } from "../../shared/errors.ts";
-import { badOption } from "../../shared/options.ts";
+import { badOption, checkOptions, type OptionNames } from "../../shared/options.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import type { Vectorizer } from "./vectorizer.ts";
 
@@ -28,6 +28,8 @@ export interface TransformersOptions {
   readonly normalize?: boolean;
 }
 
+const OPTIONS: OptionNames<TransformersOptions> = { model: true, pooling: true, normalize: true };
+
 /**
  * A vectorizer over `await pipeline("feature-extraction", …)`. The model computes in this process and can't be
  * interrupted: an abort takes effect between batches.
@@ -37,6 +39,7 @@ export function fromTransformers(
   options: TransformersOptions = {},
 ): Vectorizer {
   if (typeof pipeline !== "function") throw badOption("pipeline", pipeline, "a feature-extraction pipeline");
+  checkOptions(options, OPTIONS);
   const { pooling = "mean", normalize = true } = options;
   const name = fieldOf(pipeline.model?.config, "_name_or_path");
   const model =
