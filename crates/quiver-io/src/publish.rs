@@ -117,7 +117,7 @@ impl TempObject {
         if sync {
             self.temporary.file()?.sync()?;
         }
-        let size = self.temporary.file()?.facts()?.size;
+        let facts = self.temporary.file()?.facts()?;
         let digests = match self.digest {
             Hashing::Here(digester) => digester.finish(),
             Hashing::Beside { pieces, thread } => {
@@ -129,7 +129,7 @@ impl TempObject {
                 })?
             }
         };
-        if size != self.written || size != digests.len {
+        if facts.size != self.written || facts.size != digests.len {
             // A write failed half-way, and the caller went on.
             return Err(Error {
                 op: "completing",
@@ -137,7 +137,7 @@ impl TempObject {
                 source: std::io::Error::other("the file does not hold all that was written"),
             });
         }
-        Ok(Sealed { temporary: self.temporary, digests })
+        Ok(Sealed { temporary: self.temporary, digests, facts })
     }
 }
 
@@ -183,6 +183,7 @@ impl Temporary {
 pub struct Sealed {
     temporary: Temporary,
     digests: Digests,
+    facts: FileFacts,
 }
 
 impl Sealed {
@@ -191,14 +192,18 @@ impl Sealed {
         &self.digests
     }
 
+    /// Facts of the file, which its later name doesn't change.
+    pub fn facts(&self) -> &FileFacts {
+        &self.facts
+    }
+
     /// Gives the file its name, which must be free. When it is not, the file comes back to be tried with another.
     #[allow(clippy::result_large_err, reason = "the file comes back to be published under another name")]
     pub fn publish(mut self, to: &Path) -> std::result::Result<Published, (Error, Option<Self>)> {
         match self.temporary.storage.rename_new(&self.temporary.path, to) {
             Ok(()) => {
                 self.temporary.published = true;
-                let file = self.temporary.file.take();
-                Ok(Published { file, path: to.to_path_buf() })
+                Ok(Published { _file: self.temporary.file.take() })
             }
             Err(error) => Err((error, Some(self))),
         }
@@ -208,22 +213,7 @@ impl Sealed {
 /// A published file, still locked: until the catalog names it, only the lock tells it from an abandoned one.
 #[derive(Debug)]
 pub struct Published {
-    file: Option<Box<dyn StorageFile>>,
-    path: PathBuf,
-}
-
-impl Published {
-    /// Facts of the file.
-    pub fn facts(&self) -> Result<FileFacts> {
-        match &self.file {
-            Some(file) => file.facts(),
-            None => Err(Error {
-                op: "looking at",
-                path: self.path.clone(),
-                source: std::io::Error::other("the file is closed"),
-            }),
-        }
-    }
+    _file: Option<Box<dyn StorageFile>>,
 }
 
 #[cfg(test)]
@@ -251,9 +241,12 @@ mod tests {
         let sealed = object.seal(true).unwrap();
         assert_eq!(*sealed.digests(), digester.finish());
         let target = folder.path().join("object");
-        let published = sealed.publish(&target).unwrap();
-        assert!(published.facts().unwrap().has_mode(0o400));
-        assert_eq!(std::fs::metadata(target).unwrap().len(), 9 * 1_000_003);
+        let facts = sealed.facts().clone();
+        let _published = sealed.publish(&target).unwrap();
+        let found = Disk.facts(&target).unwrap();
+        assert!(found.has_mode(0o400) && found.size == 9 * 1_000_003);
+        assert_eq!((facts.ino, facts.size, facts.mtime_ns), (found.ino, found.size, found.mtime_ns));
+        assert_eq!((facts.allocated, facts.nlink), (found.allocated, found.nlink));
     }
 
     #[test]

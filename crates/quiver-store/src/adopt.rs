@@ -248,11 +248,9 @@ fn file(
         writer.abort();
         return Ok(Taken::NotYet);
     }
-    let metadata = std::fs::read_to_string(
-        path.with_file_name(format!("{}.meta.json", name.rsplit_once('.').map_or(name, |(stem, _)| stem))),
-    )
-    .ok()
-    .filter(|text| serde_json::from_str::<serde_json::Value>(text).is_ok_and(|value| value.is_object()));
+    let metadata = std::fs::read_to_string(path.with_file_name(names::sidecar(name)))
+        .ok()
+        .filter(|text| serde_json::from_str::<serde_json::Value>(text).is_ok_and(|value| value.is_object()));
     let made = (before.mtime_ns / 1_000_000) as u64;
     let (sender, receiver) = std::sync::mpsc::sync_channel(1);
     writer.commit(Commit {

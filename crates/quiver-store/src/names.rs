@@ -42,6 +42,27 @@ pub fn stem(key: &str, extension: &str, crowded: bool) -> String {
     format!("{}~{digest:08x}", out.trim_end_matches(['.', ' ']))
 }
 
+/// A file name for a value of the hashed layout: its content id, in one of 256 folders by the last byte.
+pub fn by_content(content: u64, extension: &str) -> String {
+    let id = format!("{content:016x}");
+    format!("{}/{id}.{extension}", &id[14..])
+}
+
+/// Whether a name was made of its key, not of a content id. Only such names have a file of metadata beside them.
+pub fn is_readable(name: &str) -> bool {
+    !name.contains('/')
+}
+
+/// The file of metadata beside a file.
+pub fn sidecar(name: &str) -> String {
+    format!("{}.meta.json", without_extension(name))
+}
+
+/// A file name up to its extension.
+pub fn without_extension(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
 /// The name as a case-insensitive file system sees it.
 pub fn folded(name: &str) -> String {
     name.to_lowercase()

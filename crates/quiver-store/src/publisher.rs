@@ -294,9 +294,6 @@ fn publish(engine: &Engine, sealed: Sealed, extension: &str) -> Result<FileValue
     loop {
         let content = engine.ids.next(engine.now());
         let path = engine.root.object(content, extension);
-        if let Some(folder) = path.parent() {
-            engine.storage.create_dir(folder, engine.modes.folder)?;
-        }
         let digests = sealed.digests();
         let (size, sha256) = (digests.len, digests.sha256);
         let mut sums = Vec::new();
@@ -305,15 +302,15 @@ fn publish(engine: &Engine, sealed: Sealed, extension: &str) -> Result<FileValue
         } else {
             write_sums(engine, content, &digests.sums)?;
         }
+        let facts = sealed.facts();
+        let identity = FileIdentity { ino: facts.ino, size: facts.size, mtime_ns: facts.mtime_ns as i64 };
+        let allocated = facts.allocated + 512;
         match sealed.publish(&path) {
             Ok(published) => {
-                let facts = published.facts()?;
-                let identity =
-                    FileIdentity { ino: facts.ino, size: facts.size, mtime_ns: facts.mtime_ns as i64 };
                 return Ok(FileValue {
                     content,
                     size,
-                    allocated: facts.allocated + 512,
+                    allocated,
                     sha256,
                     sums,
                     identity,
@@ -321,12 +318,16 @@ fn publish(engine: &Engine, sealed: Sealed, extension: &str) -> Result<FileValue
                 });
             }
             Err((error, again)) => match (error.kind(), again) {
-                // Ids meet once in four million times; a sweep may take an empty folder away.
-                (quiver_io::ErrorKind::AlreadyExists | quiver_io::ErrorKind::NotFound, Some(again))
-                    if tries < PUBLISH_TRIES =>
-                {
+                // Ids meet once in four million times; a folder is missing every four minutes.
+                (
+                    kind @ (quiver_io::ErrorKind::AlreadyExists | quiver_io::ErrorKind::NotFound),
+                    Some(again),
+                ) if tries < PUBLISH_TRIES => {
                     tries += 1;
                     let _ = engine.storage.unlink(&engine.root.sums(content));
+                    if let (quiver_io::ErrorKind::NotFound, Some(folder)) = (kind, path.parent()) {
+                        engine.storage.create_dir(folder, engine.modes.folder)?;
+                    }
                     sealed = again;
                 }
                 _ => {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::names;
+
 /// Paths under one root.
 #[derive(Debug, Clone)]
 pub struct Root {
@@ -84,8 +86,8 @@ impl Root {
     pub fn namespace(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
-    /// Where a namespace keeps the versions of a key.
-    pub fn versions(&self, namespace: &str, stem: &str) -> PathBuf {
-        self.namespace(namespace).join(".versions").join(stem)
+    /// Where a namespace keeps the values that had a name before.
+    pub fn versions(&self, namespace: &str, name: &str) -> PathBuf {
+        self.namespace(namespace).join(".versions").join(names::without_extension(name))
     }
 }

@@ -3,11 +3,11 @@
 
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use quiver_store::catalog::Counters;
-use quiver_store::settings::{Durability, NamespaceSettings, RootSettings};
-use quiver_store::writer::{FactChanges, Op, Outcome};
+use quiver_store::settings::{Durability, Files, Layout, NamespaceSettings, RootSettings};
+use quiver_store::writer::{FactChanges, NewFacts, Op, Outcome};
 use quiver_store::{Code, OpenOptions, Store};
 use support::{
     delete, done, facts_of, gather_packed, get, named, open, put_file, put_op, put_packed, submit,
@@ -363,6 +363,35 @@ fn the_sweep_takes_what_nobody_names_and_leaves_what_is_being_written() {
     assert_eq!(quiver_store::sweep::files(&store.engine).unwrap().orphans, 1);
     let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
     assert_eq!(get(&store, &namespace, "k").unwrap().unwrap(), pattern(100_000));
+}
+
+#[test]
+fn a_deleted_entry_leaves_no_file_behind_whatever_its_layout() {
+    for layout in [Layout::Named, Layout::Hashed] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        let settings = NamespaceSettings { layout, files: Files::Always, versions: 2, ..Default::default() };
+        store.namespace("n", &settings, false).unwrap();
+        let metadata = || NewFacts { metadata: Some("{\"by\":\"me\"}".into()), ..facts_of("dat") };
+        // Kept versions, sums in the record and in a file, metadata.
+        for len in [10, 100_000, 5_000_000, 6_000_000, 1_000] {
+            done(put_file(&store, "n", "k", &pattern(len), metadata()));
+        }
+        assert_eq!(files_under(&folder.path().join("n/.versions")).len(), 2, "{layout:?}");
+        done(delete(&store, "n", "k"));
+        store.close();
+        for place in ["n", ".quiver/objects", ".quiver/sums", ".quiver/tmp"] {
+            assert_eq!(files_under(&folder.path().join(place)), Vec::<PathBuf>::new(), "{layout:?} {place}");
+        }
+    }
+}
+
+fn files_under(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries
+        .map(|entry| entry.unwrap().path())
+        .flat_map(|path| if path.is_dir() { files_under(&path) } else { vec![path] })
+        .collect()
 }
 
 #[test]

@@ -23,11 +23,14 @@ pub fn open(options: &mut OpenOptions, path: &Path) -> Result<File> {
 
 /// Makes a file to read and write, with these permission bits or fewer; `AlreadyExists` when anything is there.
 pub fn create_new(path: &Path, mode: u32) -> Result<File> {
-    open(OpenOptions::new().read(true).write(true).create_new(true).mode(mode | 0o200), path)
+    open(OpenOptions::new().read(true).write(true).create_new(true).mode(mode), path)
 }
 
-/// Sets exactly these permission bits, whatever the umask.
+/// Sets exactly these permission bits, whatever the umask. Looks first, as a change goes through the file system's journal.
 pub fn set_mode(file: &File, mode: u32) -> Result<()> {
+    if mode_of(&file.metadata()?) == mode {
+        return Ok(());
+    }
     file.set_permissions(Permissions::from_mode(mode))
 }
 

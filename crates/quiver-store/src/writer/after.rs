@@ -20,7 +20,7 @@ pub struct After {
     /// Readable names, and files beside them, to remove.
     pub unlink: Vec<PathBuf>,
     /// Folders to remove with all they hold.
-    pub unlink_folders: Vec<PathBuf>,
+    pub unlink_folders: BTreeSet<PathBuf>,
     /// Objects that no record names any more.
     pub objects: Vec<PathBuf>,
     /// Metadata files to write.

@@ -14,6 +14,7 @@ use crate::catalog::record::{Flags, NEVER, Record};
 use crate::catalog::{Catalog, Counters, NamespaceRecord, Totals};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
+use crate::names;
 use crate::stamps::{MAX_SLOTS, NO_SLOT};
 
 /// An open write transaction and what it has done so far.
@@ -267,11 +268,10 @@ impl<'g> Group<'g> {
         Ok(Outcome::Touched(Some(Box::new(record))))
     }
 
-    /// Writes or removes the metadata file beside a named value.
+    /// Writes or removes the metadata file beside a value with a readable name.
     pub(super) fn sidecar(&mut self, namespace: &str, record: &Record) {
-        let Some(name) = &record.name else { return };
-        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
-        let path = self.engine.root.namespace(namespace).join(format!("{stem}.meta.json"));
+        let Some(name) = record.name.as_ref().filter(|name| names::is_readable(name)) else { return };
+        let path = self.engine.root.namespace(namespace).join(names::sidecar(name));
         match &record.metadata {
             Some(metadata) => self.after.sidecars.push((path, metadata.clone())),
             None => self.after.unlink.push(path),

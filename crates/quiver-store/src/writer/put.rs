@@ -150,8 +150,7 @@ impl Group<'_> {
         match space.settings.layout {
             Layout::Hashed => {
                 if space.settings.files == Files::Always {
-                    let id = format!("{:016x}", record.content);
-                    let name = format!("{}/{id}.{}", &id[14..], record.extension);
+                    let name = names::by_content(record.content, &record.extension);
                     record.named_file = Some(file.identity);
                     self.after
                         .links
@@ -216,13 +215,12 @@ impl Group<'_> {
         }
         self.txn.put(self.catalog.db.versions, &keys::version_key(entry, old.number), &old.encode())?;
         if let (Some(name), false) = (&old.name, old.is_inline()) {
-            let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
             self.after.links.push(Link {
                 object: self.engine.root.object(old.content, &old.extension),
                 name: self
                     .engine
                     .root
-                    .versions(namespace, stem)
+                    .versions(namespace, name)
                     .join(format!("{}.{}", old.number, old.extension)),
             });
         }
@@ -233,9 +231,8 @@ impl Group<'_> {
             let totals = self.totals(space.id)?;
             totals.allocated = totals.allocated.saturating_sub(record.allocated);
             if let Some(name) = &record.name {
-                let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
                 self.after.unlink.push(
-                    self.engine.root.versions(namespace, stem).join(format!("{number}.{}", record.extension)),
+                    self.engine.root.versions(namespace, name).join(format!("{number}.{}", record.extension)),
                 );
             }
         }

@@ -9,6 +9,7 @@ use crate::catalog::lmdb::Read;
 use crate::catalog::record::{Flags, NEVER, Record};
 use crate::catalog::values;
 use crate::error::Result;
+use crate::names;
 
 /// Rows that one request removes at most, so that others get their turn at the lock.
 const BATCH: usize = 2_000;
@@ -30,11 +31,12 @@ impl Group<'_> {
             allocated += old.allocated;
             self.txn.delete(self.catalog.db.versions, &keys::version_key(entry, number))?;
             self.drop_value(&old)?;
+            if let (Some(namespace), Some(name)) = (namespace, &old.name) {
+                self.after.unlink_folders.insert(self.engine.root.versions(namespace, name));
+            }
         }
         if let (Some(namespace), Some(name)) = (namespace, &record.name) {
             self.drop_name(id, namespace, name)?;
-            let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
-            self.after.unlink_folders.push(self.engine.root.versions(namespace, stem));
         }
         self.free_slot(record.slot)?;
         let totals = self.totals(id)?;
@@ -53,20 +55,23 @@ impl Group<'_> {
             values::delete(&mut self.txn, &self.catalog.db, record.content, record.size)
         } else {
             self.after.objects.push(self.engine.root.object(record.content, &record.extension));
-            self.after.objects.push(self.engine.root.sums(record.content));
+            if record.sums.is_empty() {
+                self.after.objects.push(self.engine.root.sums(record.content));
+            }
             Ok(())
         }
     }
 
     pub(super) fn drop_name(&mut self, id: NamespaceId, namespace: &str, name: &str) -> Result<()> {
-        self.txn.delete(self.catalog.db.names, &keys::name_key(id, &crate::names::folded(name)))?;
+        self.txn.delete(self.catalog.db.names, &keys::name_key(id, &names::folded(name)))?;
         let folder = self.engine.root.namespace(namespace);
         let path = folder.join(name);
         // What this group wrote under the name is gone again.
         self.after.links.retain(|link| link.name != path);
         self.after.unlink.push(path);
-        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-        self.after.unlink.push(folder.join(format!("{stem}.meta.json")));
+        if names::is_readable(name) {
+            self.after.unlink.push(folder.join(names::sidecar(name)));
+        }
         Ok(())
     }
 

@@ -193,9 +193,12 @@ pub fn follow(engine: &Engine, after: After) {
     engine.mark_dirty(after.dirty);
 }
 
-/// Points a readable name at an object: a new link beside it, renamed over it. Where links are not to be had,
-/// a copy.
+/// Points a readable name at an object: a link where the name is free, else a new link beside it, renamed over it.
+/// Where links are not to be had, a copy.
 pub(crate) fn swap_link(engine: &Engine, storage: &dyn Storage, link: &Link) -> Result<()> {
+    if storage.link(&link.object, &link.name).is_ok() {
+        return Ok(());
+    }
     let folder = link.name.parent().unwrap_or(engine.root.path());
     storage.create_dir(folder, engine.modes.folder)?;
     let temporary = folder.join(format!(".quiver-{:016x}", quiver_io::random_u64()));
