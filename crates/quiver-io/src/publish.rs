@@ -241,7 +241,7 @@ mod tests {
         let sealed = object.seal(true).unwrap();
         assert_eq!(*sealed.digests(), digester.finish());
         let target = folder.path().join("object");
-        let facts = sealed.facts().clone();
+        let facts = *sealed.facts();
         let _published = sealed.publish(&target).unwrap();
         let found = Disk.facts(&target).unwrap();
         assert!(found.has_mode(0o400) && found.size == 9 * 1_000_003);
