@@ -57,6 +57,13 @@ impl Storage for Disk {
         rename_new(from, to)
     }
 
+    fn exchange(&self, from: &Path, to: &Path) -> Result<()> {
+        match os::exchange(from, to) {
+            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => exchange_by_renames(from, to),
+            other => other.during("exchanging", to),
+        }
+    }
+
     fn link(&self, from: &Path, to: &Path) -> Result<()> {
         std::fs::hard_link(from, to).during("linking", to)
     }
@@ -188,15 +195,6 @@ fn rename_new(from: &Path, to: &Path) -> Result<()> {
 fn link_then_unlink(from: &Path, to: &Path) -> Result<()> {
     std::fs::hard_link(from, to).during("publishing", to)?;
     std::fs::remove_file(from).during("removing", from)
-}
-
-/// Swaps two names on one file system, whatever they name: whoever opens either meanwhile gets one or the other.
-/// Where the system has no such call it takes three renames, between which `to` is missing for a moment.
-pub fn exchange(from: &Path, to: &Path) -> Result<()> {
-    match os::exchange(from, to) {
-        Err(error) if error.kind() == std::io::ErrorKind::Unsupported => exchange_by_renames(from, to),
-        other => other.during("exchanging", to),
-    }
 }
 
 fn exchange_by_renames(from: &Path, to: &Path) -> Result<()> {
@@ -377,12 +375,15 @@ mod tests {
         std::fs::create_dir(&from).unwrap();
         std::fs::create_dir(&to).unwrap();
         std::fs::write(from.join("file"), b"new").unwrap();
-        exchange(&from, &to).unwrap();
+        Disk.exchange(&from, &to).unwrap();
         assert_eq!((to.join("file").exists(), from.join("file").exists()), (true, false));
         exchange_by_renames(&from, &to).unwrap();
         assert_eq!((to.join("file").exists(), from.join("file").exists()), (false, true));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
-        assert_eq!(exchange(&from, &folder.path().join("none")).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(
+            Disk.exchange(&from, &folder.path().join("none")).unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub enum Op {
     Lock,
     /// `open_read` and `read`.
     Read,
-    /// `rename` and `rename_new`.
+    /// `rename`, `rename_new` and `exchange`.
     Rename,
     /// `link`.
     Link,
@@ -244,6 +244,13 @@ impl Storage for Faulty {
         let mut state = self.enter(Op::Rename, from)?;
         self.inner.rename_new(from, to)?;
         self.remember_pair(&mut state, from, to, |from, to| Effect::Renamed { from, to });
+        Ok(())
+    }
+
+    fn exchange(&self, from: &Path, to: &Path) -> Result<()> {
+        let mut state = self.enter(Op::Rename, from)?;
+        self.inner.exchange(from, to)?;
+        self.remember_pair(&mut state, from, to, |from, to| Effect::Exchanged { from, to });
         Ok(())
     }
 

@@ -7,7 +7,7 @@
 //!   syncing again and succeeding proves nothing.
 //! - A name that was made, replaced or removed is so once its folder was synced; before, each such change may have
 //!   happened or not, whatever became of the changes around it. A name never holds what it never held.
-//! - A rename happens as a whole, and is durable once the folder it went to was synced. Syncing a file does not
+//! - A rename or an exchange happens as a whole, and is durable once the folder it went to was synced. Syncing a file does not
 //!   make its name durable.
 //! - Folders are durable when made, because [`Storage::create_dir`](crate::Storage::create_dir) syncs their parents.
 
@@ -46,6 +46,8 @@ pub enum Effect {
     Unlinked { path: PathBuf },
     /// A file or folder under another name.
     Renamed { from: PathBuf, to: PathBuf },
+    /// Two files or folders with each other's names.
+    Exchanged { from: PathBuf, to: PathBuf },
     /// A new folder, durable.
     FolderMade { path: PathBuf },
     /// Names in a folder made durable.
@@ -157,6 +159,7 @@ impl Image {
             }
             Effect::Unlinked { path } => self.name(path, None, false),
             Effect::Renamed { from, to } => self.rename(from, to),
+            Effect::Exchanged { from, to } => self.exchange(from, to),
             Effect::FolderMade { path } => {
                 let node = self.add(Node::Folder { now: Names::new(), before: Names::new() });
                 self.name(path, Some(node), true);
@@ -207,6 +210,16 @@ impl Image {
         if self.find(to) != Some(node) {
             let parts = vec![(old.0, old.1.to_owned(), None), (new.0, new.1.to_owned(), Some(node))];
             self.change(Change { folder: new.0, parts, durable: false });
+        }
+    }
+
+    fn exchange(&mut self, from: &Path, to: &Path) {
+        let places = self.place(from).zip(self.place(to));
+        let nodes = self.find(from).zip(self.find(to));
+        if let (Some((one, other)), Some((first, second))) = (places, nodes) {
+            let parts =
+                vec![(one.0, one.1.to_owned(), Some(second)), (other.0, other.1.to_owned(), Some(first))];
+            self.change(Change { folder: other.0, parts, durable: false });
         }
     }
 

@@ -64,6 +64,9 @@ pub trait Storage: Send + Sync + std::fmt::Debug {
     /// Renames; `AlreadyExists` when something is there. Where the system has no such call, `from` may stay as a
     /// second name when the process dies in between.
     fn rename_new(&self, from: &Path, to: &Path) -> Result<()>;
+    /// Swaps two names on one file system, whatever they name: whoever opens either meanwhile gets one or the other.
+    /// Where the system has no such call it takes three renames, between which `to` is missing for a moment.
+    fn exchange(&self, from: &Path, to: &Path) -> Result<()>;
     /// Gives a file another name, which must be free.
     fn link(&self, from: &Path, to: &Path) -> Result<()>;
     /// Removes a name; `NotFound` when there is none. Who has the file open or mapped keeps it.

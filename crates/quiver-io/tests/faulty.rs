@@ -105,6 +105,26 @@ fn a_rename_happens_as_a_whole_and_replaces_at_once() {
 }
 
 #[test]
+fn an_exchange_happens_as_a_whole() {
+    let bench = Bench::new();
+    bench.faulty.create_dir(&bench.path("a"), 0o700).unwrap();
+    bench.write("a/file", b"x", true);
+    bench.faulty.sync_dir(&bench.path("a")).unwrap();
+    bench.write("b", b"y", true);
+    bench.faulty.sync_dir(&bench.path("")).unwrap();
+    bench.faulty.exchange(&bench.path("a"), &bench.path("b")).unwrap();
+    assert_eq!(bench.outcomes("a/file"), BTreeSet::from([None, some(b"x")]));
+    for seed in 0..64 {
+        let left = bench.cut(bench.faulty.moment(), seed);
+        let at = |name: &str| std::fs::read(left.path().join(name)).ok();
+        assert!([(some(b"x"), some(b"y")), (None, None)].contains(&(at("a/file"), at("b"))));
+        assert_eq!(at("b").is_none(), at("b/file") == some(b"x"));
+    }
+    bench.faulty.sync_dir(&bench.path("")).unwrap();
+    assert_eq!(bench.outcomes("b/file"), BTreeSet::from([some(b"x")]));
+}
+
+#[test]
 fn removals_and_links_wait_for_their_folder() {
     let bench = Bench::new();
     bench.faulty.create_dir(&bench.path("a/b"), 0o700).unwrap();

@@ -146,7 +146,7 @@ impl Buffers {
         Ok(Complete { file, bytes: length, sums: sums.finish(head) })
     }
 
-    /// Begins the buffers of another file. The spools are removed at once, or when the journal no longer needs them.
+    /// Begins the buffers of another file. The spools are removed at once, or kept for the journal's sake.
     pub(super) fn next(&mut self, shard: usize, journaled: bool) -> Result<()> {
         for (buffer, growth) in self.growths.iter_mut().enumerate() {
             if growth.file.is_some() {
@@ -157,6 +157,11 @@ impl Buffers {
         self.shard = shard;
         self.untold = 0;
         if journaled { Ok(()) } else { self.forget_spent() }
+    }
+
+    /// Whether there are spools of complete files.
+    pub(super) fn has_spent(&self) -> bool {
+        !self.spent.is_empty()
     }
 
     /// Removes the spools of complete files.

@@ -47,6 +47,10 @@ impl Checking {
         Ok(Self(thread.map_err(failed)?))
     }
 
+    pub(super) fn is_over(&self) -> bool {
+        self.0.is_finished()
+    }
+
     /// Waits for it.
     pub(super) fn end(self) -> Result<()> {
         self.0.join().unwrap_or(Err(Error::Internal("checking a file failed")))

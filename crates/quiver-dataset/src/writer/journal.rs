@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use quiver_io::{Storage, StorageFile};
+use quiver_io::{ErrorKind, Storage, StorageFile};
 use serde::{Deserialize, Serialize};
 
 use super::ShardFacts;
@@ -48,24 +48,41 @@ impl Journal {
         folder.join("journal")
     }
 
-    /// Begins a journal with a line that holds all there is, in place of the one that is there.
+    /// Begins a journal with a line that holds all there is, in place of the one that is there; `sync`ed, a power cut
+    /// leaves one or the other.
     pub(super) fn create(
         storage: &dyn Storage,
         folder: &Path,
         key: &str,
         plan: &str,
         line: &Line,
+        sync: bool,
     ) -> Result<Self> {
         let path = folder.join("journal.new");
+        match storage.unlink(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            // Somebody was interrupted right here.
+            removed => removed?,
+        }
         let mut journal = Self { file: storage.create_new(&path, 0o600)? };
         journal.write(&Header { format: FORMAT, key: key.to_owned(), plan: plan.to_owned() })?;
         journal.write(line)?;
+        if sync {
+            journal.sync()?;
+        }
         storage.rename(&path, &Self::path(folder))?;
+        if sync {
+            storage.sync_dir(folder)?;
+        }
         Ok(journal)
     }
 
     pub(super) fn record(&mut self, line: &Line) -> Result<()> {
         self.write(line)
+    }
+
+    pub(super) fn sync(&mut self) -> Result<()> {
+        Ok(self.file.sync()?)
     }
 
     fn write(&mut self, value: &impl Serialize) -> Result<()> {

@@ -171,6 +171,7 @@ impl FolderWriter {
             schema,
             options,
         };
+        let is_taken_up = left.is_some();
         if let Some((closed, growing)) = left {
             writer.take_over(closed, growing)?;
         }
@@ -180,9 +181,14 @@ impl FolderWriter {
             if !writer.believed.is_empty() {
                 line.spools = std::mem::take(&mut writer.believed);
             }
-            let folder = writer.temporary.path();
-            writer.journal = Some(Journal::create(writer.storage.as_ref(), folder, &key, &digest, &line)?);
+            let (storage, folder) = (writer.storage.as_ref(), writer.temporary.path());
+            // A new folder has nothing to lose.
+            let sync = writer.options.sync && is_taken_up;
+            writer.journal = Some(Journal::create(storage, folder, &key, &digest, &line, sync)?);
             writer.recorded = writer.closed.len();
+        }
+        if is_taken_up {
+            writer.remove_others()?;
         }
         Ok(writer)
     }
@@ -231,7 +237,8 @@ impl FolderWriter {
     }
 
     /// Keeps the rows so far, and what was noted of them, for a writer of the same key that goes on after a crash of
-    /// this process; after a power cut an earlier call may be the last that counts. Does nothing without a key.
+    /// this process. After a power cut complete files count, but for the last two, and of the others as much as the
+    /// system had written out. Does nothing without a key.
     pub fn record(&mut self) -> Result<()> {
         if self.journal.is_some() {
             let line = self.line();
@@ -239,9 +246,22 @@ impl FolderWriter {
                 journal.record(&line)?;
             }
             self.recorded = self.closed.len();
-            self.buffers.forget_spent()?;
+            if !self.options.sync || self.checking.as_ref().is_none_or(Checking::is_over) {
+                self.settle()?;
+            }
         }
         Ok(())
+    }
+
+    /// Lets go of what complete files were made from, which are synced. Before, what the journal says of them is made
+    /// durable: after a power cut either they are known, or what they were made from is there.
+    fn settle(&mut self) -> Result<()> {
+        let Some(journal) = self.journal.as_mut().filter(|_| self.buffers.has_spent()) else { return Ok(()) };
+        if self.options.sync {
+            journal.sync()?;
+            self.storage.sync_dir(self.temporary.path())?;
+        }
+        self.buffers.forget_spent()
     }
 
     /// Completes the folder, checks it, and publishes it: files, `extra` files, state.json, `dataset_info.json`, their
@@ -280,6 +300,9 @@ impl FolderWriter {
     fn close_shard(&mut self) -> Result<Check> {
         if let Some(checking) = self.checking.take() {
             checking.end()?;
+            if self.recorded == self.closed.len() {
+                self.settle()?;
+            }
         }
         let mut head = write::schema_message(&self.schema, 0)?;
         let rows = self.growing.rows();

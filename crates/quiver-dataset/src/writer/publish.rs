@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use quiver_io::{Digester, ErrorKind, Storage, exchange, hex};
+use quiver_io::{Digester, ErrorKind, Storage, hex};
 use quiver_tensor::arrow::features::features_of;
 
 use super::check::{Check, Checking};
@@ -113,7 +113,7 @@ impl FolderWriter {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
             Err(_) if !replace => Err(Error::Exists(self.target.clone())),
             Err(_) => {
-                exchange(folder, &self.target)?;
+                self.storage.exchange(folder, &self.target)?;
                 sync(self.storage.as_ref())?;
                 // Under the temporary name lies now what was replaced.
                 Ok(self.storage.remove_dir_all(folder)?)

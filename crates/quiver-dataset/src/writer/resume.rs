@@ -1,8 +1,8 @@
 //! Taking up a folder whose writing was interrupted.
 //!
-//! Complete files are believed when they have their digest, buffers as far as their sums say that they are whole. All
-//! else in the folder is removed or cut off, and a new journal of what is left takes the place of the old one. An
-//! interruption in between loses nothing, because what the old journal has sums of stays.
+//! Complete files are believed when they have their digest, buffers as far as their sums say that they are whole. What
+//! lies behind is cut off, a new journal of what is left takes the place of the old one, and all else in the folder is
+//! removed. An interruption in between loses nothing, because what the old journal has sums of stays until then.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -174,7 +174,6 @@ impl FolderWriter {
             self.believed = grown.segments;
         }
         self.buffers = Buffers::reopen(self.layout.clone(), shard, &lengths)?;
-        self.remove_others(shard, &lengths)?;
         if self.options.sync {
             for (shard, facts) in self.closed.iter().enumerate() {
                 let path = shard_path(&self.layout.folder, shard);
@@ -185,8 +184,8 @@ impl FolderWriter {
     }
 
     /// Removes what neither a complete file nor a buffer of the growing one is.
-    fn remove_others(&self, shard: usize, lengths: &[u64]) -> Result<()> {
-        let folder = &self.layout.folder;
+    pub(super) fn remove_others(&self) -> Result<()> {
+        let (folder, shard, lengths) = (&self.layout.folder, self.closed.len(), self.buffers.lengths());
         let complete = (0..shard).map(|shard| shard_path(folder, shard));
         let grown = lengths.iter().enumerate().filter(|&(_, &length)| length > 0);
         let grown = grown.map(|(buffer, _)| self.layout.place(shard, buffer).0);
