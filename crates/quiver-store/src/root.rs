@@ -43,6 +43,10 @@ impl Root {
     pub fn closed(&self) -> PathBuf {
         self.catalog().join("closed")
     }
+    /// Which commit was flushed last.
+    pub fn flushed(&self) -> PathBuf {
+        self.catalog().join(crate::catalog::flushed::NAME)
+    }
     /// Values as files.
     pub fn objects(&self) -> PathBuf {
         self.engine().join("objects")

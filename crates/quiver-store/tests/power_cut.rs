@@ -9,6 +9,7 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +17,7 @@ use quiver_io::{Disk, Faulty};
 use quiver_store::catalog::lmdb_hooks::{self, Effect};
 use quiver_store::settings::{Durability, RootSettings};
 use quiver_store::writer::{Op, Outcome};
-use quiver_store::{OpenOptions, Result, Store};
+use quiver_store::{OpenOptions, Result, Store, maintenance};
 use support::Pending;
 
 /// What a key may hold: a value, or nothing.
@@ -41,7 +42,7 @@ struct Recording {
 }
 
 struct Program<'p> {
-    store: &'p Store,
+    store: Arc<Store>,
     faulty: &'p Faulty,
     keys: BTreeSet<Key>,
     written: u64,
@@ -62,9 +63,9 @@ impl Program<'_> {
     fn put(&mut self, namespace: &'static str, key: &str, len: usize) -> (Pending, (Key, Value)) {
         let value = self.value(len);
         let pending = if namespace == "packed" && len <= 16_384 {
-            support::put_packed(self.store, namespace, key, value.clone(), support::facts())
+            support::put_packed(&self.store, namespace, key, value.clone(), support::facts())
         } else {
-            support::put_file(self.store, namespace, key, &value, support::facts())
+            support::put_file(&self.store, namespace, key, &value, support::facts())
         };
         self.keys.insert((namespace, key.into()));
         (pending, ((namespace, key.into()), Some(value)))
@@ -84,18 +85,18 @@ impl Program<'_> {
 
     fn delete(&mut self, namespace: &'static str, key: &str) {
         let began = self.now();
-        support::delete(self.store, namespace, key).recv().unwrap().unwrap();
+        support::delete(&self.store, namespace, key).recv().unwrap().unwrap();
         self.done(began, vec![((namespace, key.into()), None)]);
     }
 
     fn clear(&mut self, namespace: &'static str) {
         let began = self.now();
-        let outcome = support::submit(self.store, Op::Clear { namespace: namespace.into() });
+        let outcome = support::submit(&self.store, Op::Clear { namespace: namespace.into() });
         assert!(matches!(outcome.recv().unwrap().unwrap(), Outcome::Removed(_)));
         let sets = self.keys.iter().filter(|key| key.0 == namespace).map(|key| (key.clone(), None)).collect();
         self.done(began, sets);
         // Rows and files of what was cleared go later; the power may fail meanwhile too.
-        support::submit(self.store, Op::Reclaim).recv().unwrap().unwrap();
+        support::submit(&self.store, Op::Reclaim).recv().unwrap().unwrap();
     }
 
     fn done(&mut self, began: usize, sets: Vec<(Key, Value)>) {
@@ -107,11 +108,14 @@ fn record(root: &Path, durability: Durability) -> Recording {
     let faulty = Faulty::new(Arc::new(Disk), root).unwrap();
     let moments = faulty.clone();
     lmdb_hooks::start_recording(move || moments.moment());
-    let store = Store::open(root, &options(Arc::new(faulty.clone()), durability)).unwrap();
-    store.namespace("packed", &support::packed(), false).unwrap();
-    store.namespace("named", &support::named(), false).unwrap();
+    let open = || {
+        let store = Store::open(root, &options(Arc::new(faulty.clone()), durability)).unwrap();
+        store.namespace("packed", &support::packed(), false).unwrap();
+        store.namespace("named", &support::named(), false).unwrap();
+        store
+    };
     let mut program =
-        Program { store: &store, faulty: &faulty, keys: BTreeSet::new(), written: 0, changes: Vec::new() };
+        Program { store: open(), faulty: &faulty, keys: BTreeSet::new(), written: 0, changes: Vec::new() };
     program.put_all(&[("packed", "a", 100), ("named", "a", 5_000)]);
     program.put_all(&[("packed", "b", 4_000), ("packed", "c", 12_000), ("packed", "large", 300_000)]);
     program.put_all(&[("named", "b", 70_000)]);
@@ -122,6 +126,9 @@ fn record(root: &Path, durability: Durability) -> Recording {
     program.put_all(&[("named", "sums", 4_400_000)]);
     program.put_all(&[("packed", "large", 200_000), ("named", "c", 10), ("named", "d", 20_000)]);
     program.clear("packed");
+    // Whoever comes next goes on from what this one has flushed.
+    program.store.close();
+    program.store = open();
     program.put_all(&[("packed", "c", 9_000), ("packed", "d", 0)]);
     program.put_all(&[("named", "a", 30), ("named", "b", 900)]);
     program.clear("named");
@@ -129,7 +136,7 @@ fn record(root: &Path, durability: Durability) -> Recording {
     program.delete("named", "a");
     program.put_all(&[("named", "a", 7_000)]);
     let changes = std::mem::take(&mut program.changes);
-    store.close();
+    program.store.close();
     Recording { catalog: lmdb_hooks::stop_recording(), faulty, changes }
 }
 
@@ -372,4 +379,54 @@ fn a_cache_that_does_not_sync_returns_what_was_written_or_nothing() {
             );
         }
     }
+}
+
+/// What LMDB does meanwhile: how often it flushes, and how often it writes in a way that flushes.
+fn flushes_of(work: impl FnOnce()) -> (usize, usize) {
+    lmdb_hooks::start_recording(|| 0);
+    work();
+    let effects = lmdb_hooks::stop_recording();
+    let count = |is: fn(&Effect) -> bool| effects.iter().filter(|(_, effect)| is(effect)).count();
+    (
+        count(|effect| matches!(effect, Effect::Sync)),
+        count(|effect| matches!(effect, Effect::Write { durable: true, .. })),
+    )
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_commit_after_one_that_anybody_has_flushed_is_flushed_once() {
+    let _alone = RECORDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let root = std::fs::canonicalize(folder.path()).unwrap();
+    let open = || {
+        let store = Store::open(&root, &options(Arc::new(Disk), Durability::Full)).unwrap();
+        store.namespace("packed", &support::packed(), false).unwrap();
+        store
+    };
+    let set = |store: &Store| {
+        flushes_of(|| {
+            let set = support::put_packed(store, "packed", "a", vec![1; 100], support::facts());
+            set.recv().unwrap().unwrap();
+        })
+    };
+    let (sealed, plain) = ((1, 0), (1, 1));
+    let store = open();
+    set(&store);
+    assert_eq!(set(&store), sealed);
+    store.close();
+    let store = open();
+    assert_eq!(set(&store), sealed, "what another one has flushed");
+    let claim = |transaction: u32| {
+        let word = std::fs::File::options().write(true).open(root.join(".quiver/catalog/flushed"));
+        word.unwrap().write_all(&transaction.to_le_bytes()).unwrap();
+    };
+    claim(7);
+    assert_eq!(set(&store), plain, "what nobody is known to have flushed");
+    assert_eq!(set(&store), sealed);
+    // Transactions of a compacted file are counted from one again.
+    claim(1);
+    assert_eq!(flushes_of(|| _ = maintenance::compact(&store).unwrap()), plain, "the number of another file");
+    assert_eq!(set(&store), sealed);
+    store.close();
 }

@@ -13,12 +13,13 @@ use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use lmdb_master_sys as ffi;
 
+use super::flushed::Flushed;
 use super::lmdb_hooks;
 
 /// How often a process that writes looks for readers that died in the middle of a read. As long as one is registered, no
@@ -160,9 +161,8 @@ pub struct Env {
     writing: Mutex<Instant>,
     /// Commits are durable when they return.
     durable: bool,
-    /// The last transaction that this environment has made durable, with all before it. What another process commits may
-    /// not be: it may die before it flushes.
-    flushed: AtomicU64,
+    /// The last transaction that is known to be durable, with all before it; none where nothing is known.
+    flushed: Option<Flushed>,
     idle: IdleReads,
 }
 
@@ -227,7 +227,9 @@ impl Env {
             path: path.to_path_buf(),
             writing: Mutex::new(Instant::now()),
             durable: !options.no_sync,
-            flushed: AtomicU64::new(0),
+            flushed: (!options.no_sync && !options.read_only)
+                .then(|| Flushed::open(path, options.mode))
+                .flatten(),
             idle: IdleReads::default(),
         })
     }
@@ -480,11 +482,15 @@ impl WriteTxn<'_> {
     pub fn commit(self) -> Result<()> {
         let (raw, id) = (self.raw, self.id());
         let this = std::mem::ManuallyDrop::new(self);
-        lmdb_hooks::begin_commit(this.env.flushed.load(Ordering::Relaxed) + 1 == id);
+        let flushed = this.env.flushed.as_ref();
+        lmdb_hooks::begin_commit(flushed.is_some_and(|flushed| flushed.is(id.wrapping_sub(1))));
         // SAFETY: `raw` was ours and isn't used again, whatever the outcome.
         let result = check(unsafe { ffi::mdb_txn_commit(raw) });
-        if lmdb_hooks::end() && result.is_ok() {
-            this.env.flushed.store(id, Ordering::Relaxed);
+        if lmdb_hooks::end()
+            && result.is_ok()
+            && let Some(flushed) = flushed
+        {
+            flushed.note(id);
         }
         // SAFETY: the guard is read once, and `this` is never dropped.
         drop(unsafe { ptr::read(&raw const this.guard) });

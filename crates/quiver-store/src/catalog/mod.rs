@@ -1,6 +1,7 @@
 //! The catalog: facts, small values, queues and totals in one LMDB environment, shared by all processes.
 
 mod databases;
+pub mod flushed;
 pub mod keys;
 pub mod lmdb;
 pub mod lmdb_hooks;
