@@ -36,6 +36,7 @@ describe("report", () => {
     const text = sectionOf({
       workload: "blobs",
       title: "Blobs",
+      load: 0.5,
       notes: ["A note."],
       entrants: [
         { name: "quiver", ...entrant },
@@ -105,6 +106,7 @@ describe("plot", () => {
     {
       workload: "blobs",
       title: "Blobs",
+      load: 0.5,
       notes: [],
       entrants: [],
       absent: [],

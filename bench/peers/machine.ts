@@ -10,9 +10,12 @@ export interface Machine {
   readonly processor: string;
   readonly cores: number;
   readonly memory: number;
-  /** The load average of the last minute, before. */
-  readonly load: number;
   readonly version: string;
+}
+
+/** The load average of the last minute. */
+export function load(): number {
+  return loadavg()[0] ?? Number.NaN;
 }
 
 export function machine(): Machine {
@@ -24,7 +27,6 @@ export function machine(): Machine {
     processor: cpus()[0]?.model ?? arch(),
     cores: cpus().length,
     memory: totalmem(),
-    load: loadavg()[0] ?? Number.NaN,
     version: (JSON.parse(manifest) as { version: string }).version,
   };
 }

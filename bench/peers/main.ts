@@ -1,8 +1,8 @@
 /**
  * The races against what people would take instead. Prints Markdown; everything that was measured also goes to
  * out/results.json. Arguments: `--full` all peers and sizes, `--tiny` a trial of the harness, `--record` into the
- * documents, `--last` races nothing and takes what the last run measured, `--only a,b` some workloads, `--peers a;b`
- * some peers, `--rounds n`.
+ * documents, `--last` races nothing and takes what the last run measured, `--only a,b` some workloads and `--add` keeps
+ * what was measured of the others before, `--peers a;b` some peers, `--rounds n`.
  */
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -30,6 +30,7 @@ const { values: options } = parseArgs({
     tiny: { type: "boolean" },
     record: { type: "boolean" },
     last: { type: "boolean" },
+    add: { type: "boolean" },
     only: { type: "string" },
     peers: { type: "string" },
     rounds: { type: "string" },
@@ -45,12 +46,17 @@ const named = options.peers?.split(";");
 
 const file = join(out, "results.json");
 
+function measured(): RaceRecord {
+  return JSON.parse(readFileSync(file, "utf8")) as RaceRecord;
+}
+
 async function raceAll(): Promise<void> {
   const facts = machine();
+  const before = options.add ? measured().races : [];
   mkdirSync(home, { recursive: true });
   const limits = await ceilings(home, scale);
   console.log(ceilingsOf(limits));
-  const races: RaceResult[] = [];
+  const races = new Map<string, RaceResult>(before.map((result) => [result.workload, result]));
   for (const workload of WORKLOADS.filter(({ name }) => wanted?.includes(name) ?? true)) {
     const all = scale.name === "short" ? workload.main : workload.peers;
     const peers = all.filter((peer) => named?.includes(peer) ?? true);
@@ -58,12 +64,13 @@ async function raceAll(): Promise<void> {
     console.error(workload.title);
     const result = await race(workload, scale, peers, join(home, workload.name));
     console.log(`\n${sectionOf(result)}`);
-    races.push(result);
+    races.set(workload.name, result);
     // After each, so that a run that is cut short leaves what it has measured.
-    const record: RaceRecord = { ...facts, scale, ceilings: limits, races };
+    const inOrder = WORKLOADS.flatMap(({ name }) => races.get(name) ?? []);
+    const record: RaceRecord = { ...facts, scale, ceilings: limits, races: inOrder };
     writeFileSync(file, `${JSON.stringify(record, null, 1)}\n`);
   }
 }
 
 if (!options.last) await raceAll();
-if (options.record) writeRecord(JSON.parse(readFileSync(file, "utf8")) as RaceRecord);
+if (options.record) writeRecord(measured());

@@ -7,6 +7,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Figure, Place, Step } from "./contract.ts";
+import { load } from "./machine.ts";
 import { isHere, runJob } from "./process.ts";
 import type { Entrant, RaceResult, Series } from "./results.ts";
 import type { Scale, Workload } from "./workload.ts";
@@ -19,6 +20,7 @@ export async function race(
   home: string,
 ): Promise<RaceResult> {
   rmSync(home, { recursive: true, force: true });
+  const before = load();
   const absent: { peer: string; why: string }[] = [];
   const entrants = new Map<string, Entrant>();
   const seen = new Map<string, string>();
@@ -73,7 +75,8 @@ export async function race(
   rmSync(home, { recursive: true, force: true });
   const { name, title, notes } = workload;
   const inOrder = peers.flatMap((peer) => entrants.get(peer) ?? []);
-  return { workload: name, title, notes, entrants: inOrder, series: seriesOf(inOrder, figures), absent };
+  const series = seriesOf(inOrder, figures);
+  return { workload: name, title, load: before, notes, entrants: inOrder, series, absent };
 }
 
 function checkEqual(workload: string, seen: ReadonlyMap<string, string>): void {

@@ -44,23 +44,13 @@ function shortTable(
 }
 
 /** When, on what, with which versions, and how busy the machine was. */
-function headOf({
-  date,
-  node,
-  system,
-  processor,
-  cores,
-  memory,
-  load,
-  version,
-  scale,
-  races,
-}: RaceRecord): string {
+function headOf({ date, node, system, processor, cores, memory, version, scale, races }: RaceRecord): string {
   const versions = new Map(races.flatMap(({ entrants }) => entrants.map((one) => [one.name, one.version])));
+  const { low, high } = spread(races.map(({ load }) => load));
   const named = [...versions].filter(([, its]) => its !== "").map(([name, its]) => `${name} ${its}`);
   return [
     `${date}, medians of ${scale.rounds} rounds with lowest and highest in brackets, in bold how many times better Quiver is`,
-    `Node ${node}, ${system}, ${cores} cores of ${processor}, ${Math.round(memory / 2 ** 30)} GB, load average ${load.toFixed(1)} before`,
+    `Node ${node}, ${system}, ${cores} cores of ${processor}, ${Math.round(memory / 2 ** 30)} GB, load average ${low.toFixed(1)} to ${high.toFixed(1)} before the races`,
     `quiver-cache ${version}; ${[...new Set(named)].join(", ")}.`,
   ].join("; ");
 }

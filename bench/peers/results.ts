@@ -18,6 +18,8 @@ export interface Series extends Place {
 export interface RaceResult {
   readonly workload: string;
   readonly title: string;
+  /** The load average of the last minute, before. */
+  readonly load: number;
   readonly notes: readonly string[];
   readonly entrants: readonly Entrant[];
   readonly series: readonly Series[];
