@@ -1,9 +1,9 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { Tensor, VectorCache } from "../../src/index.ts";
+import { type CreateOptions, Tensor, VectorCache } from "../../src/index.ts";
 import { fromFunction } from "../../src/vectors/vectorizers/function.ts";
 import { hashingVectorizer } from "../../src/vectors/vectorizers/hashing.ts";
 import type { Vectorizer, Vectors } from "../../src/vectors/vectorizers/vectorizer.ts";
@@ -195,7 +195,7 @@ describe("texts with several vectors", () => {
         return batch.map(chunksOf);
       };
       const vectorizer = fromFunction(embed, { model: "m" });
-      return VectorCache.create({ name, texts, vectorizer, root, batchSize: 10 });
+      return VectorCache.create({ name, texts, vectorizer, root, batchSize: 10, reuse: false });
     };
     const whole = await create("whole", 99);
     await expect(create("c", 6)).rejects.toThrow(/gone/);
@@ -248,6 +248,75 @@ describe("a cache grows", () => {
     expect(grown.size).toBe(100);
     expect(grown.getEmbeddings().toArray()).toEqual(texts.map((text) => vectorOf(text)));
     await expect(grown.extend({ texts, vectorizer: counting(3, "other") })).rejects.toThrow(/not "other"/);
+  });
+
+  const many = (text: string): number[][] =>
+    Array.from({ length: (text.length % 3) + 1 }, (_, i) => [text.length / 7, i]);
+  test.each<[string, (text: string) => number[] | number[][], Partial<CreateOptions>, boolean]>([
+    ["of float16", (text) => vectorOf(text, 5).map((value) => value / 7), { dtype: "float16" }, true],
+    ["of int8", (text) => vectorOf(text, 5).map((value) => value / 300), { dtype: "int8" }, true],
+    [
+      "of int8 with a scale and a zero point",
+      (text) => vectorOf(text, 5),
+      { dtype: "int8", quantization: { scale: 0.3, zeroPoint: -90 } },
+      true,
+    ],
+    ["of as many vectors each", (text) => [vectorOf(text), vectorOf(`${text}!`)], {}, true],
+    ["as one tensor", (text) => [vectorOf(text), vectorOf(`${text}!`)], {}, true],
+    ["of different numbers of vectors", many, {}, true],
+    ["of different numbers of vectors, rounded", many, { dtype: "float16" }, true],
+    ["filled up, which are embedded again", many, { padTo: 2 }, false],
+  ])("by texts with vectors %s, to the same bytes as at once", async (kind, vectorsOf, how, isReused) => {
+    const asked: string[] = [];
+    const embed = (batch: readonly string[]) => {
+      asked.push(...batch);
+      const vectors = batch.map(vectorsOf);
+      if (kind !== "as one tensor") return vectors as Vectors;
+      return new Tensor(Float32Array.from(vectors.flat(2)), [batch.length, 2, 3]);
+    };
+    const vectorizer = fromFunction(embed, { model: "m" });
+    // A text that comes again, in the same batch and in a later one.
+    const all = [...texts, ...texts.slice(0, 3), ...texts.slice(60, 63)];
+    const whole = await VectorCache.create({
+      name: "whole",
+      texts: all,
+      vectorizer,
+      root,
+      reuse: false,
+      ...how,
+    });
+    const elsewhere = join(root, "elsewhere");
+    const options = { name: "c", texts: all.slice(0, 60), vectorizer, root: elsewhere, ...how };
+    const cache = await VectorCache.create(options);
+    asked.length = 0;
+    const grown = await cache.extend({ texts: all.slice(60), vectorizer });
+    const { quantization } = how;
+    expect(grown.metadata?.columns.get("embeddings")?.quantization ?? undefined).toEqual(
+      how.dtype === "int8" ? (quantization ?? { scale: 1 / 127, zeroPoint: 0 }) : undefined,
+    );
+    if (isReused)
+      expect(asked).toSatisfy((seen: string[]) => seen.every((text) => texts.indexOf(text) >= 60));
+    else expect(new Set(asked)).toEqual(new Set(all));
+    for (const name of readdirSync(whole.path).filter((file) => file !== "metadata.json")) {
+      expect(readFileSync(join(grown.path, name)).equals(readFileSync(join(whole.path, name))), name).toBe(
+        true,
+      );
+    }
+    expect(grown.metadata?.all["embeddings"]).toEqual(whole.metadata?.all["embeddings"]);
+  });
+
+  test("and takes hardly more than its vectors and the columns beside them, made or extended", async () => {
+    const passages = Array.from({ length: 2000 }, (_, i) => `${i} ${"passage ".repeat(60)}`);
+    const vectorizer = counting(384);
+    const cache = await VectorCache.create({ name: "c", texts: passages, vectorizer, root });
+    const ids = 8 * passages.length;
+    const kept = passages.reduce((sum, text) => sum + Buffer.byteLength(text), 4 * (passages.length + 1));
+    const bytesIn = (path: string) =>
+      readdirSync(path).reduce((sum, name) => sum + statSync(join(path, name)).size, 0);
+    const made = 4 * 384 * passages.length + ids + kept;
+    expect(bytesIn(cache.path) / made).toBeLessThan(1.01);
+    const both = await cache.extend({ column: "other", vectorizer: counting(256, "other") });
+    expect(bytesIn(both.path) / (made + 4 * 256 * passages.length)).toBeLessThan(1.01);
   });
 
   test("with texts from the caller where it keeps none", async () => {

@@ -5,13 +5,13 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { sweepUnfinished } from "../native/vectors.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
-import { type Embedded, refusal } from "./embedded.ts";
+import { type Embedded, refusal, type Shape, shapeOf } from "./embedded.ts";
 import { embed, embedBatches } from "./embedding.ts";
 import { DIGESTS, METADATA } from "./folders.ts";
 import { type ColumnFacts, createdMetadata } from "./metadata.ts";
 import { type CreateOptions, creationPlan, type EmbeddingPlan } from "./options.ts";
 import { digestsOf, findKnown, KnownRows, Origins } from "./reuse.ts";
-import { type Beside, type Shape, shapeOf, textColumn, textIds, VectorWriter } from "./vector-writer.ts";
+import { type Beside, textColumn, textIds, VectorWriter } from "./vector-writer.ts";
 
 /** Name of the vectors' column in new caches. */
 export const EMBEDDINGS = "embeddings";
@@ -81,9 +81,9 @@ export class VectorFolder {
   }
 
   async #run(): Promise<void> {
-    const { texts, vectorizer, root, reuse, resume } = this.#plan;
+    const { texts, reuse, resume } = this.#plan;
     const digests = await digestsOf(texts);
-    const known = reuse ? await findKnown(digests, vectorizer.model, root) : new KnownRows(texts.length);
+    const known = reuse ? await findKnown(digests, this.#plan) : new KnownRows(texts.length);
     const key = resume ? this.#key(digests) : undefined;
     const { writer, first } = await this.#begin(known, key);
     this.#began = performance.now();
@@ -93,9 +93,7 @@ export class VectorFolder {
       await writer.append(first);
       this.#tell(first.texts, from);
     }
-    const [width] = writer.shape;
-    const origins =
-      writer.shape.length === 1 ? await Origins.of(digests, known, writer.texts, width) : undefined;
+    const origins = await Origins.of(digests, known, writer.texts, writer.shape);
     for await (const { end, embedded } of embedBatches(this.#plan, writer.texts, origins)) {
       await writer.append(embedded);
       this.#tell(end, from);
@@ -139,13 +137,14 @@ export class VectorFolder {
       return this.#writer;
     };
     const embedFirst = (): Promise<Embedded> => embed(this.#plan, texts.slice(0, batchSize));
-    const dimension = known.dimension ?? vectorizer.dimension;
+    if (known.shape !== null) return { writer: await begin(known.shape), first: undefined };
+    const { dimension } = vectorizer;
     if (dimension === undefined) {
       const first = await embedFirst();
       return { writer: await begin(shapeOf(first)), first };
     }
     const writer = await begin([dimension]);
-    if (writer.texts > 0 || known.dimension !== null) return { writer, first: undefined };
+    if (writer.texts > 0) return { writer, first: undefined };
     const first = await embedFirst();
     const shape = shapeOf(first);
     if (String(shape) === String(writer.shape)) return { writer, first };

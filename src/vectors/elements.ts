@@ -1,6 +1,7 @@
 /** Elements of vectors as they are kept: as they are, rounded to half precision, or quantised to a byte. */
 
-import { toFloat16 } from "../tensor/float16.ts";
+import type { TypedArray } from "../tensor/dtype.ts";
+import { fromFloat16, toFloat16 } from "../tensor/float16.ts";
 import { bytesOf } from "../tensor/tensor.ts";
 import type { Quantization } from "./metadata.ts";
 
@@ -18,4 +19,15 @@ export function encodeElements(
   const { scale, zeroPoint } = quantization;
   const quantised = (value: number) => Math.min(Math.max(Math.round(value / scale) + zeroPoint, -128), 127);
   return bytesOf(Int8Array.from(values, quantised));
+}
+
+/** What stored elements stand for; encoded again they give the same bytes. Of float32 the elements themselves. */
+export function decodeElements(
+  stored: TypedArray,
+  dtype: StoredDType,
+  { scale, zeroPoint }: Quantization,
+): Float32Array {
+  if (dtype === "float32") return stored as Float32Array;
+  if (dtype === "float16") return Float32Array.from(stored as Uint16Array, fromFloat16);
+  return Float32Array.from(stored as Int8Array, (value) => (value - zeroPoint) * scale);
 }

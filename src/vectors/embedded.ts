@@ -16,6 +16,21 @@ export interface Embedded {
   readonly parts: readonly ArrayLike<number>[];
 }
 
+/** What a text's vectors look like: one of so many elements, or chunks of them; 0 chunks for a number that varies. */
+export type Shape = readonly [dimension: number] | readonly [chunks: number, dimension: number];
+
+export function shapeOf({ chunks, dimension }: Embedded): Shape {
+  if (chunks === null) return [dimension];
+  return [typeof chunks === "number" ? chunks : 0, dimension];
+}
+
+/** Throws ERR_QUIVER_VECTORIZER where vectors look different from those before. */
+export function checkShape(embedded: Embedded, shape: Shape): void {
+  const found = shapeOf(embedded);
+  if (String(found) === String(shape)) return;
+  throw refusal(`the vectorizer gave vectors [${found}] for a batch, and [${shape}] before`);
+}
+
 /** Checks the shape of what came for `texts` texts. Throws ERR_QUIVER_VECTORIZER, which says what is wrong with which text. */
 export function checkVectors(vectors: Vectors, texts: number): Embedded {
   const embedded = vectors instanceof Tensor ? fromTensor(vectors) : fromList(vectors);
@@ -56,11 +71,13 @@ function joined(parts: readonly ArrayLike<number>[], values: Float32Array): Floa
   return values;
 }
 
-/** The vector of a text, where each has one. */
-export function vectorOf({ parts, texts, dimension }: Embedded, text: number): ArrayLike<number> {
+/** The elements of a text's vectors, one vector after the other. */
+export function vectorsOf({ parts, texts, dimension, chunks }: Embedded, text: number): ArrayLike<number> {
   const [all] = parts;
   if (parts.length === texts) return parts[text] as ArrayLike<number>;
-  return (all as Float32Array).subarray(text * dimension, (text + 1) * dimension);
+  // Only where all texts have as many do they come in one part.
+  const each = dimension * (typeof chunks === "number" ? chunks : 1);
+  return (all as Float32Array).subarray(text * each, (text + 1) * each);
 }
 
 /** The error for vectors that can't be kept. */

@@ -1,10 +1,9 @@
 /** Texts to vectors, batch by batch in order, each text as seldom as can be. */
 
 import { QuiverError } from "../shared/errors.ts";
-import { checkVectors, type Embedded, vectorOf } from "./embedded.ts";
+import { checkShape, checkVectors, type Embedded, vectorsOf } from "./embedded.ts";
 import type { EmbeddingPlan } from "./options.ts";
-import { type Origins, range } from "./reuse.ts";
-import type { VectorColumn } from "./vector-column.ts";
+import type { KnownColumn, Origins } from "./reuse.ts";
 import { abortable } from "./vectorizers/wait.ts";
 
 /** The vectors of the texts `[start, end)`. */
@@ -25,12 +24,12 @@ export async function embed(plan: EmbeddingPlan, texts: readonly string[]): Prom
 
 /**
  * The batches from text `start` on, embedded as many at a time as the plan says. The next is begun when the caller is done
- * with one, as vectorizers may give the same memory again. Without `origins` every text is embedded.
+ * with one, as vectorizers may give the same memory again.
  */
 export async function* embedBatches(
   plan: EmbeddingPlan,
   start: number,
-  origins: Origins | undefined,
+  origins: Origins,
 ): AsyncGenerator<Batch, void, undefined> {
   const { texts, batchSize, concurrency } = plan;
   const running: {
@@ -41,7 +40,7 @@ export async function* embedBatches(
   let next = start;
   const begin = (): void => {
     const end = Math.min(next + batchSize, texts.length);
-    const missing = origins?.missing(next, end) ?? range(next, end);
+    const missing = origins.missing(next, end);
     const vectors = embed(
       plan,
       missing.map((index) => texts[index] as string),
@@ -55,9 +54,7 @@ export async function* embedBatches(
   for (let batch = running.shift(); batch !== undefined; batch = running.shift()) {
     const embedded = await batch.vectors;
     const end = Math.min(batch.start + batchSize, texts.length);
-    const whole =
-      origins === undefined ? embedded : complete(batch.start, end, batch.missing, embedded, origins);
-    yield { start: batch.start, end, embedded: whole };
+    yield { start: batch.start, end, embedded: complete(batch.start, end, batch.missing, embedded, origins) };
     if (next < texts.length) begin();
   }
 }
@@ -70,39 +67,43 @@ function complete(
   embedded: Embedded,
   origins: Origins,
 ): Embedded {
+  if (missing.length > 0) checkShape(embedded, origins.shape);
   missing.forEach((text, i) => {
-    origins.keep(text, () => vectorOf(embedded, i));
+    origins.keep(text, () => vectorsOf(embedded, i));
   });
   if (missing.length === end - start) {
     for (const text of missing) origins.take(text);
     return embedded;
   }
   const here = new Map(missing.map((text, i) => [origins.first(text), i]));
-  const elsewhere = new Map<VectorColumn, { readonly texts: number[]; readonly rows: number[] }>();
+  const elsewhere = new Map<KnownColumn, { readonly places: number[]; readonly rows: number[] }>();
   const parts = Array<ArrayLike<number>>(end - start).fill([]);
   for (let text = start; text < end; text++) {
     const known = origins.known(text);
     if (known === undefined) {
       const kept = origins.take(text);
       const number = here.get(origins.first(text));
-      const vector = number === undefined ? kept : vectorOf(embedded, number);
-      if (vector === undefined) throw new QuiverError("ERR_QUIVER_INTERNAL", "a repeated text has no vector");
-      parts[text - start] = vector;
+      const vectors = number === undefined ? kept : vectorsOf(embedded, number);
+      if (vectors === undefined)
+        throw new QuiverError("ERR_QUIVER_INTERNAL", "a repeated text has no vector");
+      parts[text - start] = vectors;
       continue;
     }
-    const picked = elsewhere.get(known.column) ?? { texts: [], rows: [] };
-    picked.texts.push(text);
+    const picked = elsewhere.get(known.column) ?? { places: [], rows: [] };
+    picked.places.push(text - start);
     picked.rows.push(known.row);
     elsewhere.set(known.column, picked);
   }
-  for (const [column, { texts, rows }] of elsewhere) {
-    const { dimension } = column;
-    const gathered = column.gather(rows).data as Float32Array;
-    texts.forEach((text, i) => {
-      parts[text - start] = gathered.subarray(i * dimension, (i + 1) * dimension);
+  for (const [column, { places, rows }] of elsewhere) {
+    column.vectors(rows).forEach((vectors, i) => {
+      parts[places[i] as number] = vectors;
     });
   }
-  return { texts: end - start, dimension: parts[0]?.length ?? 0, chunks: null, parts };
+  const { shape } = origins;
+  if (shape.length === 1) return { texts: end - start, dimension: shape[0], chunks: null, parts };
+  const [each, dimension] = shape;
+  const chunks = each > 0 ? each : Uint32Array.from(parts, ({ length }) => length / dimension);
+  return { texts: end - start, dimension, chunks, parts };
 }
 
 /** Lone surrogates become U+FFFD, as in every encoding of the text. */

@@ -9,7 +9,7 @@ import type { StoredDType } from "./elements.ts";
 import { checkName, type Folder } from "./folders.ts";
 import { type ColumnMetadata, extendedMetadata, isFreeName, type VectorMetadata } from "./metadata.ts";
 import { EMBED_INTO_OPTIONS, type EmbedIntoOptions, embeddingPlan } from "./options.ts";
-import type { VectorColumn } from "./vector-column.ts";
+import { MASKS, type VectorColumn } from "./vector-column.ts";
 
 /** Options of `extend`: a new column of vectors, or more texts. */
 export interface ExtendOptions extends EmbedIntoOptions {
@@ -87,7 +87,8 @@ async function addColumn(
 function addTexts(source: Extended, name: string, options: ExtendOptions): Promise<string> {
   const { folder, dataset, metadata, vectors } = source;
   const { texts: added = [], column: _, overwrite: __, name: ___, ...embedding } = options;
-  const others = dataset.columns.filter((column) => ![TEXT_ID, TEXT, EMBEDDINGS].includes(column));
+  const own = [TEXT_ID, TEXT, EMBEDDINGS, ...(vectors.isPadded ? [MASKS] : [])];
+  const others = dataset.columns.filter((column) => !own.includes(column));
   if (others.length > 0 || vectors.name !== EMBEDDINGS) {
     throw new QuiverError(
       "ERR_QUIVER_UNSUPPORTED",
@@ -110,6 +111,7 @@ function addTexts(source: Extended, name: string, options: ExtendOptions): Promi
   return createFolder({
     dtype: vectors.dtype as StoredDType,
     ...(known?.quantization ? { quantization: known.quantization } : {}),
+    ...(vectors.isPadded ? { padTo: vectors.chunks as number } : {}),
     ...embedding,
     name,
     root: dirname(resolve(folder.path)),

@@ -37,7 +37,10 @@ export interface EmbedIntoOptions {
   readonly quantization?: Quantization;
   /** Whether an interrupted creation is kept and taken up by the same call. Default: true. */
   readonly resume?: boolean;
-  /** Whether vectors of equal texts are taken from other caches of the same model under `root`. Default: true. */
+  /**
+   * Whether vectors of equal texts are taken from other caches of the same model under `root`: those of float32, and
+   * those rounded as the new ones will be, but none that are filled up. Default: true.
+   */
   readonly reuse?: boolean;
   /** Told after each batch. */
   readonly onProgress?: (progress: CreateProgress) => void;

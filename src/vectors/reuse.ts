@@ -4,8 +4,12 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Dataset } from "../datasets/dataset.ts";
 import { digestTexts, firstTexts, foundTexts, NO_TEXT, TEXT_DIGEST } from "../native/vectors.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { decodeElements, type StoredDType } from "./elements.ts";
+import type { Shape } from "./embedded.ts";
 import { DIGESTS, findFolder, listFolders, METADATA } from "./folders.ts";
-import { parseMetadata } from "./metadata.ts";
+import { parseMetadata, type Quantization } from "./metadata.ts";
+import type { EmbeddingPlan } from "./options.ts";
 import { VectorColumn } from "./vector-column.ts";
 
 /** Texts whose digests are made at a time. */
@@ -20,15 +24,44 @@ export async function digestsOf(texts: readonly string[]): Promise<Uint8Array> {
   return digests;
 }
 
+/** A column of another cache whose vectors serve as if they had been embedded again. */
+export class KnownColumn {
+  readonly size: number;
+  readonly shape: Shape;
+  readonly #column: VectorColumn;
+  readonly #dtype: StoredDType;
+  readonly #quantization: Quantization;
+
+  constructor(column: VectorColumn, shape: Shape, dtype: StoredDType, quantization: Quantization) {
+    this.size = column.size;
+    this.shape = shape;
+    this.#column = column;
+    this.#dtype = dtype;
+    this.#quantization = quantization;
+  }
+
+  /** The elements of each row's vectors. */
+  vectors(rows: readonly number[]): Float32Array[] {
+    if (this.#column.chunks === "ragged") return rows.map((row) => this.#decode(this.#column.row(row)));
+    const all = this.#decode(this.#column.gather(rows));
+    const each = all.length / rows.length;
+    return rows.map((_, i) => all.subarray(i * each, (i + 1) * each));
+  }
+
+  #decode({ data }: Tensor): Float32Array {
+    return decodeElements(data, this.#dtype, this.#quantization);
+  }
+}
+
 /** A row of a cache. */
 interface KnownRow {
-  readonly column: VectorColumn;
+  readonly column: KnownColumn;
   readonly row: number;
 }
 
-/** Rows of other caches that have vectors of texts, all of one dimension. */
+/** Rows of other caches that have vectors of texts, all of one shape. */
 export class KnownRows {
-  readonly #columns: VectorColumn[] = [];
+  readonly #columns: KnownColumn[] = [];
   readonly #texts: number;
   /** Of each text its row, or NO_TEXT, and which column that is in; empty until there is one. */
   #rows: Uint32Array = new Uint32Array(0);
@@ -39,14 +72,15 @@ export class KnownRows {
   }
 
   /** null as long as there are none. */
-  get dimension(): number | null {
-    return this.#columns[0]?.dimension ?? null;
+  get shape(): Shape | null {
+    return this.#columns[0]?.shape ?? null;
   }
 
   /** `rows` has a row of the column for each text, or NO_TEXT. */
-  add(column: VectorColumn, rows: Uint32Array): void {
+  add(column: KnownColumn, rows: Uint32Array): void {
     const isFirst = this.#columns.length === 0;
-    if (!rows.some((row) => row !== NO_TEXT) || !(isFirst || column.dimension === this.dimension)) return;
+    const fits = isFirst || String(column.shape) === String(this.shape);
+    if (!fits || !rows.some((row) => row !== NO_TEXT)) return;
     if (isFirst) {
       this.#rows = new Uint32Array(this.#texts).fill(NO_TEXT);
       this.#column = new Uint16Array(this.#texts);
@@ -69,14 +103,19 @@ export class KnownRows {
 /** Most caches that are looked into. */
 const MOST_CACHES = 1000;
 
+/** What decides whether a cache's vectors serve: its model, and how elements are going to be kept. */
+type Wanted = Pick<EmbeddingPlan, "dtype" | "quantization"> & { readonly model: string };
+
 /**
- * Where the vectors of texts lie that caches under `root` have from the same model: float32, one vector a text.
- * Caches that can't be read are passed over.
+ * Where the vectors of texts lie that caches of the plan's root have from the same model: not rounded, or rounded as
+ * the plan says, and not filled up. Caches that can't be read are passed over.
  */
-export async function findKnown(digests: Uint8Array, model: string, root: string): Promise<KnownRows> {
+export async function findKnown(digests: Uint8Array, plan: EmbeddingPlan): Promise<KnownRows> {
+  const { root, dtype, quantization } = plan;
+  const wanted = { model: plan.vectorizer.model, dtype, quantization };
   const known = new KnownRows(digests.byteLength / TEXT_DIGEST);
   for (const name of (await listFolders(root)).slice(0, MOST_CACHES)) {
-    const cache = await openWithDigests(join(root, name), model);
+    const cache = await openWithDigests(join(root, name), wanted);
     if (cache !== undefined) known.add(cache.column, foundTexts(digests, cache.digests));
   }
   return known;
@@ -84,21 +123,39 @@ export async function findKnown(digests: Uint8Array, model: string, root: string
 
 async function openWithDigests(
   path: string,
-  model: string,
-): Promise<{ readonly column: VectorColumn; readonly digests: Uint8Array } | undefined> {
+  wanted: Wanted,
+): Promise<{ readonly column: KnownColumn; readonly digests: Uint8Array } | undefined> {
   try {
     const folder = findFolder(path, path);
     const { columns } = parseMetadata(await readFile(join(path, METADATA), "utf8"), folder.name, []);
-    const name = [...columns].find(([, column]) => column.model === model)?.[0];
-    if (name === undefined) return undefined;
+    const found = [...columns].find(([, column]) => column.model === wanted.model);
+    if (found === undefined) return undefined;
+    const [name, { quantization }] = found;
     const digests = await readFile(join(path, DIGESTS));
-    const column = new VectorColumn(await Dataset.open(folder.data), name);
-    const isExact = column.dtype === "float32" && column.chunks === null;
+    const column = knownColumn(await Dataset.open(folder.data), name, quantization, wanted);
     // Digests that another program carried over beside other rows say nothing.
-    return isExact && digests.byteLength === column.size * TEXT_DIGEST ? { column, digests } : undefined;
+    return column?.size === digests.byteLength / TEXT_DIGEST ? { column, digests } : undefined;
   } catch {
     return undefined;
   }
+}
+
+function knownColumn(
+  dataset: Dataset,
+  name: string,
+  quantization: Quantization | null,
+  { dtype, quantization: { scale, zeroPoint } }: Wanted,
+): KnownColumn | undefined {
+  const column = new VectorColumn(dataset, name);
+  const isSame = quantization?.scale === scale && quantization.zeroPoint === zeroPoint;
+  const serves = column.dtype === "float32" || (column.dtype === dtype && (dtype !== "int8" || isSame));
+  if (!serves || column.isPadded) return undefined;
+  const { chunks, dimension } = column;
+  // Rows that happen to have as many vectors may be of a model that gives different numbers of them.
+  const { _type: kind } = (dataset.features?.[name] ?? {}) as { readonly _type?: unknown };
+  const isFixed = kind === "Array2D" && typeof chunks === "number";
+  const shape: Shape = chunks === null ? [dimension] : [isFixed ? chunks : 0, dimension];
+  return new KnownColumn(column, shape, column.dtype as StoredDType, { scale, zeroPoint });
 }
 
 /** Most memory for vectors of texts that come again; those of further ones are computed again. */
@@ -106,6 +163,8 @@ const MEMORY = 16 * 1024 * 1024;
 
 /** Where the vector of each text comes from: another cache, an earlier equal text, or the vectorizer. */
 export class Origins {
+  /** Of each text's vectors. */
+  readonly shape: Shape;
   readonly #known: KnownRows;
   readonly #start: number;
   /** For each text from `start` on the first of those that equals it, counted from `start`. */
@@ -113,11 +172,14 @@ export class Origins {
   /** Texts that come again: how often still, and their vectors once they are there. */
   readonly #repeated = new Map<number, { left: number; vector: Float32Array | undefined }>();
 
-  private constructor(firsts: Uint32Array, known: KnownRows, start: number, dimension: number) {
+  private constructor(firsts: Uint32Array, known: KnownRows, start: number, shape: Shape) {
+    this.shape = shape;
     this.#known = known;
     this.#start = start;
     this.#firsts = firsts;
-    const most = Math.floor(MEMORY / (dimension * 4));
+    const elements = shape.reduce((product, size) => product * size, 1);
+    // How much a text takes is not known where that varies: then no vectors are kept.
+    const most = elements === 0 ? 0 : Math.floor(MEMORY / (elements * 4));
     this.#firsts.forEach((first, index) => {
       if (first === index || known.at(start + index) !== undefined) return;
       const repeated = this.#repeated.get(first);
@@ -127,8 +189,8 @@ export class Origins {
   }
 
   /** Of the texts from `start` on, which have these digests among others. */
-  static async of(digests: Uint8Array, known: KnownRows, start: number, dimension: number): Promise<Origins> {
-    return new Origins(await firstTexts(digests.subarray(start * TEXT_DIGEST)), known, start, dimension);
+  static async of(digests: Uint8Array, known: KnownRows, start: number, shape: Shape): Promise<Origins> {
+    return new Origins(await firstTexts(digests.subarray(start * TEXT_DIGEST)), known, start, shape);
   }
 
   /** The row of another cache that has the text's vector. */

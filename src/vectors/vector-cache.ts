@@ -291,7 +291,8 @@ export class VectorCache {
   /**
    * Adds a column of vectors, those of another model for the same texts, or more texts. The result is another folder,
    * complete before it takes this one's place or, with a `name`, one of its own; this object goes on showing the old
-   * one. Old columns are copied as they are; texts that are there are not embedded again where vectors are float32.
+   * one. Old columns are copied as they are; texts that are there are not embedded again, unless their vectors are
+   * filled up.
    *
    * Rejects as `create` does, with ERR_QUIVER_BAD_VALUE for texts that are not those of the rows, and with
    * ERR_QUIVER_UNSUPPORTED where the texts are needed and neither kept nor given.

@@ -49,6 +49,11 @@ export class VectorColumn {
     this.#isNested = isNested;
   }
 
+  /** Whether rows were filled up, or cut, to as many vectors. */
+  get isPadded(): boolean {
+    return this.#masks !== undefined;
+  }
+
   /** Rows `[start, end)`, bounded as in `Array.prototype.slice`: a view where they lie in one batch, else a copy. */
   slice(start: number, end: number): Tensor {
     return this.#flat(this.#column.slice(start, end), 1);

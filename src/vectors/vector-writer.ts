@@ -4,12 +4,9 @@ import type { Dataset } from "../datasets/dataset.ts";
 import { handleOf } from "../datasets/handles.ts";
 import { type ColumnLayout, type ColumnRows, DatasetWriter, type ExtraFile } from "../native/datasets.ts";
 import { encodeElements } from "./elements.ts";
-import { type Embedded, elementsOf, refusal } from "./embedded.ts";
+import { checkShape, type Embedded, elementsOf, type Shape } from "./embedded.ts";
 import type { EmbeddingPlan } from "./options.ts";
 import { MASKS } from "./vector-column.ts";
-
-/** What a text's vectors look like: one of so many elements, or chunks of them; 0 chunks for a number that varies. */
-export type Shape = readonly [dimension: number] | readonly [chunks: number, dimension: number];
 
 /** A column whose rows are known without being embedded. */
 export interface PlainColumn {
@@ -105,10 +102,7 @@ export class VectorWriter {
    */
   async append(embedded: Embedded): Promise<void> {
     this.#plan.signal?.throwIfAborted();
-    const found = shapeOf(embedded);
-    if (String(found) !== String(this.shape)) {
-      throw refusal(`the vectorizer gave vectors [${found}] for a batch, and [${this.shape}] before`);
-    }
+    checkShape(embedded, this.shape);
     const { before, after } = this.#beside;
     const [start, end] = [this.#texts, this.#texts + embedded.texts];
     const values = elementsOf(embedded, (length) => this.#roomFor(length));
@@ -173,11 +167,6 @@ export class VectorWriter {
     });
     return [{ data: encode(padded) }, { data: new Uint8Array(masks.buffer) }];
   }
-}
-
-export function shapeOf({ chunks, dimension }: Embedded): Shape {
-  if (chunks === null) return [dimension];
-  return [typeof chunks === "number" ? chunks : 0, dimension];
 }
 
 /** The number of each text. */
