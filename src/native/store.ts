@@ -91,8 +91,12 @@ function doNothing(): void {}
  */
 export class Requests {
   readonly #store: NativeStore;
-  readonly #waiting = new Map<number, Waiting>();
-  #last = 0;
+  /**
+   * By their numbers, which are used again. A map that comes and goes this fast is made anew every few requests, and
+   * each old one that has grown old keeps what the next one held, until all memory is collected.
+   */
+  readonly #waiting: (Waiting | undefined)[] = [];
+  readonly #free: number[] = [];
   #flushScheduled = false;
   readonly #alive = setInterval(doNothing, NEVER).unref();
 
@@ -102,15 +106,14 @@ export class Requests {
   }
 
   /**
-   * Sends a request under a fresh number; resolves to what `read` makes of its answer, null for nothing. `ended` is
+   * Sends a request under a free number; resolves to what `read` makes of its answer, null for nothing. `ended` is
    * called before, in whatever way it ends.
    */
   send<T>(submit: (id: number) => void, read?: (answer: unknown) => T, ended?: () => void): Promise<T> {
-    this.#last = (this.#last + 1) >>> 0;
-    const id = this.#last;
+    if (this.#isIdle()) this.#alive.ref();
+    const id = this.#free.pop() ?? this.#waiting.length;
     return new Promise((resolve, reject) => {
-      if (this.#waiting.size === 0) this.#alive.ref();
-      this.#waiting.set(id, { resolve: resolve as (answer: unknown) => void, reject, read, ended });
+      this.#waiting[id] = { resolve: resolve as (answer: unknown) => void, reject, read, ended };
       try {
         submit(id);
         this.#scheduleFlush();
@@ -143,11 +146,17 @@ export class Requests {
   }
 
   #take(id: number): Waiting | undefined {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    if (this.#waiting.size === 0) this.#alive.unref();
-    waiting?.ended?.();
+    const waiting = this.#waiting[id];
+    if (waiting === undefined) return undefined;
+    this.#waiting[id] = undefined;
+    this.#free.push(id);
+    if (this.#isIdle()) this.#alive.unref();
+    waiting.ended?.();
     return waiting;
+  }
+
+  #isIdle(): boolean {
+    return this.#free.length === this.#waiting.length;
   }
 }
 
