@@ -1,10 +1,22 @@
 /** That loading a large tensor copies nothing, measured by what the system says of the process's memory. */
 
-import { closeSync, existsSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
+import { constants } from "node:buffer";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Cache, Tensor } from "../../src/index.ts";
+import { npyHeader } from "../../src/native/tensor.ts";
 import { Programs, torture } from "./harness.ts";
 import type { ZeroCopyInput, ZeroCopyReport } from "./programs/zero-copy.ts";
 
@@ -62,24 +74,44 @@ describe.skipIf(!existsSync("/proc/self/smaps_rollup"))("a stored tensor of 1 Gi
   });
 });
 
-test.skipIf(!torture)("a tensor beyond 4 GiB is mapped, sliced and read at its far end", async () => {
+describe("a tensor beyond 4 GiB", () => {
+  const LENGTH = 5 * 1024 ** 3;
+  /** Of wider elements than bytes there are longer arrays, with any Node. */
+  const values = (): Float64Array => new Float64Array(LENGTH / 8);
   const root = mkdtempSync(join(tmpdir(), "quiver-beyond-"));
-  try {
-    const length = 5 * 1024 ** 3;
-    {
+  afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+  test.skipIf(constants.MAX_LENGTH >= LENGTH)(
+    "is refused where Node has no array for its bytes",
+    async () => {
       await using cache = await Cache.open(root, { durability: "process" });
-      const values = new Uint8Array(length);
-      values[length - 1] = 7;
-      await cache.namespace("tensors").set("huge", new Tensor(values, [length / 1024, 1024]));
-    }
-    await using cache = await Cache.open(root);
-    const huge = (await cache.namespace("tensors").get("huge")) as Tensor<Uint8Array>;
-    const [rows = 0] = huge.shape;
-    expect(huge.at(rows - 1, 1023)).toBe(7);
-    const end = huge.slice(rows - 1).data;
-    expect([end[1023], end.byteOffset > 2 ** 32]).toEqual([7, true]);
-    expect(huge.gather([0, rows - 1]).data[2047]).toBe(7);
-  } finally {
-    rmSync(root, { recursive: true, force: true });
-  }
+      const limit = expect.stringContaining(`${constants.MAX_LENGTH} bytes at most`);
+      const refusal = { code: "ERR_QUIVER_TOO_LARGE", hint: limit };
+      const set = cache.namespace("tensors").set("huge", new Tensor(values(), [LENGTH / 8192, 1024]));
+      await expect(set).rejects.toMatchObject(refusal);
+      const file = join(root, "huge.npy");
+      writeFileSync(file, npyHeader("float64", [LENGTH / 8], false));
+      truncateSync(file, statSync(file).size + LENGTH);
+      await expect(Tensor.open(file)).rejects.toMatchObject(refusal);
+    },
+  );
+
+  test.skipIf(constants.MAX_LENGTH < LENGTH || !torture)(
+    "is mapped, sliced and read to its end",
+    async () => {
+      {
+        await using cache = await Cache.open(root, { durability: "process" });
+        const huge = values();
+        huge[huge.length - 1] = 7;
+        await cache.namespace("tensors").set("huge", new Tensor(huge, [LENGTH / 8192, 1024]));
+      }
+      await using cache = await Cache.open(root);
+      const huge = (await cache.namespace("tensors").get("huge")) as Tensor<Float64Array>;
+      const [rows = 0] = huge.shape;
+      expect(huge.at(rows - 1, 1023)).toBe(7);
+      const end = huge.slice(rows - 1).data;
+      expect([end[1023], end.byteOffset > 2 ** 32]).toEqual([7, true]);
+      expect(huge.gather([0, rows - 1]).data[2047]).toBe(7);
+    },
+  );
 });

@@ -1,6 +1,5 @@
 /** Values in single files, outside any cache. */
 
-import { constants } from "node:buffer";
 import { randomUUID } from "node:crypto";
 import { open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
@@ -8,6 +7,7 @@ import { markAsUntransferable } from "node:worker_threads";
 import { type MappedBytes, mapFile } from "../native/files.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import { ioError, syncFolder, writeAll, writeError } from "../shared/file-system.ts";
+import { checkArrayLength } from "../shared/largest-array.ts";
 import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { type LoadOptions, openWith, type Tensor } from "../tensor/tensor.ts";
 import type { Codec, Compression, DecodeContext } from "./codec.ts";
@@ -76,7 +76,12 @@ async function readFile(
   const file = await open(path, "r");
   try {
     const { size } = await file.stat();
-    if (size > constants.MAX_LENGTH) throw tooLarge(path, size);
+    checkArrayLength(
+      size,
+      path,
+      "Store the tensors in several files, or rows of vectors as a vector cache, which reads files of any size.",
+      path,
+    );
     const { buffer, bytesRead } = await file.read({ buffer: new Uint8Array(FIRST_BYTES), position: 0 });
     const codec = codecByFile(extname(path).slice(1), buffer.subarray(0, bytesRead));
     const mapped = map && codec.mappable && size >= MAP_FROM ? mapFile(file.fd) : undefined;
@@ -90,14 +95,6 @@ async function readFile(
   } finally {
     await file.close();
   }
-}
-
-function tooLarge(path: string, size: number): QuiverError {
-  return new QuiverError("ERR_QUIVER_TOO_LARGE", `${path} has ${size} bytes`, {
-    path,
-    hint: `This Node has no buffer beyond ${constants.MAX_LENGTH} bytes, and a file's tensors share one.`,
-    fix: "Store the tensors in several files, or rows of vectors as a vector cache, which reads files of any size.",
-  });
 }
 
 function mappedContext(path: string, mapped: MappedBytes): DecodeContext {

@@ -1,14 +1,12 @@
 /** The files of a dataset as array buffers, mapped when they are first asked for. */
 
-import { constants } from "node:buffer";
 import { markAsUntransferable } from "node:worker_threads";
 import type { DatasetHandle } from "../native/datasets.ts";
-import { QuiverError } from "../shared/errors.ts";
+import { checkArrayLength, LARGEST_ARRAY } from "../shared/largest-array.ts";
 import type { Block } from "./blocks.ts";
 
 /** Most bytes of an array buffer: 4 GiB on Node 20. Longer files are mapped in parts that overlap by half. */
-const LONGEST = constants.MAX_LENGTH;
-const STEP = LONGEST / 2;
+const STEP = LARGEST_ARRAY / 2;
 
 /** Where bytes of a file lie in memory. */
 export interface Place {
@@ -32,9 +30,9 @@ export class MappedFiles {
    */
   place(file: number, start: number, length: number): Place {
     const size = this.#handle.description.files[file]?.bytes ?? 0;
-    const part = size <= LONGEST ? 0 : Math.floor(start / STEP);
+    const part = size <= LARGEST_ARRAY ? 0 : Math.floor(start / STEP);
     const first = part * STEP;
-    const end = Math.min(first + LONGEST, size);
+    const end = Math.min(first + LARGEST_ARRAY, size);
     if (start + length <= end) {
       return { buffer: this.#part(file, part, first, end - first), at: start - first };
     }
@@ -82,9 +80,9 @@ export class MappedFiles {
 
 /** Throws ERR_QUIVER_TOO_LARGE for more bytes than this Node has array buffers for. */
 export function checkLength(bytes: number): void {
-  if (bytes <= LONGEST) return;
-  throw new QuiverError("ERR_QUIVER_TOO_LARGE", `${bytes} bytes don't fit into one array buffer`, {
-    hint: `An array buffer of Node ${process.versions.node} has ${LONGEST} bytes at most.`,
-    fix: "Take fewer rows at a time: slice() a part, or go through batches().",
-  });
+  checkArrayLength(
+    bytes,
+    "what was asked for",
+    "Take fewer rows at a time: slice() a part, or go through batches().",
+  );
 }

@@ -206,8 +206,8 @@ export declare class NativeStore {
   put(id: number, handle: number, key: string, manner: number | string, expires: number | undefined | null, value: Uint8Array): void
   /** Stores a small value and waits for it; the answer as that of `put`. */
   putSync(handle: number, key: string, manner: number | string, expires: number | undefined | null, value: Uint8Array): number | string
-  /** Begins a value that goes to a file. */
-  writer(handle: number, key: string): NativeWriter
+  /** Begins a value that goes to a file; `here` if all of its calls may wait for the disk, and `commitSync` ends it. */
+  writer(handle: number, key: string, here: boolean): NativeWriter
   /** Queues a deletion; request `id` is answered with how many entries there were. */
   delete(id: number, handle: number, key: string): void
   /** Queues changes of facts; request `id` is answered with the facts, or nothing. */

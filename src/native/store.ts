@@ -4,6 +4,7 @@
  */
 
 import { isQuiverErrorCode, QuiverError } from "../shared/errors.ts";
+import { arrayTooLarge } from "../shared/largest-array.ts";
 import { addon } from "./addon.ts";
 import type { NativeStore, NativeWriter } from "./generated.ts";
 
@@ -25,10 +26,19 @@ interface Failure {
   readonly path?: string;
 }
 
+/** Node's own refusal of memory that the add-on hands it. */
+const NODES_TOO_LARGE = "ERR_BUFFER_TOO_LARGE";
+
 /** The error that users catch for one of the add-on's store; anything else passes as it is. */
 export function asStoreError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof QuiverError) return error;
   const code = (error as { code?: unknown }).code;
+  if (code === NODES_TOO_LARGE) {
+    return arrayTooLarge(
+      "the value is larger than an array of bytes",
+      "Read it in pieces, with namespace.createReadStream().",
+    );
+  }
   if (!isQuiverErrorCode(code)) return error;
   return error.message.startsWith("{")
     ? asQuiverError(JSON.parse(error.message))

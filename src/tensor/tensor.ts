@@ -3,6 +3,7 @@
 import { inspect } from "node:util";
 import { compact, gatherRows } from "../native/tensor.ts";
 import { QuiverError } from "../shared/errors.ts";
+import { checkArrayLength } from "../shared/largest-array.ts";
 import { type DType, dtypeFacts, naturalDType, type Scalar, type TypedArray } from "./dtype.ts";
 import { Elements, notReady } from "./elements.ts";
 import { fromFloat8 } from "./float8.ts";
@@ -314,7 +315,9 @@ export function allocate(dtype: DType, count: number): TypedArray {
   return new array(bytes.buffer, bytes.byteOffset, count * components);
 }
 
+/** An array's bytes, not copied. Throws ERR_QUIVER_TOO_LARGE: arrays of wider elements may be longer than one of bytes. */
 export function bytesOf(array: TypedArray): Uint8Array {
+  checkArrayLength(array.byteLength, "a tensor", "Store it in parts: tensor.slice() gives views.");
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 }
 

@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 use crate::index_json::{ForeignEntry, ForeignIndex};
 use crate::names;
-use crate::publisher::Commit;
+use crate::publisher::{Commit, ObjectWriter, Threads};
 use crate::reader::{self, Age, Namespace};
 use crate::settings::Layout;
 use crate::store::Store;
@@ -238,7 +238,7 @@ fn file(
     if i128::from(engine.now()) * 1_000_000 - before.mtime_ns < SETTLED_NS {
         return Ok(Taken::NotYet);
     }
-    let writer = store.object_writer(&namespace.name, key)?;
+    let writer = store.object_writer(&namespace.name, key, Threads::Ours)?;
     if let Err(error) = copy_into(&path, &writer) {
         writer.abort();
         return Err(error);
@@ -325,7 +325,7 @@ pub(crate) fn is_cleared(engine: &Engine, namespace: &str, name: &str, file: &Fi
     Ok(false)
 }
 
-fn copy_into(path: &Path, writer: &std::sync::Arc<crate::publisher::ObjectWriter>) -> Result<()> {
+fn copy_into(path: &Path, writer: &std::sync::Arc<ObjectWriter>) -> Result<()> {
     let mut file = File::open(path).map_err(|error| Error::os("adopting", path, &error))?;
     loop {
         let mut piece = Vec::with_capacity(1 << 20);

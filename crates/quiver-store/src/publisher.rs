@@ -62,11 +62,21 @@ impl Drop for ObjectWriter {
     }
 }
 
+/// Whose threads write, digest and commit a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// Those of the cache: the caller goes on meanwhile.
+    Ours,
+    /// The caller's own, who waits anyway: each hop to another thread and back costs as much as making a small file.
+    Callers,
+}
+
 /// One value being written. Dropped without a commit it leaves nothing behind.
 pub struct ObjectWriter {
     engine: Arc<Engine>,
     writer: Arc<Writer>,
     pool: Arc<Pool>,
+    threads: Threads,
     preparing: Preparing,
     state: Mutex<State>,
     drained: Condvar,
@@ -84,14 +94,15 @@ impl ObjectWriter {
         engine: &Arc<Engine>,
         writer: &Arc<Writer>,
         pool: &Arc<Pool>,
-        namespace: &str,
-        key: &[u8],
+        threads: Threads,
+        (namespace, key): (&str, &[u8]),
     ) -> Arc<Self> {
         Arc::new(Self {
             preparing: engine.order.begin(namespace, key),
             engine: Arc::clone(engine),
             writer: Arc::clone(writer),
             pool: Arc::clone(pool),
+            threads,
             state: Mutex::new(State {
                 steps: VecDeque::new(),
                 backlog: 0,
@@ -169,9 +180,14 @@ impl ObjectWriter {
     fn run(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if !state.running {
             state.running = true;
-            let this = Arc::clone(self);
             drop(state);
-            self.pool.spawn(move || this.drain());
+            match self.threads {
+                Threads::Ours => {
+                    let this = Arc::clone(self);
+                    self.pool.spawn(move || this.drain());
+                }
+                Threads::Callers => self.drain(),
+            }
         }
     }
 
@@ -267,17 +283,19 @@ impl ObjectWriter {
                 let path = self.engine.root.object(file.content, &facts.extension);
                 let sums = self.engine.root.sums(file.content);
                 let put = Put { namespace, key, facts, value: NewValue::File(file), ticket, fence, adoption };
-                self.writer.submit(
-                    Op::Put(Box::new(put)),
-                    Box::new(move |result| {
-                        engine.order.finish(preparing);
-                        if result.is_err() {
-                            let _ = engine.storage.unlink(&path);
-                            let _ = engine.storage.unlink(&sums);
-                        }
-                        done(result);
-                    }),
-                );
+                let op = Op::Put(Box::new(put));
+                let done: Completion = Box::new(move |result| {
+                    engine.order.finish(preparing);
+                    if result.is_err() {
+                        let _ = engine.storage.unlink(&path);
+                        let _ = engine.storage.unlink(&sums);
+                    }
+                    done(result);
+                });
+                match self.threads {
+                    Threads::Ours => self.writer.submit(op, done),
+                    Threads::Callers => self.writer.serve(op, done),
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use quiver_store::catalog::Counters;
+use quiver_store::publisher::Threads;
 use quiver_store::settings::{Durability, Files, Layout, NamespaceSettings, RootSettings};
 use quiver_store::writer::{FactChanges, NewFacts, Op, Outcome};
 use quiver_store::{Code, OpenOptions, Store};
@@ -193,7 +194,7 @@ fn a_value_under_way_while_its_namespace_is_cleared_is_whole_afterwards() {
     for (name, settings) in [("named", named()), ("hashed", NamespaceSettings::default())] {
         let namespace = store.namespace(name, &settings, false).unwrap();
         done(put_file(&store, name, "k", &pattern(100), facts_of("bin")));
-        let writer = store.object_writer(name, b"k").unwrap();
+        let writer = store.object_writer(name, b"k", Threads::Ours).unwrap();
         writer.write(pattern(50_000)).unwrap();
         store.writer().unwrap().call(Op::Clear { namespace: name.into() }).unwrap();
         done(support::commit(&writer, name, "k", facts_of("bin")));

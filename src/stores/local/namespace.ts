@@ -197,7 +197,7 @@ export class LocalNamespace implements StoreNamespace {
     }
     if (!this.#isPacked(value)) {
       const json = JSON.stringify(facts);
-      return JSON.parse(translated(() => this.#written(key, value).commitSync(json)));
+      return JSON.parse(translated(() => this.#written(key, value, true).commitSync(json)));
     }
     const { parts } = value;
     const bytes = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
@@ -237,12 +237,12 @@ export class LocalNamespace implements StoreNamespace {
   }
 
   #setFile(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {
-    return this.#commit(key, this.#written(key, value), facts);
+    return this.#commit(key, this.#written(key, value, false), facts);
   }
 
-  /** A value on its way into a file, to be committed. */
-  #written(key: string, value: EncodedValue): NativeWriter {
-    const writer = translated(() => this.#native.writer(this.#handle, key));
+  /** A value on its way into a file, to be committed; `here` if this thread is to write it. */
+  #written(key: string, value: EncodedValue, here: boolean): NativeWriter {
+    const writer = translated(() => this.#native.writer(this.#handle, key, here));
     try {
       for (const part of value.parts) {
         for (let start = 0; start < part.byteLength; start += SLICE) {
@@ -268,7 +268,7 @@ export class LocalNamespace implements StoreNamespace {
     checkKey(key);
     this.#enter();
     checkSignal(key, signal);
-    const writer = translated(() => this.#native.writer(this.#handle, key));
+    const writer = translated(() => this.#native.writer(this.#handle, key, false));
     let ended = false;
     const check = (): void => {
       if (ended) throw new QuiverError("ERR_QUIVER_BAD_OPTION", "the value is complete or given up", { key });

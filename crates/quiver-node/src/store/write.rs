@@ -5,7 +5,7 @@ use std::sync::Arc;
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
 use quiver_store::flights::{self};
-use quiver_store::publisher::ObjectWriter;
+use quiver_store::publisher::{ObjectWriter, Threads};
 use quiver_store::reader::Namespace;
 use quiver_store::writer::{NewFacts, NewValue, Op, Outcome, PackedBytes, Put};
 use serde_json::json;
@@ -79,12 +79,13 @@ impl NativeStore {
         }
     }
 
-    /// Begins a value that goes to a file.
+    /// Begins a value that goes to a file; `here` if all of its calls may wait for the disk, and `commitSync` ends it.
     #[napi]
-    pub fn writer(&self, handle: u32, key: String) -> Result<NativeWriter> {
+    pub fn writer(&self, handle: u32, key: String, here: bool) -> Result<NativeWriter> {
         let namespace = self.namespace(handle)?;
+        let threads = if here { Threads::Callers } else { Threads::Ours };
         let writer: Arc<ObjectWriter> =
-            self.store.object_writer(&namespace.name, key.as_bytes()).map_err(store_failure)?;
+            self.store.object_writer(&namespace.name, key.as_bytes(), threads).map_err(store_failure)?;
         Ok(NativeWriter {
             writer,
             store: Arc::clone(&self.store),

@@ -18,7 +18,7 @@ use crate::error::{Code, Error, Result};
 use crate::housekeeper::Housekeeper;
 use crate::open_values::{OpenValues, ValueBytes};
 use crate::pool::Pool;
-use crate::publisher::ObjectWriter;
+use crate::publisher::{ObjectWriter, Threads};
 use crate::reader::{self, Age, Found, Incoherent, Namespace, Page, Seen};
 use crate::session::Session;
 use crate::settings::{Layout, NamespaceSettings};
@@ -201,8 +201,8 @@ impl Store {
     }
 
     /// Begins a value that goes to a file.
-    pub fn object_writer(&self, namespace: &str, key: &[u8]) -> Result<Arc<ObjectWriter>> {
-        Ok(ObjectWriter::begin(&self.engine, self.writer()?, &self.pool, namespace, key))
+    pub fn object_writer(&self, namespace: &str, key: &[u8], threads: Threads) -> Result<Arc<ObjectWriter>> {
+        Ok(ObjectWriter::begin(&self.engine, self.writer()?, &self.pool, threads, (namespace, key)))
     }
 
     /// Queues a request; the writer waits for those that follow it until `flush`, or two milliseconds.

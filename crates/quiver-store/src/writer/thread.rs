@@ -69,12 +69,17 @@ impl Writer {
         }
     }
 
-    /// Queues a request and waits for it. Never while answers are given.
-    pub fn call(&self, op: Op) -> Result<Outcome> {
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        if self.push(op, Box::new(move |result| drop(sender.send(result)))) {
+    /// Queues a request and serves the queue on this thread, unless another one does. Never while answers are given.
+    pub fn serve(&self, op: Op, done: Completion) {
+        if self.push(op, done) {
             self.desk.serve_all();
         }
+    }
+
+    /// The same, and waits for the answer.
+    pub fn call(&self, op: Op) -> Result<Outcome> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        self.serve(op, Box::new(move |result| drop(sender.send(result))));
         receiver
             .recv()
             .unwrap_or_else(|_| Err(Error::new(Code::Internal, "the writer gave no answer to a request")))

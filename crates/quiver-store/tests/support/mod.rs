@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use quiver_store::adopt::NamedFile;
 use quiver_store::open_values::ValueBytes;
-use quiver_store::publisher::{Commit, ObjectWriter};
+use quiver_store::publisher::{Commit, ObjectWriter, Threads};
 use quiver_store::reader::Namespace;
 use quiver_store::settings::{Files, Layout, NamespaceSettings};
 use quiver_store::writer::{NewFacts, NewValue, Op, Outcome, PackedBytes, Put};
@@ -96,7 +96,7 @@ pub fn gather_packed(store: &Store, namespace: &str, key: &str, value: Vec<u8>) 
 
 /// Starts a write into a file.
 pub fn put_file(store: &Store, namespace: &str, key: &str, value: &[u8], facts: NewFacts) -> Pending {
-    match store.object_writer(namespace, key.as_bytes()) {
+    match store.object_writer(namespace, key.as_bytes(), Threads::Ours) {
         Err(error) => {
             let (sender, receiver) = sync_channel(1);
             let _ = sender.send(Err(error));
