@@ -13,12 +13,15 @@ export interface Batch {
   readonly embedded: Embedded;
 }
 
-/** Asks the vectorizer, and checks what it gives. */
+/** Asks the vectorizer, and checks what it gives. Lone surrogates become U+FFFD, as in every encoding of a text. */
 export async function embed(plan: EmbeddingPlan, texts: readonly string[]): Promise<Embedded> {
   const { vectorizer, signal } = plan;
   signal?.throwIfAborted();
   if (texts.length === 0) return { texts: 0, dimension: 0, chunks: null, parts: [] };
-  const asked = vectorizer.embed(texts.map(wellFormed), signal === undefined ? {} : { signal });
+  const asked = vectorizer.embed(
+    texts.map((text) => text.toWellFormed()),
+    signal === undefined ? {} : { signal },
+  );
   return checkVectors(await abortable(asked, signal), texts.length);
 }
 
@@ -104,9 +107,4 @@ function complete(
   const [each, dimension] = shape;
   const chunks = each > 0 ? each : Uint32Array.from(parts, ({ length }) => length / dimension);
   return { texts: end - start, dimension, chunks, parts };
-}
-
-/** Lone surrogates become U+FFFD, as in every encoding of the text. */
-function wellFormed(text: string): string {
-  return /\p{Surrogate}/u.test(text) ? Buffer.from(text).toString() : text;
 }
