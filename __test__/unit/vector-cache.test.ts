@@ -445,6 +445,20 @@ describe("vectors that can't be kept are refused, by", () => {
     expect(await VectorCache.list({ root })).toEqual([]);
   });
 
+  test("numbers too large for float16, which float32 holds", async () => {
+    for (const [largest, kept] of [
+      [65_519, true],
+      [-65_520, false],
+    ] as const) {
+      const vectorizer = fromFunction((batch) => batch.map(() => [1, largest]), { model: "m" });
+      const options = { name: "c", texts, vectorizer, root, reuse: false };
+      const creation = VectorCache.create({ ...options, dtype: "float16" });
+      if (kept) await expect(creation).resolves.toMatchObject({ dtype: "float16" });
+      else await expect(creation).rejects.toThrow(/-65520, which is too large for float16/);
+      await VectorCache.create(options);
+    }
+  });
+
   test("another length in a later batch, or than declared", async () => {
     let batches = 0;
     const growing = fromFunction((batch) => batch.map(() => Array(1 + batches).fill(batches++ * 0)), {
