@@ -20,6 +20,9 @@ use crate::root::Root;
 
 /// Values up to this size are read, not mapped: a mapping costs as much, and a finaliser besides.
 pub const COPY_BELOW: u64 = 64 * 1024;
+/// Values up to this size are verified when they are opened: then their bytes are at hand, and later the file would have
+/// to be opened and read for it.
+const VERIFIED_AT_ONCE: u64 = 256 * 1024;
 /// Values above this have a share of the mappings kept for them.
 const LARGE: u64 = 64 << 20;
 
@@ -176,6 +179,12 @@ impl OpenValues {
             Some(mapping) => Bytes::Mapped(mapping),
             None => Bytes::Copied(self.copy(&file, record.size, &checked.path)?),
         };
+        if record.size <= VERIFIED_AT_ONCE {
+            checked.verify_fresh(match &bytes {
+                Bytes::Mapped(mapping) => mapping.as_slice(),
+                Bytes::Copied(bytes) => bytes,
+            });
+        }
         Ok(Some(ValueBytes { bytes, gauge: Arc::clone(&self.shared), checked }))
     }
 
@@ -336,6 +345,19 @@ impl Checked {
             self.set_checked(chunk);
         }
         Ok(())
+    }
+
+    /// Compares bytes with the sums that nobody has had the chance to change since they were mapped or read. Chunks that
+    /// differ stay as they are: [`Self::verify`] says what is wrong with them when they are asked for.
+    fn verify_fresh(&self, bytes: &[u8]) {
+        if bytes.len() as u64 != self.size || self.few_sums.len() != bytes.len().div_ceil(CHUNK) {
+            return;
+        }
+        for (chunk, (bytes, sum)) in bytes.chunks(CHUNK).zip(&self.few_sums).enumerate() {
+            if !self.is_checked(chunk) && *sum == quiver_io::sum64(bytes) {
+                self.set_checked(chunk);
+            }
+        }
     }
 
     /// Compares the whole value with its SHA-256.

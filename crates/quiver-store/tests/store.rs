@@ -6,7 +6,9 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use quiver_store::catalog::Counters;
+use quiver_store::open_values::ValueBytes;
 use quiver_store::publisher::Threads;
+use quiver_store::reader::Namespace;
 use quiver_store::settings::{Durability, Files, Layout, NamespaceSettings, RootSettings};
 use quiver_store::writer::{FactChanges, NewFacts, Op, Outcome};
 use quiver_store::{Code, OpenOptions, Store};
@@ -279,25 +281,44 @@ fn a_rebuild_that_did_not_end_is_made_again() {
 
 #[test]
 fn a_flipped_bit_in_a_value_is_a_checksum_mismatch() {
+    // What is verified at the first look, when it is opened and mapped, and when it is opened and copied.
+    for (size, looked_at) in [(300_000, 0..100), (250_000, 0..190_000), (60_000, 0..0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        let namespace = store.namespace("n", &named(), false).unwrap();
+        done(put_file(&store, "n", "k", &pattern(size), facts_of("bin")));
+        overwrite(&folder.path().join("n/k.bin"), 0xff, size as u64 * 4 / 5);
+        let opened = opened(&store, &namespace);
+        opened.checked.verify(looked_at.start, looked_at.end, &[]).unwrap();
+        let error = opened.checked.verify(0, size as u64, &[]).unwrap_err();
+        assert_eq!(error.code, quiver_store::Code::ChecksumMismatch);
+    }
+}
+
+#[test]
+fn a_value_of_a_few_chunks_is_verified_when_it_is_opened() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let namespace = store.namespace("n", &named(), false).unwrap();
-    done(put_file(&store, "n", "k", &pattern(300_000), facts_of("bin")));
-    let path = folder.path().join("n/k.bin");
-    #[allow(clippy::permissions_set_readonly_false)]
-    {
-        let mut permissions = std::fs::metadata(&path).unwrap().permissions();
-        permissions.set_readonly(false);
-        std::fs::set_permissions(&path, permissions).unwrap();
+    for (size, at_once) in [(60_000, true), (250_000, true), (300_000, false)] {
+        done(put_file(&store, "n", "k", &pattern(size), facts_of("bin")));
+        assert_eq!(opened(&store, &namespace).checked.covers(0, size as u64), at_once, "{size}");
     }
-    let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
-    quiver_io::write_all_at(&file, &[0xff], 200_000).unwrap();
-    let mut value = Vec::new();
-    let found = store.lookup(&namespace, b"k", &mut value).unwrap().unwrap();
-    let opened = store.open_value(&namespace, b"k", &found.record).unwrap().unwrap();
-    opened.checked.verify(0, 100, &[]).unwrap();
-    let error = opened.checked.verify(150_000, 250_000, &[]).unwrap_err();
-    assert_eq!(error.code, quiver_store::Code::ChecksumMismatch);
+}
+
+fn opened(store: &Store, namespace: &Namespace) -> ValueBytes {
+    let found = store.lookup(namespace, b"k", &mut Vec::new()).unwrap().unwrap();
+    store.open_value(namespace, b"k", &found.record).unwrap().unwrap()
+}
+
+/// Another byte in a file that is read-only.
+#[allow(clippy::permissions_set_readonly_false)]
+fn overwrite(path: &Path, byte: u8, at: u64) {
+    let mut permissions = std::fs::metadata(path).unwrap().permissions();
+    permissions.set_readonly(false);
+    std::fs::set_permissions(path, permissions).unwrap();
+    let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+    quiver_io::write_all_at(&file, &[byte], at).unwrap();
 }
 
 #[test]
