@@ -13,7 +13,6 @@ mod facts;
 mod file_system;
 mod lookup;
 mod mapped;
-mod memory;
 mod object_writer;
 mod pt;
 mod safetensors;
