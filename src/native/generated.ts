@@ -479,6 +479,9 @@ export declare function openDataset(path: string): Promise<Array<NativeSplit>>
 /** Opens or makes a cache; options and answers as JSON. */
 export declare function openStore(path: string, options: string): Promise<NativeStore>
 
+/** Has the system provide newly allocated memory at once; some 0.5 us a page. Its bytes stay as they are. */
+export declare function populate(memory: Uint8Array): void
+
 /** The parts of an archive. Nothing of them has been compared with its CRC. */
 export interface PtContainer {
   /** The pickle. */

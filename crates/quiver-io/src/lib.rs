@@ -28,7 +28,7 @@ pub use faulty::{Faulty, Op};
 pub use identity::{boot_id, process_identity, random_u64};
 pub use lock::RangeLock;
 pub use map::{Advice, Mapping};
-pub use os::{file_of_descriptor, read_at, read_exact_at, try_lock_file, write_all_at};
+pub use os::{file_of_descriptor, populate, read_at, read_exact_at, try_lock_file, write_all_at};
 pub use probe::{FsProbe, file_system, free_bytes};
 pub use publish::{Published, Sealed, TempObject, hold};
 pub use read_back::sums_of_file;

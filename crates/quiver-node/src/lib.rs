@@ -13,6 +13,7 @@ mod facts;
 mod file_system;
 mod lookup;
 mod mapped;
+mod memory;
 mod object_writer;
 mod pt;
 mod safetensors;

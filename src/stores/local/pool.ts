@@ -4,6 +4,7 @@
  */
 
 import { markAsUntransferable } from "node:worker_threads";
+import { freshMemory } from "../../native/memory.ts";
 
 /** Bytes allocated at once. */
 const SLAB = 128 * 1024;
@@ -26,7 +27,7 @@ export class Pool {
   /** A copy of the bytes, in a fresh slab unless they are many. */
   copy(bytes: Uint8Array): Uint8Array {
     if (bytes.byteLength > SLAB / 8) return bytes.slice();
-    this.slab = Buffer.allocUnsafeSlow(SLAB).buffer;
+    this.slab = freshMemory(SLAB);
     // A transfer of one value would empty all others.
     markAsUntransferable(this.slab);
     this.used = 0;

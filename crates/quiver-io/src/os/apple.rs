@@ -14,6 +14,9 @@ pub(super) const F_OFD_GETLK: libc::c_int = 92;
 /// There is no call that begins to write a file out without waiting.
 pub fn start_writing(_file: &File) {}
 
+/// Pages come one by one.
+pub fn populate(_memory: &mut [u8]) {}
+
 /// `F_PREALLOCATE` takes blocks and leaves the file's length, so that nothing would be gained.
 pub fn allocate(_file: &File, _bytes: u64) -> Result<()> {
     Err(Error::from(ErrorKind::Unsupported))

@@ -14,6 +14,9 @@ use crate::map::Advice;
 /// A file can be mapped as far as it goes.
 pub const MAPS_PAST_END: bool = false;
 
+/// Pages come one by one.
+pub fn populate(_memory: &mut [u8]) {}
+
 /// Has the system read a range that is needed soon; there is nothing to say about the order of other reads.
 pub fn advise(map: &MmapMut, advice: Advice, start: usize, length: usize) -> Result<()> {
     let Some(range) = map.get(start..).and_then(|rest| rest.get(..length)) else { return Ok(()) };
