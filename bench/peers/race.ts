@@ -23,7 +23,8 @@ export async function race(
   const before = load();
   const absent: { peer: string; why: string }[] = [];
   const entrants = new Map<string, Entrant>();
-  const seen = new Map<string, string>();
+  /** By the steps of a process, because not everybody is given everything, what each peer read in the last one. */
+  const seen = new Map<string, Map<string, string>>();
   const figures = new Map<string, Figure[]>();
   let running = peers.filter((peer) => {
     if (!isHere(peer)) absent.push({ peer, why: "not installed" });
@@ -53,7 +54,10 @@ export async function race(
         });
         entrants.set(peer, { name: peer, ...facts });
         figures.set(peer, [...(figures.get(peer) ?? []), ...found]);
-        if (read.length > 0) seen.set(peer, read.join(" "));
+        if (read.length > 0) {
+          const id = JSON.stringify(steps);
+          seen.set(id, (seen.get(id) ?? new Map()).set(peer, read.join(" ")));
+        }
       }
     } catch (error) {
       absent.push({ peer, why: error instanceof Error ? error.message : String(error) });
@@ -79,10 +83,12 @@ export async function race(
   return { workload: name, title, load: before, notes, entrants: inOrder, series, absent };
 }
 
-function checkEqual(workload: string, seen: ReadonlyMap<string, string>): void {
-  if (new Set(seen.values()).size <= 1) return;
-  const lines = [...seen].map(([peer, digests]) => `  ${peer}: ${digests}`);
-  throw new Error(`the peers read different things in ${workload}:\n${lines.join("\n")}`);
+function checkEqual(workload: string, seen: ReadonlyMap<string, ReadonlyMap<string, string>>): void {
+  for (const byPeer of seen.values()) {
+    if (new Set(byPeer.values()).size <= 1) continue;
+    const lines = [...byPeer].map(([peer, digests]) => `  ${peer}: ${digests}`);
+    throw new Error(`the peers read different things in ${workload}:\n${lines.join("\n")}`);
+  }
 }
 
 function seriesOf(
