@@ -5,7 +5,7 @@ import type { DatasetHandle } from "../native/datasets.ts";
 import { checkArrayLength, LARGEST_ARRAY } from "../shared/largest-array.ts";
 import type { Block } from "./blocks.ts";
 
-/** Most bytes of an array buffer: 4 GiB on Node 20. Longer files are mapped in parts that overlap by half. */
+/** Files longer than an array are mapped in parts that overlap by half: bytes from one part to the next. */
 const STEP = LARGEST_ARRAY / 2;
 
 /** Where bytes of a file lie in memory. */

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::os;
 
 /// What is known of a file without reading it. Symbolic links are not followed.
@@ -71,6 +71,13 @@ pub trait Storage: Send + Sync + std::fmt::Debug {
     fn link(&self, from: &Path, to: &Path) -> Result<()>;
     /// Removes a name; `NotFound` when there is none. Who has the file open or mapped keeps it.
     fn unlink(&self, path: &Path) -> Result<()>;
+    /// Removes a name, if it is there.
+    fn unlink_if_there(&self, path: &Path) -> Result<()> {
+        match self.unlink(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
     /// Makes a folder and its missing parents with these permission bits, durably: each parent is synced, up to
     /// the first that was there. Whether the folder was made.
     fn create_dir(&self, path: &Path, mode: u32) -> Result<bool>;

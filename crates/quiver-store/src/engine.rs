@@ -7,7 +7,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use quiver_io::Storage;
 
-use crate::catalog::flushed::Flushed;
 use crate::catalog::lmdb::{EnvOptions, Read};
 use crate::catalog::{Catalog, Counters, Totals};
 use crate::error::{Code, Error, Result};
@@ -276,7 +275,7 @@ impl Engine {
         let before = self.storage.facts(&to)?.allocated;
         self.close_catalog(&mut place)?;
         if copied.is_ok() {
-            Flushed::forget(self.storage.as_ref(), &self.root.flushed())?;
+            self.storage.unlink_if_there(&self.root.flushed())?;
             self.storage.rename(&from, &to)?;
             self.storage.sync_dir(&self.root.catalog())?;
         }

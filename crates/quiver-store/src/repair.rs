@@ -12,7 +12,6 @@ use quiver_io::{Disk, Storage as _};
 use sha2::{Digest, Sha256};
 
 use crate::adopt::Index;
-use crate::catalog::flushed::Flushed;
 use crate::catalog::keys::{self, NamespaceId};
 use crate::catalog::lmdb::{EnvOptions, Read};
 use crate::catalog::record::{NEVER, Record};
@@ -78,7 +77,7 @@ fn replace(root: &Root, new: &Path) -> Result<()> {
     if lock.exists() {
         Disk.rename(&lock, &aside("lock.mdb"))?;
     }
-    Flushed::forget(&Disk, &root.flushed())?;
+    Disk.unlink_if_there(&root.flushed())?;
     Disk.rename(&new.join("data.mdb"), &root.data())?;
     Disk.sync_dir(&root.catalog())?;
     Ok(Disk.remove_dir_all(new)?)

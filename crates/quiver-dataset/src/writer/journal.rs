@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use quiver_io::{ErrorKind, Storage, StorageFile};
+use quiver_io::{Storage, StorageFile};
 use serde::{Deserialize, Serialize};
 
 use super::ShardFacts;
@@ -59,11 +59,8 @@ impl Journal {
         sync: bool,
     ) -> Result<Self> {
         let path = folder.join("journal.new");
-        match storage.unlink(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            // Somebody was interrupted right here.
-            removed => removed?,
-        }
+        // Somebody may have been interrupted right here.
+        storage.unlink_if_there(&path)?;
         let mut journal = Self { file: storage.create_new(&path, 0o600)? };
         journal.write(&Header { format: FORMAT, key: key.to_owned(), plan: plan.to_owned() })?;
         journal.write(line)?;

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use quiver_io::{ErrorKind, SharedTable, Storage};
+use quiver_io::SharedTable;
 
 /// A page: less can't be mapped.
 const SIZE: u64 = 4_096;
@@ -22,14 +22,6 @@ impl Flushed {
     /// puts another in its place removes it first, because transactions are counted anew there.
     pub fn open(folder: &Path, mode: u32) -> Option<Self> {
         SharedTable::open(&folder.join(NAME), SIZE, SIZE, mode).ok().map(Self)
-    }
-
-    /// Removes it; none is fine.
-    pub fn forget(storage: &dyn Storage, path: &Path) -> quiver_io::Result<()> {
-        match storage.unlink(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
     }
 
     /// Whether this transaction, and with it all before it, was flushed last.
