@@ -5,7 +5,7 @@
  * what was measured of the others before, `--peers a;b` some peers, `--rounds n`.
  */
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -52,7 +52,7 @@ function measured(): RaceRecord {
 
 async function raceAll(): Promise<void> {
   const facts = machine();
-  const before = options.add ? measured().races : [];
+  const before = options.add && existsSync(file) ? measured().races : [];
   mkdirSync(home, { recursive: true });
   const limits = await ceilings(home, scale);
   console.log(ceilingsOf(limits));
