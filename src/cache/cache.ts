@@ -1,6 +1,7 @@
 /** The cache: one root, or one store, opened by this process. */
 
 import { isDeepStrictEqual } from "node:util";
+import { notConstructed } from "../shared/arguments.ts";
 import { now } from "../shared/clock.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { checkNamespace } from "../shared/keys.ts";
@@ -11,7 +12,7 @@ import { type LocalDescription, LocalStore } from "../stores/local.ts";
 import type { NamespaceSettings, StoreCapabilities, Usage } from "../stores/store.ts";
 import { CodecSet } from "./codec-set.ts";
 import type { CacheContext } from "./context.ts";
-import { type CacheEventMap, CacheEvents, checkListener } from "./events.ts";
+import { type CacheEventMap, CacheEvents, checkCallable, checkListener } from "./events.ts";
 import { type EvictionReport, Evictor } from "./evictor.ts";
 import { swallow } from "./failures.ts";
 import { Guard } from "./guard.ts";
@@ -38,7 +39,7 @@ import {
   Tally,
 } from "./statistics.ts";
 import { VERIFY_OPTIONS, type VerifyOptions, type VerifyReport, verifyEntries } from "./verify.ts";
-import { type Recipe, type WarmOptions, type WarmReport, warm } from "./warm.ts";
+import { type Recipe, WARM_OPTIONS, type WarmOptions, type WarmReport, warm } from "./warm.ts";
 import { type WarmInputsOptions, type WarmInputsReport, warmInputs } from "./warm-inputs.ts";
 
 /** How often counts of this process are added to those of all. */
@@ -78,6 +79,7 @@ export class Cache implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   private constructor(opening: Opening) {
+    if (opening?.router === undefined) throw notConstructed("Cache", "Cache.open(path)");
     this.#opening = opening;
     const { options, logger, router, given } = opening;
     const events = new CacheEvents(logger, opening.path);
@@ -86,7 +88,7 @@ export class Cache implements AsyncDisposable {
       logger,
       events,
       tally: new Tally(counterKeeperOf(opening)),
-      latencies: new Latencies(),
+      latencies: new Latencies(logger),
       memory: new HotTier(options.memoryLimit),
       codecs: new CodecSet(given.codecs ?? []),
       pending: new PendingWork(),
@@ -165,7 +167,7 @@ export class Cache implements AsyncDisposable {
     this.#checkOpen();
     checkNamespace(name);
     const known = this.#handles.get(name);
-    if (known === undefined) return this.#makeHandle(name, options ?? {}).namespace as Namespace<T>;
+    if (known === undefined) return this.#makeHandle(name, options).namespace as Namespace<T>;
     if (options !== undefined && !isDeepStrictEqual(this.#namespaces.resolve(name, options), known.options)) {
       throw new QuiverError(
         "ERR_QUIVER_SETTINGS_DIFFER",
@@ -269,9 +271,10 @@ export class Cache implements AsyncDisposable {
 
   /**
    * Calls `listener` with how long each operation took that memory did not answer, in microseconds; of reads one in
-   * sixteen. It runs in the middle of the operation and must not throw. The returned function removes it.
+   * sixteen. It runs in the middle of the operation; what it throws is logged. The returned function removes it.
    */
   onLatency(listener: LatencyListener): () => void {
+    checkCallable(listener);
     return this.#context.latencies.on(listener);
   }
 
@@ -354,6 +357,7 @@ export class Cache implements AsyncDisposable {
   }
 
   #warmRecipes(recipes: readonly Recipe[], options: WarmOptions): Promise<WarmReport> {
+    checkOptions(options, WARM_OPTIONS);
     if (!options.dryRun) this.#checkWritable();
     return warm(
       {
@@ -424,8 +428,8 @@ export class Cache implements AsyncDisposable {
     return computed;
   }
 
-  #makeHandle(name: string, options: NamespaceOptions): Handle {
-    if (options.store !== undefined) {
+  #makeHandle(name: string, options: NamespaceOptions = {}): Handle {
+    if (options?.store !== undefined) {
       throw new QuiverError("ERR_QUIVER_BAD_OPTION", `the store of namespace "${name}" can't be given here`, {
         fix: "Give it to Cache.open as namespaces[name].store, or as a route.",
       });

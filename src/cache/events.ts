@@ -52,6 +52,11 @@ export function checkListener(name: unknown, listener: unknown): void {
   if (!EVENT_NAMES.some((known) => known === name)) {
     throw badOption("the event", name, `one of ${EVENT_NAMES.join(", ")}`);
   }
+  checkCallable(listener);
+}
+
+/** Throws ERR_QUIVER_BAD_OPTION unless the listener can be called. */
+export function checkCallable(listener: unknown): void {
   if (typeof listener !== "function") throw badOption("the listener", listener, "a function");
 }
 

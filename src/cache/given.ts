@@ -1,6 +1,7 @@
 /** What `Cache.open` is given that is no value to be read but a place, or an object with methods. */
 
 import { isPlainObject } from "../codecs/values.ts";
+import { isPath, shown } from "../shared/arguments.ts";
 import { QuiverError } from "../shared/errors.ts";
 import type { Logger } from "../shared/logger.ts";
 import { badOption } from "../shared/options.ts";
@@ -12,8 +13,8 @@ const ADDRESS = /^[a-z][a-z0-9+.-]*:\/\//i;
 /** Throws ERR_QUIVER_BAD_OPTION unless it is left out, a path, or a plain object; a URL would pass for options of which none is given. */
 export function checkWhere(where: unknown): void {
   if (where === undefined || isPlainObject(where)) return;
-  if (typeof where !== "string" || where === "" || where.includes("\0")) {
-    throw new QuiverError("ERR_QUIVER_BAD_OPTION", "the path of a cache must be a non-empty string", {
+  if (!isPath(where)) {
+    throw new QuiverError("ERR_QUIVER_BAD_OPTION", `${shown(where)} can't be the path of a cache`, {
       fix: "Give a path, or all options in one object; fileURLToPath(url) makes a path of a URL.",
       found: where,
     });

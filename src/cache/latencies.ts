@@ -1,6 +1,8 @@
 /** How long operations take that leave this process's memory. */
 
+import { tell } from "../shared/events.ts";
 import { Histogram, type LatencySummary } from "../shared/histogram.ts";
+import type { Logger } from "../shared/logger.ts";
 
 /**
  * What is timed: reads that memory did not answer, stores of values, removals, and the functions of getOrCompute.
@@ -10,7 +12,7 @@ export const OPERATIONS = ["read", "write", "delete", "compute"] as const;
 /** What is timed: see `Metrics.latencies`. */
 export type Operation = (typeof OPERATIONS)[number];
 
-/** Is told how long an operation took, in microseconds; must not throw. */
+/** Is told how long an operation took, in microseconds. */
 export type LatencyListener = (namespace: string, operation: Operation, microseconds: number) => void;
 
 /** Reads that are timed: one in so many. Looking at the clock twice shows beside a read of a microsecond. */
@@ -59,19 +61,26 @@ export class NamespaceLatencies {
 export class Latencies {
   readonly #namespaces = new Map<string, NamespaceLatencies>();
   readonly #listeners = new Set<LatencyListener>();
+  readonly #logger: Logger;
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
 
   of(namespace: string): NamespaceLatencies {
     let latencies = this.#namespaces.get(namespace);
     if (latencies === undefined) {
       latencies = new NamespaceLatencies((operation, microseconds) => {
-        for (const listener of this.#listeners) listener(namespace, operation, microseconds);
+        for (const listener of this.#listeners) {
+          tell(this.#logger, "latency", () => listener(namespace, operation, microseconds));
+        }
       });
       this.#namespaces.set(namespace, latencies);
     }
     return latencies;
   }
 
-  /** Calls `listener` for each duration; the returned function removes it. It must not throw. */
+  /** Calls `listener` for each duration; the returned function removes it. */
   on(listener: LatencyListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

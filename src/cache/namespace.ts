@@ -272,7 +272,8 @@ export class Namespace<T = unknown> {
     compute: (context: { readonly signal: AbortSignal }) => T | Promise<T>,
     options: ComputeOptions = {},
   ): Promise<T> {
-    const held = options.refreshAhead === undefined && !this.#observes ? this.#link.hot.find(key) : undefined;
+    const held =
+      options?.refreshAhead === undefined && !this.#observes ? this.#link.hot.find(key) : undefined;
     if (held !== undefined) {
       this.#noteHit(key);
       return Promise.resolve(held.value as T);

@@ -1,7 +1,9 @@
 /** The namespaces of a cache as its stores have them open: with which options, and by which policy they are ranked. */
 
+import { isPlainObject } from "../codecs/values.ts";
 import { resolvePolicy } from "../policy/resolve.ts";
 import { isQuiverError } from "../shared/errors.ts";
+import { badOption } from "../shared/options.ts";
 import { NullStore } from "../stores/null.ts";
 import type { NamespaceSettings, StoreNamespace } from "../stores/store.ts";
 import type { Source } from "./config-sources.ts";
@@ -39,6 +41,7 @@ export class OpenNamespaces {
 
   /** A namespace's options from all places. Throws ERR_QUIVER_BAD_OPTION and ERR_QUIVER_CODEC_UNKNOWN. */
   resolve(name: string, options: NamespaceOptions): ResolvedNamespaceOptions {
+    if (!isPlainObject(options)) throw badOption("options", options, "an object");
     const call: Source = { kind: "code", values: options as Record<string, unknown>, placeOf: () => "" };
     const sources = [call, ...this.#opening.namespaceSources(name)];
     const resolved = resolveNamespaceOptions(name, sources, this.#context.options);

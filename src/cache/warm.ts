@@ -46,7 +46,8 @@ export interface WarmOptions {
   readonly signal?: AbortSignal;
 }
 
-const WARM_OPTIONS: OptionNames<WarmOptions> = {
+/** What `checkOptions` asks of them. */
+export const WARM_OPTIONS: OptionNames<WarmOptions> = {
   concurrency: true,
   dryRun: true,
   onProgress: true,
@@ -92,9 +93,8 @@ interface Job {
 export async function warm(
   cache: Warmable,
   recipes: readonly Recipe[],
-  options: WarmOptions = {},
+  options: WarmOptions,
 ): Promise<WarmReport> {
-  checkOptions(options, WARM_OPTIONS);
   const { signal, dryRun = false, onProgress } = options;
   const concurrency =
     options.concurrency === undefined ? availableParallelism() : count(options.concurrency, "concurrency");

@@ -5,10 +5,11 @@ import { open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { markAsUntransferable } from "node:worker_threads";
 import { type MappedBytes, mapFile } from "../native/files.ts";
+import { checkPath } from "../shared/arguments.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import { ioError, syncFolder, writeAll, writeError } from "../shared/file-system.ts";
 import { checkArrayLength } from "../shared/largest-array.ts";
-import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
+import { checkOptions, type OptionNames } from "../shared/options.ts";
 import { type LoadOptions, openWith, type Tensor } from "../tensor/tensor.ts";
 import type { Codec, Compression, DecodeContext } from "./codec.ts";
 import { namedTensors } from "./pt/contents.ts";
@@ -63,10 +64,6 @@ openWith(async (path, options): Promise<Tensor> => {
     fix: "Use loadFile and take one of them by its name.",
   });
 });
-
-function checkPath(path: unknown): void {
-  if (typeof path !== "string" || path === "" || path.includes("\0")) throw badOption("path", path, "a path");
-}
 
 /** A file's bytes, mapped or read, with the codec that they are for. */
 async function readFile(

@@ -5,7 +5,8 @@ import { QuiverError } from "../shared/errors.ts";
 import { type DType, dtypeFacts, isDType } from "../tensor/dtype.ts";
 import { Elements } from "../tensor/elements.ts";
 import { elementCount, rowMajorStrides } from "../tensor/layout.ts";
-import { allocate, bytesOf, Tensor } from "../tensor/tensor.ts";
+import { asIndices, boundOf, checkIndex } from "../tensor/ranges.ts";
+import { allocate, bytesOf, checkOutput, Tensor } from "../tensor/tensor.ts";
 import { type Block, blockOf, blocksOf } from "./blocks.ts";
 import { checkLength, type MappedFiles } from "./files.ts";
 
@@ -97,16 +98,10 @@ export class DatasetColumn {
   gather(indices: ArrayLike<number>, out?: Tensor): Tensor {
     const dtype = this.#fixed();
     this.#refuseNulls();
-    const picked = this.#indices(indices);
+    const picked = asIndices(indices, this.rows);
     const shape = [picked.length, ...this.#row];
     const result = out ?? this.#fresh(dtype, shape);
-    const fits = result.dtype === dtype && result.isContiguous && sameShape(result.shape, shape);
-    if (!fits) {
-      throw new QuiverError(
-        "ERR_QUIVER_BAD_VALUE",
-        `out must be a contiguous ${dtype} tensor of shape [${shape.join(", ")}]`,
-      );
-    }
+    if (out !== undefined) checkOutput(out, dtype, shape);
     this.#handle.gather(this.name, picked, bytesOf(result.data));
     return result;
   }
@@ -115,7 +110,7 @@ export class DatasetColumn {
   async gatherAsync(indices: ArrayLike<number>): Promise<Tensor> {
     const dtype = this.#fixed();
     this.#refuseNulls();
-    const picked = this.#indices(indices);
+    const picked = asIndices(indices, this.rows);
     const bytes = await this.#handle.gatherLater(this.name, picked);
     const { array, components } = dtypeFacts(dtype);
     const count = elementCount([picked.length, ...this.#row]) * components;
@@ -131,7 +126,9 @@ export class DatasetColumn {
     const dtype = this.#tensors();
     if (this.#kind !== "ragged") throw this.#refusal("all of its rows have one shape: use gather()");
     const picked =
-      indices === undefined ? Uint32Array.from({ length: this.rows }, (_, i) => i) : this.#indices(indices);
+      indices === undefined
+        ? Uint32Array.from({ length: this.rows }, (_, i) => i)
+        : asIndices(indices, this.rows);
     const longest =
       items ?? this.#handle.lengths(this.name, picked).reduce((most, length) => Math.max(most, length), 0);
     const result = this.#fresh(dtype, [picked.length, longest, ...this.#row]);
@@ -142,7 +139,7 @@ export class DatasetColumn {
   /** Items along the first axis of the rows named by `indices`, of ragged columns. */
   lengths(indices: ArrayLike<number>): Float64Array {
     if (this.#kind !== "ragged") throw this.#refusal("all of its rows have one shape");
-    return this.#handle.lengths(this.name, this.#indices(indices));
+    return this.#handle.lengths(this.name, asIndices(indices, this.rows));
   }
 
   /** One row as a view (bools: a copy), null where it is null. Plain numbers give a tensor without axes. Throws ERR_QUIVER_OUT_OF_RANGE. */
@@ -235,28 +232,13 @@ export class DatasetColumn {
   }
 
   #blockAt(index: number): Block {
-    if (!(Number.isInteger(index) && index >= 0 && index < this.rows)) throw this.#outOfRange(index);
+    checkIndex(index, this.rows);
     return this.#blocks[blockOf(this.#blocks, index)] as Block;
   }
 
   #range(start: number, end: number): [from: number, to: number] {
-    const bound = (at: number): number => {
-      const whole = Math.trunc(at) || 0;
-      return whole < 0 ? Math.max(this.rows + whole, 0) : Math.min(whole, this.rows);
-    };
-    const from = bound(start);
-    return [from, Math.max(bound(end), from)];
-  }
-
-  #indices(indices: ArrayLike<number>): Uint32Array {
-    if (indices instanceof Uint32Array) return indices;
-    const picked = new Uint32Array(indices.length);
-    for (let i = 0; i < indices.length; i++) {
-      const index = indices[i] as number;
-      picked[i] = index;
-      if (picked[i] !== index || index >= this.rows) throw this.#outOfRange(index);
-    }
-    return picked;
+    const from = boundOf(start, this.rows);
+    return [from, Math.max(boundOf(end, this.rows), from)];
   }
 
   #tensors(): DType {
@@ -284,15 +266,4 @@ export class DatasetColumn {
       fix: "Use what fits the column's dtype and shape; copies of the folder keep it as it is.",
     });
   }
-
-  #outOfRange(index: number): QuiverError {
-    return new QuiverError("ERR_QUIVER_OUT_OF_RANGE", `index ${index} is not in [0, ${this.rows})`, {
-      hint: `Rows count from 0, and there are ${this.rows}.`,
-      fix: "Correct the index; the files are fine.",
-    });
-  }
-}
-
-function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((size, axis) => size === b[axis]);
 }

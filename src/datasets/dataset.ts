@@ -1,8 +1,9 @@
 /** Hugging Face dataset folders, as `save_to_disk` writes and `load_from_disk` reads them. */
 
 import { DatasetHandle } from "../native/datasets.ts";
+import { checkPath, notConstructed, shown } from "../shared/arguments.ts";
 import { QuiverError } from "../shared/errors.ts";
-import { checkOptions } from "../shared/options.ts";
+import { badOption, checkOptions } from "../shared/options.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { DatasetColumn } from "./column.ts";
 import { MappedFiles } from "./files.ts";
@@ -40,6 +41,7 @@ export class Dataset {
   readonly #columns = new Map<string, DatasetColumn>();
 
   private constructor(handle: DatasetHandle) {
+    if (!(handle instanceof DatasetHandle)) throw notConstructed("Dataset", "Dataset.open(path)");
     const { rows, path, columns, features, fingerprint, split } = handle.description;
     this.path = path;
     this.rows = rows;
@@ -59,6 +61,7 @@ export class Dataset {
    * ones.
    */
   static async open<Kind extends Dataset | DatasetDict = Dataset>(path: string): Promise<Kind> {
+    checkPath(path);
     const opened = await DatasetHandle.open(path);
     const [first] = opened;
     if (first !== undefined && first.name === undefined) return new Dataset(first.handle) as Kind;
@@ -86,7 +89,7 @@ export class Dataset {
     const known = this.#columns.get(name);
     if (known !== undefined) return known;
     if (!this.columns.includes(name)) {
-      throw new QuiverError("ERR_QUIVER_NOT_FOUND", `there is no column ${JSON.stringify(name)}`, {
+      throw new QuiverError("ERR_QUIVER_NOT_FOUND", `there is no column ${shown(name)}`, {
         path: this.path,
         hint: `The dataset has ${this.columns.join(", ")}.`,
         fix: "Name one of these.",
@@ -100,7 +103,7 @@ export class Dataset {
   /** Consecutive rows of all columns that can be read, `size` at a time: views where they lie together. */
   *batches(size = 1000): Generator<DatasetBatch> {
     if (!(Number.isInteger(size) && size > 0)) {
-      throw new QuiverError("ERR_QUIVER_BAD_OPTION", `the size of a batch is ${size}, not a number of rows`);
+      throw badOption("the size of a batch", size, "a number of rows");
     }
     const columns = this.columns.map((name) => this.column(name)).filter((column) => column.dtype !== null);
     for (let start = 0; start < this.rows; start += size) {

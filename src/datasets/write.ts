@@ -1,6 +1,7 @@
 /** Writing a dataset folder from columns in memory. */
 
 import { DatasetWriter } from "../native/datasets.ts";
+import { badArgument, checkPath } from "../shared/arguments.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { type ColumnInput, type ColumnSource, sourceOf } from "./input.ts";
@@ -49,7 +50,11 @@ export async function writeDataset(
   columns: Readonly<Record<string, ColumnInput>>,
   options: DatasetWriteOptions = {},
 ): Promise<string> {
+  checkPath(path);
   checkOptions(options, OPTIONS);
+  if (typeof columns !== "object" || columns === null) {
+    throw badArgument("columns", columns, "an object with a column under each name");
+  }
   const sources = Object.entries(columns).map(([name, input]) => sourceOf(name, input));
   const rows = rowsOf(sources);
   const { shards, replace, sync } = resolve(options, sources, rows);

@@ -5,6 +5,7 @@
 
 import { OPERATIONS } from "../cache/latencies.ts";
 import type { Metrics } from "../cache/metrics.ts";
+import { badArgument } from "../shared/arguments.ts";
 import { METRICS, type Metric, type Sample } from "./catalogue.ts";
 
 /** The content type to serve the text with. */
@@ -22,6 +23,9 @@ const QUANTILES = [
  * several caches of a process apart.
  */
 export function prometheusText(metrics: Metrics, labels: Readonly<Record<string, string>> = {}): string {
+  if (typeof metrics?.namespaces !== "object") {
+    throw badArgument("metrics", metrics, "what cache.metrics() resolves to");
+  }
   const families = METRICS.map((metric) => family(metric, metrics, labels));
   return [...families, latencies(metrics, labels)].filter((text) => text !== "").join("");
 }

@@ -1,5 +1,6 @@
 /** A small typed emitter. */
 
+import { shown } from "./arguments.ts";
 import type { Logger } from "./logger.ts";
 
 /** `Events` maps the name of each event to what its listeners are given. */
@@ -34,12 +35,21 @@ export class Emitter<Events extends object> {
     const listeners = this.#listeners.get(name) as Set<(event: Events[Name]) => void> | undefined;
     if (listeners === undefined) return;
     for (const listener of [...listeners]) {
-      try {
-        listener(event);
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        this.#logger.error(`a listener of "${String(name)}" threw: ${reason}`, `listener:${String(name)}`);
-      }
+      tell(this.#logger, String(name), () => listener(event));
     }
+  }
+}
+
+/** Calls a listener of `name`. What it throws or rejects with is logged: it is no failure of who has something to tell. */
+export function tell(logger: Logger, name: string, listener: () => unknown): void {
+  const log = (error: unknown): void => {
+    const reason = error instanceof Error ? error.message : shown(error);
+    logger.error(`a listener of "${name}" threw: ${reason}`, `listener:${name}`);
+  };
+  try {
+    const result = listener();
+    if (result instanceof Promise) result.catch(log);
+  } catch (error) {
+    log(error);
   }
 }

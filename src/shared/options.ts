@@ -1,5 +1,6 @@
 /** What is asked of options wherever they are given, and the words for those that can't be followed. */
 
+import { shown } from "./arguments.ts";
 import { QuiverError } from "./errors.ts";
 
 /** The names of all fields of an options type; the compiler sees to it that none is left out or made up. */
@@ -60,11 +61,4 @@ function distance(from: string, to: string): number {
     row = next;
   }
   return row.at(-1) ?? 0;
-}
-
-function shown(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value);
-  if (typeof value === "function") return "a function";
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
-  return String(value);
 }

@@ -1,8 +1,9 @@
 /** Templates of echoes, and finding them in a signal. */
 
 import { QuiverError } from "../shared/errors.ts";
+import { checkOptions, type OptionNames } from "../shared/options.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import { checkChoice, checkCount, checkFinite, checkPositive } from "./arguments.ts";
+import { checkChoice, checkCount, checkFinite, checkPositive, checkTensor } from "./arguments.ts";
 
 /** A linear sweep of frequency. */
 export interface ChirpOptions {
@@ -17,12 +18,21 @@ export interface ChirpOptions {
   readonly window?: "hann" | "rectangular";
 }
 
+const CHIRP_OPTIONS: OptionNames<ChirpOptions> = {
+  samples: true,
+  sampleRate: true,
+  startFrequency: true,
+  endFrequency: true,
+  window: true,
+};
+
 /**
  * A windowed linear chirp of unit energy: its squares sum up to 1, so that a matched filter gives an echo's own
  * amplitude. Float64 of shape [samples]. Throws ERR_QUIVER_BAD_VALUE for fewer than four samples, for frequencies
  * beyond half of the sample rate, which would alias, and for a chirp that is zero throughout.
  */
 export function chirp(options: ChirpOptions): Tensor<Float64Array> {
+  checkOptions(options, CHIRP_OPTIONS);
   const { samples, sampleRate, startFrequency, endFrequency, window = "hann" } = options;
   checkCount("samples", samples, 4);
   checkPositive("sampleRate", sampleRate);
@@ -58,6 +68,8 @@ export function matchedFilter(
   signal: Tensor<Float64Array>,
   template: Tensor<Float64Array>,
 ): Tensor<Float64Array> {
+  checkTensor("signal", signal);
+  checkTensor("template", template);
   const samples = signal.data;
   const shape = template.data;
   checkCount("the length of the template", shape.length, 1);

@@ -7,6 +7,7 @@
  * and number of threads.
  */
 
+import { badArgument } from "../shared/arguments.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { compareKeys } from "../shared/keys.ts";
 
@@ -60,6 +61,7 @@ const FLAG_BITS = [20, 20, 9] as const;
  * would make FFTW abort. Whether a library knows the solvers, only that library can tell.
  */
 export function describeWisdom(bytes: Uint8Array): Wisdom {
+  if (!(bytes instanceof Uint8Array)) throw badArgument("wisdom", bytes, "a Uint8Array");
   // One character a byte, so that positions are byte offsets whatever follows the closing bracket.
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
   let position = 0;
@@ -106,6 +108,7 @@ export function isWisdom(bytes: Uint8Array): boolean {
  * ERR_QUIVER_BAD_VALUE for an empty list and for wisdom of different libraries, ERR_QUIVER_CORRUPT for what is none.
  */
 export function mergeWisdom(list: readonly Uint8Array[]): Uint8Array {
+  if (!Array.isArray(list)) throw badArgument("what is merged", list, "a list of wisdom");
   const all = list.map(describeWisdom);
   const [first] = all;
   if (first === undefined) {

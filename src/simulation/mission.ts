@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import type { Namespace } from "../cache/namespace.ts";
 import { QuiverError } from "../shared/errors.ts";
+import { checkNamespace, checkObject } from "./arguments.ts";
 import { canonicalJson } from "./canonical-json.ts";
 
 /** A node of the graph. Whatever its result depends on must be among these fields, or change `version`. */
@@ -38,8 +39,11 @@ export class MissionGraph {
 
   /** Throws ERR_QUIVER_BAD_OPTION for inputs that aren't nodes, for cycles and for parameters that aren't JSON. */
   constructor(results: Namespace, nodes: Readonly<Record<string, MissionNode>>) {
+    checkNamespace("results", results);
+    checkObject("the graph", nodes);
     this.#results = results;
     this.#nodes = new Map(Object.entries(nodes));
+    for (const [name, node] of this.#nodes) checkObject(`node ${name}`, node);
     for (const { parameters } of this.#nodes.values()) canonicalJson(parameters ?? null);
     refuseCycles(this.#nodes);
   }

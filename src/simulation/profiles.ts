@@ -4,6 +4,7 @@ import type { EntryInfo, Namespace } from "../cache/namespace.ts";
 import type { SetOptions } from "../cache/writer.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { Tensor } from "../tensor/tensor.ts";
+import { checkNamespace, checkObject } from "./arguments.ts";
 
 /** Arrays and numbers by name. */
 export type StateProfile = Readonly<Record<string, Tensor | number>>;
@@ -13,6 +14,7 @@ export type StateProfile = Readonly<Record<string, Tensor | number>>;
  * Throws ERR_QUIVER_BAD_VALUE for a part that is neither, and without parts.
  */
 export function packProfile(state: StateProfile): Record<string, Tensor> {
+  checkObject("a state profile", state);
   const parts = Object.entries(state).map(([name, part]): [string, Tensor] => {
     if (typeof part === "number") return [name, new Tensor(Float64Array.of(part), [])];
     if (part instanceof Tensor) return [name, part];
@@ -41,6 +43,7 @@ export async function saveProfile(
   state: StateProfile,
   options: SetOptions = {},
 ): Promise<EntryInfo> {
+  checkNamespace("profiles", profiles);
   return profiles.set(key, packProfile(state), { ...options, codec: "npz" });
 }
 
@@ -49,6 +52,7 @@ export async function saveProfile(
  * in; float64 arrays without axes come back as numbers. Rejects with ERR_QUIVER_BAD_VALUE when the entry is no state profile.
  */
 export async function loadProfile(profiles: Namespace, key: string): Promise<StateProfile | undefined> {
+  checkNamespace("profiles", profiles);
   const stored = await profiles.get(key);
   if (stored === undefined) return undefined;
   // An archive whose only member is named `data` reads as that member.

@@ -1,6 +1,7 @@
 /** What a simulation needs every time, as recipes for `cache.warm`. */
 
 import type { Recipe, RecipeParameters } from "../cache/warm.ts";
+import { checkChoice } from "./arguments.ts";
 import type { SimulationCategory } from "./categories.ts";
 import { chirp } from "./echoes.ts";
 import { grunwaldLetnikov } from "./kernels.ts";
@@ -50,6 +51,7 @@ const SOURCES = {
  * worker that has nothing else to answer to.
  */
 export function simulationRecipes(scale: "small" | "full"): readonly Recipe[] {
+  checkChoice("scale", scale, ["small", "full"]);
   const sizes = SIZES[scale];
   const operators = (dimensions: Dimensions, n: number, orders: readonly StencilOrder[]): Recipe =>
     recipe("stencils", `laplacian_operator_${dimensions}d_{n}_order{order}`, { n, order: orders }, (given) =>

@@ -1,7 +1,9 @@
 /** Maps of radial sources on regular grids. */
 
+import { badArgument } from "../shared/arguments.ts";
+import { checkOptions, type OptionNames } from "../shared/options.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import { checkChoice, checkCount, checkFinite, checkPositive } from "./arguments.ts";
+import { checkChoice, checkCount, checkFinite, checkObject, checkPositive } from "./arguments.ts";
 import type { Dimensions } from "./stencils.ts";
 
 /** How the strength falls off with the distance r from the centre; lengths in units of the box. */
@@ -27,6 +29,8 @@ export interface SourceMapOptions<D extends SourceDType = "float64"> {
   readonly dtype?: D;
 }
 
+const OPTIONS: OptionNames<SourceMapOptions> = { dimensions: true, n: true, center: true, dtype: true };
+
 /** Nodes of Gauss-Legendre quadrature with two points, in cells from a cell's middle; their weights are equal. */
 const NODES = [-1 / Math.sqrt(12), 1 / Math.sqrt(12)] as const;
 
@@ -40,11 +44,14 @@ export function sourceMap<D extends SourceDType = "float64">(
   profile: SourceProfile,
   options: SourceMapOptions<D>,
 ): Tensor<D extends "float32" ? Float32Array : Float64Array> {
+  checkObject("profile", profile);
+  checkOptions(options, OPTIONS);
   const { dimensions, n, dtype = "float64" } = options;
-  const center = options.center ?? new Array<number>(dimensions).fill(0);
   checkChoice("dimensions", dimensions, [2, 3]);
+  const center = options.center ?? new Array<number>(dimensions).fill(0);
   checkCount("n", n, 1);
   checkChoice("dtype", dtype, ["float32", "float64"]);
+  if (!Array.isArray(center)) throw badArgument("center", center, "a list of coordinates");
   checkChoice("the number of coordinates of the center", center.length, [dimensions]);
   for (const coordinate of center) checkFinite("center", coordinate);
   const density = densityOf(profile, dimensions);

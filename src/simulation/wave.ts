@@ -1,8 +1,9 @@
 /** A small simulation with a state worth keeping: the wave equation in a box. */
 
 import { QuiverError } from "../shared/errors.ts";
+import { checkOptions, type OptionNames } from "../shared/options.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import { checkCount, checkPositive } from "./arguments.ts";
+import { checkCount, checkObject, checkPositive } from "./arguments.ts";
 import type { StateProfile } from "./profiles.ts";
 
 /** The grid and the step of a wave equation on the unit square. */
@@ -12,6 +13,8 @@ export interface WaveOptions {
   /** Courant number: wave speed times time step over grid distance. Default: 0.5. */
   readonly courant?: number;
 }
+
+const OPTIONS: OptionNames<WaveOptions> = { n: true, courant: true };
 
 /**
  * u_tt = u_xx + u_yy on a square with fixed border, stepped by leapfrog with the stencil of order 2, from the
@@ -26,7 +29,9 @@ export class WaveEquation {
   #current: Float64Array;
 
   /** Throws ERR_QUIVER_BAD_VALUE for a grid without points and for a Courant number outside of (0, 1/sqrt(2)], with which leapfrog blows up. */
-  constructor({ n, courant = 0.5 }: WaveOptions) {
+  constructor(options: WaveOptions) {
+    checkOptions(options, OPTIONS);
+    const { n, courant = 0.5 } = options;
     checkCount("n", n, 1);
     checkPositive("courant", courant);
     if (courant > Math.SQRT1_2) {
@@ -56,6 +61,7 @@ export class WaveEquation {
 
   /** A simulation that goes on where `state()` was taken. Keeps the arrays. Throws ERR_QUIVER_BAD_VALUE for another state. */
   static restore(state: StateProfile): WaveEquation {
+    checkObject("a state", state);
     const { n, courant, steps, previous, current } = state;
     const isField = (part: unknown): part is Tensor<Float64Array> =>
       part instanceof Tensor && part.dtype === "float64" && part.shape.join() === `${n},${n}`;

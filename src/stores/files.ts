@@ -2,6 +2,7 @@
 
 import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { checkPath, notConstructed } from "../shared/arguments.ts";
 import { now } from "../shared/clock.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { ioError } from "../shared/file-system.ts";
@@ -69,6 +70,7 @@ export class FileStore implements Store {
   #closing: Promise<void> | undefined;
 
   private constructor(path: string, options: FileStoreOptions) {
+    if (options === undefined) throw notConstructed("FileStore", "FileStore.open(path)");
     this.#path = path;
     this.name = options.name ?? "files";
     this.#durable = (options.durability ?? "full") === "full";
@@ -80,6 +82,7 @@ export class FileStore implements Store {
    * version has made it, and with ERR_QUIVER_NOT_FOUND where there is none to read.
    */
   static async open(path: string, options: FileStoreOptions = {}): Promise<FileStore> {
+    checkPath(path);
     checkOptions(options, OPTIONS);
     const store = new FileStore(path, options);
     await store.#prepare();

@@ -1,5 +1,6 @@
 /** The store on a Redis server, or one that speaks like it (Valkey, KeyDB). */
 
+import { notConstructed } from "../shared/arguments.ts";
 import { now } from "../shared/clock.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { defaultLogger, type Logger } from "../shared/logger.ts";
@@ -103,6 +104,7 @@ export class RedisStore implements Store {
   #closed = false;
 
   private constructor(options: RedisStoreOptions, makeLink: (store: RedisStore) => Link) {
+    if (makeLink === undefined) throw notConstructed("RedisStore", "RedisStore.open(options)");
     this.name = options.name ?? "redis";
     this.#prefix = options.prefix ?? "quiver:";
     this.#maxValueSize = parseSize(options.maxValueSize ?? "256MB", "maxValueSize");

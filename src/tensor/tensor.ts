@@ -2,13 +2,16 @@
 
 import { inspect } from "node:util";
 import { compact, gatherRows } from "../native/tensor.ts";
+import { badArgument } from "../shared/arguments.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { checkArrayLength } from "../shared/largest-array.ts";
+import { checkOptions, type OptionNames } from "../shared/options.ts";
 import { type DType, dtypeFacts, naturalDType, type Scalar, type TypedArray } from "./dtype.ts";
 import { Elements, notReady } from "./elements.ts";
 import { fromFloat8 } from "./float8.ts";
 import { fromBfloat16, fromFloat16 } from "./float16.ts";
 import { columnMajorStrides, elementCount, extent, isRowMajor, rowMajorStrides } from "./layout.ts";
+import { asIndices, boundOf, checkIndex } from "./ranges.ts";
 
 /** What a tensor over an array is told of it. */
 export interface TensorOptions {
@@ -17,6 +20,9 @@ export interface TensorOptions {
   /** How the elements lie in `data`: row by row ("C", the default) or column by column ("F"). */
   readonly order?: "C" | "F";
 }
+
+const OPTIONS: OptionNames<TensorOptions> = { dtype: true, order: true };
+const RANGE = { start: true, end: true } as const;
 
 /** How files are loaded. */
 export interface LoadOptions {
@@ -87,6 +93,9 @@ export class Tensor<A extends TypedArray = TypedArray> {
       this.#elements = data;
       this.#offset = placement.offset;
     } else {
+      checkOptions(options, OPTIONS);
+      if (shape !== undefined && !Array.isArray(shape))
+        throw badArgument("shape", shape, "a list of lengths");
       const { values, dtype } = elementsOf(data, options.dtype);
       const { components } = dtypeFacts(dtype);
       this.dtype = dtype;
@@ -147,6 +156,7 @@ export class Tensor<A extends TypedArray = TypedArray> {
    * axis. Resolves to the tensor; rejects with ERR_QUIVER_CHECKSUM_MISMATCH.
    */
   async ready(range: { readonly start?: number; readonly end?: number } = {}): Promise<this> {
+    checkOptions(range, RANGE, "range");
     const part =
       range.start === undefined && range.end === undefined ? this : this.slice(range.start, range.end);
     const { itemSize } = dtypeFacts(this.dtype);
@@ -171,7 +181,7 @@ export class Tensor<A extends TypedArray = TypedArray> {
   /** Row `index` along the first axis as a view with one axis less; never copies. Throws ERR_QUIVER_OUT_OF_RANGE. */
   row(index: number): Tensor<A> {
     const rows = this.#rows();
-    if (!(index >= 0 && index < rows && Number.isInteger(index))) throw outOfRange(index, rows);
+    checkIndex(index, rows);
     return new Tensor<A>(this.#elements, this.shape.slice(1), {
       dtype: this.dtype,
       strides: this.strides.slice(1),
@@ -222,7 +232,7 @@ export class Tensor<A extends TypedArray = TypedArray> {
     for (let axis = 0; axis < indices.length; axis++) {
       const index = indices[axis] as number;
       const size = this.shape[axis] as number;
-      if (!(index >= 0 && index < size && Number.isInteger(index))) throw outOfRange(index, size);
+      checkIndex(index, size);
       position += index * (this.strides[axis] as number);
     }
     const { itemSize } = dtypeFacts(this.dtype);
@@ -243,8 +253,9 @@ export class Tensor<A extends TypedArray = TypedArray> {
     return build(0, 0);
   }
 
-  /** Same dtype, same shape, and the same bits in every element: NaN equals itself, 0 and -0 differ. */
+  /** Same dtype, same shape, and the same bits in every element: NaN equals itself, 0 and -0 differ. Throws ERR_QUIVER_BAD_VALUE. */
   equals(other: Tensor): boolean {
+    if (!(other instanceof Tensor)) throw badArgument("what is compared", other, "a Tensor");
     if (this.dtype !== other.dtype || this.shape.length !== other.shape.length) return false;
     if (this.shape.some((size, axis) => size !== other.shape[axis])) return false;
     return Buffer.compare(bytesOf(this.data), bytesOf(other.data)) === 0;
@@ -369,22 +380,9 @@ function readElement(values: TypedArray, dtype: DType, position: number): Scalar
   }
 }
 
-function asIndices(indices: ArrayLike<number>, rows: number): Uint32Array {
-  if (indices instanceof Uint32Array) {
-    for (const index of indices) if (index >= rows) throw outOfRange(index, rows);
-    return indices;
-  }
-  const picked = new Uint32Array(indices.length);
-  for (let i = 0; i < indices.length; i++) {
-    const index = indices[i] as number;
-    picked[i] = index;
-    // An index that does not survive the conversion is negative, fractional or beyond 32 bits.
-    if (picked[i] !== index || index >= rows) throw outOfRange(index, rows);
-  }
-  return picked;
-}
-
-function checkOutput(out: Tensor, dtype: DType, shape: readonly number[]): void {
+/** Throws ERR_QUIVER_BAD_VALUE unless `out` takes rows of this kind. */
+export function checkOutput(out: Tensor, dtype: DType, shape: readonly number[]): void {
+  if (!(out instanceof Tensor)) throw badArgument("out", out, "a Tensor");
   const fits =
     out.dtype === dtype &&
     out.shape.length === shape.length &&
@@ -397,13 +395,4 @@ function checkOutput(out: Tensor, dtype: DType, shape: readonly number[]): void 
       hint: `It is ${out.dtype} [${out.shape.join(", ")}]${out.isContiguous ? "" : ", strided"}.`,
     },
   );
-}
-
-function boundOf(bound: number, rows: number): number {
-  const whole = Math.trunc(bound) || 0;
-  return whole < 0 ? Math.max(rows + whole, 0) : Math.min(whole, rows);
-}
-
-function outOfRange(index: number, size: number): QuiverError {
-  return new QuiverError("ERR_QUIVER_OUT_OF_RANGE", `index ${index} is not in [0, ${size})`);
 }

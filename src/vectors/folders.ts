@@ -4,10 +4,18 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, rename, rm } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
+import { checkPath, shown } from "../shared/arguments.ts";
 import { QuiverError } from "../shared/errors.ts";
+import { ioError } from "../shared/file-system.ts";
 
 /** Where caches are kept that are given no other root. */
 export const DEFAULT_ROOT = ".vmcache";
+
+/** The absolute path of the folder that options name. Throws ERR_QUIVER_BAD_OPTION. */
+export function rootOf({ root = DEFAULT_ROOT }: { readonly root?: string }): string {
+  checkPath(root, "root");
+  return resolve(root);
+}
 
 /** Names of files in a cache's folder. */
 export const METADATA = "metadata.json";
@@ -28,7 +36,7 @@ export function checkName(name: unknown): string {
     // Room is left for what temporary folders add; a folder's name has 255 bytes at most.
     Buffer.byteLength(name) <= LONGEST_NAME;
   if (fits) return name;
-  throw new QuiverError("ERR_QUIVER_BAD_OPTION", `${JSON.stringify(name)} can't name a vector cache`, {
+  throw new QuiverError("ERR_QUIVER_BAD_OPTION", `${shown(name)} can't name a vector cache`, {
     hint: `A name is one folder's name of up to ${LONGEST_NAME} bytes, without separators and not beginning with "${TEMPORARY}".`,
     fix: "Choose another name.",
   });
@@ -47,8 +55,9 @@ export interface Folder {
  * ERR_QUIVER_CORRUPT for a folder without its parts.
  */
 export function findFolder(nameOrPath: string, root: string): Folder {
+  checkPath(nameOrPath, "the name or path of a vector cache");
   const isPath = /[/\\]/.test(nameOrPath);
-  const path = isPath ? resolve(nameOrPath) : join(resolve(root), checkName(nameOrPath));
+  const path = isPath ? resolve(nameOrPath) : join(root, checkName(nameOrPath));
   const name = basename(path);
   if (!existsSync(path)) {
     throw new QuiverError(
@@ -101,20 +110,20 @@ export async function listUnfinished(root: string): Promise<string[]> {
 async function foldersIn(root: string): Promise<string[]> {
   const entries = await readdir(root, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
-    throw error;
+    throw ioError(error, root);
   });
   return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 }
 
 /** Removes a cache; nobody sees a part of one. Whether there was one. */
 export async function removeFolder(name: string, root: string): Promise<boolean> {
-  const path = join(resolve(root), checkName(name));
-  const aside = join(resolve(root), `${TEMPORARY}${name}.${process.pid}-${randomBytes(8).toString("hex")}`);
+  const path = join(root, checkName(name));
+  const aside = join(root, `${TEMPORARY}${name}.${process.pid}-${randomBytes(8).toString("hex")}`);
   try {
     await rename(path, aside);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
-    throw error;
+    throw ioError(error, path);
   }
   await rm(aside, { recursive: true, force: true });
   return true;

@@ -1,12 +1,11 @@
 /** What a creation is told, checked once. */
 
-import { resolve } from "node:path";
 import * as read from "../cache/option-readers.ts";
 import { parseShardSize } from "../datasets/shard-size.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import type { StoredDType } from "./elements.ts";
-import { checkName, DEFAULT_ROOT } from "./folders.ts";
+import { checkName, rootOf } from "./folders.ts";
 import type { Quantization } from "./metadata.ts";
 import type { Vectorizer } from "./vectorizers/vectorizer.ts";
 
@@ -114,8 +113,8 @@ export interface CreationPlan extends EmbeddingPlan {
 export function creationPlan(options: CreateOptions): CreationPlan {
   checkOptions(options, CREATE_OPTIONS);
   const name = checkName(options.name);
-  const { texts, root = DEFAULT_ROOT, keepTexts = true, padTo } = options;
-  const plan = embeddingPlan(texts, resolve(root), options);
+  const { texts, keepTexts = true, padTo } = options;
+  const plan = embeddingPlan(texts, rootOf(options), options);
   const padded = padTo === undefined ? 0 : positive(padTo, "padTo");
   return { ...plan, name, keepTexts: read.flag(keepTexts, "keepTexts"), padTo: padded };
 }

@@ -1,24 +1,25 @@
 /** Vector caches: embeddings computed once, kept as Hugging Face dataset folders, read where they are mapped. */
 
 import { readFile } from "node:fs/promises";
-import { resolve } from "node:path";
 import * as read from "../cache/option-readers.ts";
 import { Dataset } from "../datasets/dataset.ts";
 import { handleOf } from "../datasets/handles.ts";
+import { badArgument, notConstructed } from "../shared/arguments.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
+import { ioError } from "../shared/file-system.ts";
 import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { createFolder, TEXT } from "./creation.ts";
 import { checkVectors, elementsOf } from "./embedded.ts";
 import { type ExtendOptions, extendFolder } from "./extension.ts";
 import {
-  DEFAULT_ROOT,
   type Folder,
   findFolder,
   listFolders,
   listUnfinished,
   METADATA,
   removeFolder,
+  rootOf,
 } from "./folders.ts";
 import { corrupted, parseMetadata, type VectorMetadata } from "./metadata.ts";
 import type { CreateOptions } from "./options.ts";
@@ -112,6 +113,7 @@ export class VectorCache {
     metadata: VectorMetadata | null,
     vectors: VectorColumn,
   ) {
+    if (!(vectors instanceof VectorColumn)) throw notConstructed("VectorCache", "VectorCache.load(name)");
     this.name = folder.name;
     this.path = folder.path;
     this.#folder = folder;
@@ -142,8 +144,8 @@ export class VectorCache {
    */
   static async load(nameOrPath: string, options: VectorLoadOptions = {}): Promise<VectorCache> {
     checkOptions(options, LOAD_OPTIONS);
-    const { root = DEFAULT_ROOT, column } = options;
-    const folder = findFolder(nameOrPath, root);
+    const { column } = options;
+    const folder = findFolder(nameOrPath, rootOf(options));
     const dataset = await Dataset.open(folder.data).catch((error: unknown) => {
       throw loadFailure(folder.name, error);
     });
@@ -172,16 +174,19 @@ export class VectorCache {
 
   /** Names of the caches under a root, sorted. */
   static async list(options: RootOptions = {}): Promise<string[]> {
-    return listFolders(resolve(rootOf(options)));
+    checkOptions(options, ROOT_OPTIONS);
+    return listFolders(rootOf(options));
   }
 
   /** Names of caches whose creation was interrupted or is under way, sorted. */
   static async unfinished(options: RootOptions = {}): Promise<string[]> {
-    return listUnfinished(resolve(rootOf(options)));
+    checkOptions(options, ROOT_OPTIONS);
+    return listUnfinished(rootOf(options));
   }
 
   /** Removes a cache; whether there was one. Who has it open keeps it. */
   static async delete(name: string, options: RootOptions = {}): Promise<boolean> {
+    checkOptions(options, ROOT_OPTIONS);
     return removeFolder(name, rootOf(options));
   }
 
@@ -336,7 +341,10 @@ export class VectorCache {
 
   async #queryVectors(query: Query, { vectorizer, signal }: NearestOptions): Promise<Float32Array> {
     if (typeof query !== "string") {
-      if (!(query instanceof Tensor)) return Float32Array.from(query);
+      if (!(query instanceof Tensor)) {
+        if (isNumbers(query)) return Float32Array.from(query);
+        throw badArgument("query", query, "a Tensor, a Float32Array, a list of numbers or a text");
+      }
       const several = query.shape.length > 1;
       return elementsOf(checkVectors(several ? query : [query], several ? (query.shape[0] ?? 0) : 1));
     }
@@ -351,9 +359,8 @@ export class VectorCache {
   }
 }
 
-function rootOf(options: RootOptions): string {
-  checkOptions(options, ROOT_OPTIONS);
-  return options.root ?? DEFAULT_ROOT;
+function isNumbers(query: unknown): boolean {
+  return query instanceof Float32Array || (Array.isArray(query) && query.every((x) => typeof x === "number"));
 }
 
 function loadFailure(name: string, error: unknown): unknown {
@@ -372,7 +379,7 @@ async function readMetadata(folder: Folder, columns: readonly string[]): Promise
     text = await readFile(`${folder.path}/${METADATA}`, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
+    throw ioError(error, folder.path);
   }
   return parseMetadata(text, folder.name, columns);
 }

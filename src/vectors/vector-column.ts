@@ -4,6 +4,7 @@ import type { DatasetColumn } from "../datasets/column.ts";
 import type { Dataset } from "../datasets/dataset.ts";
 import { QuiverError } from "../shared/errors.ts";
 import type { DType } from "../tensor/dtype.ts";
+import { asIndices } from "../tensor/ranges.ts";
 import { Tensor } from "../tensor/tensor.ts";
 
 /** Where texts are filled up to equally many vectors: which of them are real. */
@@ -88,7 +89,7 @@ export class VectorColumn {
     const lengths =
       this.chunks === "ragged"
         ? this.#column.lengths(indices)
-        : new Float64Array(indices.length).fill(this.chunks);
+        : new Float64Array(asIndices(indices, this.#column.rows).length).fill(this.chunks);
     const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
     const masks = new Int8Array(lengths.length * longest);
     lengths.forEach((length, row) => {
