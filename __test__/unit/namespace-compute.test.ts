@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { Cache, type CacheOptions, MemoryStore } from "../../src/index.ts";
+import { Cache, type CacheOptions, MemoryStore, QuiverError } from "../../src/index.ts";
 import type { Flight, Store, StoreNamespace } from "../../src/stores/store.ts";
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
@@ -96,6 +96,23 @@ test("a caller leaves on abort or timeout; the computation goes on for the other
   finish(3);
   expect(await patient).toBe(3);
   expect(await values.get("a")).toBe(3);
+});
+
+test("who leaves while another process computes has not met a failure of the cache", async () => {
+  const warnings: string[] = [];
+  const gaveUp = new QuiverError("ERR_QUIVER_ABORTED", "gave up");
+  const store = changed(() => ({
+    flight: (_key, { signal }) =>
+      new Promise((_, reject) => signal?.addEventListener("abort", () => reject(gaveUp))),
+  }));
+  await using cache = await open({ store, logger: { ...quiet, warn: (message) => warnings.push(message) } });
+  const values = cache.namespace("values");
+  const controller = new AbortController();
+  const left = values.getOrCompute("a", () => 1, { signal: controller.signal });
+  setTimeout(() => controller.abort(), 1);
+  await expect(left).rejects.toMatchObject({ code: "ERR_QUIVER_ABORTED" });
+  await delay(1);
+  expect(warnings).toEqual([]);
 });
 
 test("when the last caller has left, the computation is aborted, its result is dropped and another may begin", async () => {

@@ -3,7 +3,7 @@
  * make a program faster; where the program has said so ("miss"), neither an error nor a hang of the cache reaches it.
  */
 
-import { QuiverError } from "../shared/errors.ts";
+import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import { formatDuration } from "../shared/units.ts";
 import type { Flight } from "../stores/store.ts";
 import type { CacheContext } from "./context.ts";
@@ -70,7 +70,8 @@ export class Guard {
       const flight = await inTime(claim(), latest, () => this.#tooSlow(), releaseLate);
       return flight && { fence: flight.fence, release: () => this.#release(key, flight) };
     } catch (error) {
-      this.swallow(key, error);
+      // Whoever waited has left; nothing has failed.
+      if (!isQuiverError(error, "ERR_QUIVER_ABORTED")) this.swallow(key, error);
       return undefined;
     }
   }
