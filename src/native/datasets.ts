@@ -1,6 +1,5 @@
 /** The add-on's datasets: failures become QuiverErrors, descriptions become objects. */
 
-import { badOption } from "../shared/options.ts";
 import { addon } from "./addon.ts";
 import type {
   Begun,
@@ -151,9 +150,6 @@ async function stoppable<T>(
   signal: AbortSignal | undefined,
   start: (flag: InstanceType<typeof addon.StopFlag>) => Promise<T>,
 ): Promise<T> {
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw badOption("signal", signal, "an AbortSignal");
-  }
   const flag = new addon.StopFlag();
   const stop = (): void => flag.stop();
   if (signal?.aborted) stop();

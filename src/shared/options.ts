@@ -9,7 +9,10 @@ export type OptionNames<Options> = { readonly [Name in keyof Options]-?: true };
 /** Wrong names up to so many letters away are taken for slips of the keyboard. */
 const SLIP = 2;
 
-/** Throws ERR_QUIVER_BAD_OPTION unless `options` is an object that has no fields but the known ones; `field` is what they are called. */
+/**
+ * Throws ERR_QUIVER_BAD_OPTION unless `options` is an object that has no fields but the known ones, and under `signal`
+ * nothing but a signal; `field` is what they are called.
+ */
 export function checkOptions(
   options: unknown,
   known: Readonly<Record<string, true>>,
@@ -22,6 +25,14 @@ export function checkOptions(
     if (Object.hasOwn(known, name)) continue;
     throw unknownOption(field === "options" ? name : `${field}.${name}`, name, Object.keys(known));
   }
+  const { signal }: { readonly signal?: unknown } = options;
+  if (signal !== undefined && !isSignal(signal)) throw badOption("signal", signal, "an AbortSignal");
+}
+
+/** Known by its shape: signals of other realms and of polyfills do as well. */
+function isSignal(value: unknown): boolean {
+  const { aborted, addEventListener }: Partial<AbortSignal> = value ?? {};
+  return typeof aborted === "boolean" && typeof addEventListener === "function";
 }
 
 /** The error for an option that has a value of the wrong kind. */
