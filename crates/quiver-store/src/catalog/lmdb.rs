@@ -461,6 +461,12 @@ impl WriteTxn<'_> {
         self.put_flags(database, key, value, ffi::MDB_NOOVERWRITE)
     }
 
+    /// Sets `key` if it is beyond all others; whether it was set. Pages that are filled so stay full, while those that
+    /// are split to take a key elsewhere are left half empty.
+    pub fn append(&mut self, database: Database, key: &[u8], value: &[u8]) -> Result<bool> {
+        self.put_flags(database, key, value, ffi::MDB_APPEND)
+    }
+
     fn put_flags(&mut self, database: Database, key: &[u8], value: &[u8], flags: u32) -> Result<bool> {
         let mut key = value_of(key);
         let mut value = value_of(value);

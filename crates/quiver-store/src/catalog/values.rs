@@ -18,12 +18,21 @@ pub const INLINE_LIMIT: usize = 16 * 1024;
 /// The largest that is read: another version may have kept more inline.
 pub const LARGEST: usize = 64 * 1024;
 
-/// Writes a value under its content id.
-pub fn put(txn: &mut WriteTxn<'_>, db: &Databases, content: u64, value: &[u8]) -> Result<()> {
+/// Writes a value under its content id, unless another one has it; whether it was written. Ids ascend, so it mostly
+/// goes behind all others.
+pub fn put(txn: &mut WriteTxn<'_>, db: &Databases, content: u64, value: &[u8]) -> Result<bool> {
     for (part, bytes) in value.chunks(PART).enumerate() {
-        txn.put(db.values, &value_key(content, part as u16), bytes)?;
+        let key = value_key(content, part as u16);
+        if txn.append(db.values, &key, bytes)? {
+            continue;
+        }
+        if part > 0 {
+            txn.put(db.values, &key, bytes)?;
+        } else if !txn.insert(db.values, &key, bytes)? {
+            return Ok(false);
+        }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Reads a value of `size` bytes into `out`, which is cleared first.

@@ -34,6 +34,13 @@ pub struct After {
 }
 
 impl After {
+    /// The namespace's index.json is out of date.
+    pub fn mark_dirty(&mut self, namespace: &str) {
+        if !self.dirty.contains(namespace) {
+            self.dirty.insert(namespace.to_owned());
+        }
+    }
+
     /// Whether files are written or removed.
     pub fn has_files(&self) -> bool {
         !(self.unlink.is_empty()

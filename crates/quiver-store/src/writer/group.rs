@@ -5,9 +5,11 @@
 //! up", never as "still valid".
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::after::After;
 use super::ops::{FactChanges, Op, Outcome};
+use super::slots::Slots;
 use crate::catalog::keys::{self, NamespaceId};
 use crate::catalog::lmdb::{Read, WriteTxn};
 use crate::catalog::record::{Flags, NEVER, Record};
@@ -15,7 +17,6 @@ use crate::catalog::{Catalog, Counters, NamespaceRecord, Totals};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 use crate::names;
-use crate::stamps::{MAX_SLOTS, NO_SLOT};
 
 /// An open write transaction and what it has done so far.
 pub struct Group<'g> {
@@ -24,7 +25,8 @@ pub struct Group<'g> {
     pub(super) txn: WriteTxn<'g>,
     pub(super) stamp: u32,
     pub(super) now: u64,
-    namespaces: HashMap<String, NamespaceRecord>,
+    pub(super) slots: Slots,
+    namespaces: HashMap<String, Rc<NamespaceRecord>>,
     totals: HashMap<NamespaceId, Totals>,
     counters: HashMap<String, Counters>,
     /// What of them is still pending in the engine.
@@ -44,6 +46,7 @@ impl<'g> Group<'g> {
             catalog,
             stamp,
             now: engine.now(),
+            slots: Slots::default(),
             namespaces: HashMap::new(),
             totals: HashMap::new(),
             counters: HashMap::new(),
@@ -89,6 +92,7 @@ impl<'g> Group<'g> {
         for (name, more) in &self.counters {
             self.catalog.add_counters(&mut self.txn, name, *more)?;
         }
+        self.record_slots()?;
         let sum = self.catalog.all_totals(&self.txn)?;
         self.txn.commit()?;
         self.engine.note_counted(&self.counted);
@@ -96,16 +100,21 @@ impl<'g> Group<'g> {
         Ok(self.after)
     }
 
-    pub(super) fn namespace(&mut self, name: &str) -> Result<NamespaceRecord> {
+    pub(super) fn namespace(&mut self, name: &str) -> Result<Rc<NamespaceRecord>> {
         if let Some(record) = self.namespaces.get(name) {
-            return Ok(record.clone());
+            return Ok(Rc::clone(record));
         }
         let record = self.catalog.namespace(&self.txn, name)?.ok_or_else(|| {
             Error::new(Code::BadNamespace, format!("there is no namespace {name:?} in this cache"))
         })?;
+        Ok(self.remember(name, record))
+    }
+
+    fn remember(&mut self, name: &str, record: NamespaceRecord) -> Rc<NamespaceRecord> {
+        let record = Rc::new(record);
         self.names.insert(record.id, name.to_owned());
-        self.namespaces.insert(name.to_owned(), record.clone());
-        Ok(record)
+        self.namespaces.insert(name.to_owned(), Rc::clone(&record));
+        record
     }
 
     /// The name of the namespace whose present content has this number.
@@ -118,10 +127,9 @@ impl<'g> Group<'g> {
         Ok(self.names.get(&id).cloned())
     }
 
-    pub(super) fn put_namespace(&mut self, name: &str, record: &NamespaceRecord) -> Result<()> {
-        self.catalog.put_namespace(&mut self.txn, name, record)?;
-        self.names.insert(record.id, name.to_owned());
-        self.namespaces.insert(name.to_owned(), record.clone());
+    pub(super) fn put_namespace(&mut self, name: &str, record: NamespaceRecord) -> Result<()> {
+        self.catalog.put_namespace(&mut self.txn, name, &record)?;
+        self.remember(name, record);
         Ok(())
     }
 
@@ -172,34 +180,6 @@ impl<'g> Group<'g> {
     pub(super) fn store_entry(&mut self, entry: &[u8], record: &Record) -> Result<()> {
         self.engine.stamps.store(record.slot, self.stamp)?;
         Ok(self.txn.put(self.catalog.db.entries, entry, &record.encode())?)
-    }
-
-    /// A slot for a new entry: a freed one, else the next.
-    pub(super) fn take_slot(&mut self) -> Result<u32> {
-        let freed = {
-            let mut cursor = self.txn.cursor(self.catalog.db.slots)?;
-            cursor.next()?.and_then(|(key, _)| key.try_into().ok()).map(u32::from_be_bytes)
-        };
-        if let Some(slot) = freed {
-            self.txn.delete(self.catalog.db.slots, &slot.to_be_bytes())?;
-            self.after.reset_heat.push(slot);
-            return Ok(slot);
-        }
-        let next = self.catalog.number(&self.txn, "nextSlot")?.unwrap_or(0);
-        if next >= u64::from(MAX_SLOTS) {
-            return Ok(NO_SLOT);
-        }
-        self.catalog.put_number(&mut self.txn, "nextSlot", next + 1)?;
-        self.engine.stamps.ensure(next as u32)?;
-        Ok(next as u32)
-    }
-
-    pub(super) fn free_slot(&mut self, slot: u32) -> Result<()> {
-        if slot < MAX_SLOTS {
-            self.engine.stamps.store(slot, self.stamp)?;
-            self.txn.put(self.catalog.db.slots, &slot.to_be_bytes(), &[])?;
-        }
-        Ok(())
     }
 
     pub(super) fn index(&mut self, id: NamespaceId, entry: &[u8], record: &Record) -> Result<()> {
@@ -264,7 +244,7 @@ impl<'g> Group<'g> {
         record.stamp = self.stamp;
         self.index(space.id, &entry, &record)?;
         self.store_entry(&entry, &record)?;
-        self.after.dirty.insert(namespace.to_owned());
+        self.after.mark_dirty(namespace);
         Ok(Outcome::Touched(Some(Box::new(record))))
     }
 

@@ -9,6 +9,7 @@ mod put;
 mod queue;
 mod removal;
 mod serve;
+mod slots;
 mod spaces;
 mod thread;
 mod unnamed;

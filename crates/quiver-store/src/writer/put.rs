@@ -47,7 +47,10 @@ impl Group<'_> {
         }
         self.make_room(&space, &entry, &record, old.as_ref())?;
         if let NewValue::Inline(bytes) = &put.value {
-            values::put(&mut self.txn, &self.catalog.db, record.content, bytes)?;
+            // Ids of two processes can meet in one millisecond, once in four million times.
+            while !values::put(&mut self.txn, &self.catalog.db, record.content, bytes)? {
+                record.content = self.engine.ids.next(self.now);
+            }
         }
         self.place(&space, put, &entry, &mut record, old.as_ref())?;
         if let Some(old) = &old {
@@ -60,7 +63,7 @@ impl Group<'_> {
         totals.entries += u64::from(old.is_none());
         totals.bytes = (totals.bytes + record.size).saturating_sub(old.map_or(0, |old| old.size));
         totals.allocated += record.allocated;
-        self.after.dirty.insert(put.namespace.clone());
+        self.after.mark_dirty(&put.namespace);
         Ok(Outcome::Written(Box::new(record)))
     }
 
@@ -89,10 +92,6 @@ impl Group<'_> {
             NewValue::Inline(bytes) => {
                 record.flags.set(Flags::INLINE, true);
                 record.content = self.engine.ids.next(self.now);
-                // Ids of two processes can meet in one millisecond, once in four million times.
-                while self.txn.get(self.catalog.db.values, &keys::value_key(record.content, 0))?.is_some() {
-                    record.content = self.engine.ids.next(self.now);
-                }
                 record.size = bytes.len() as u64;
                 record.allocated = values::allocated(record.size);
                 record.sum128 = Some(quiver_io::sum128(bytes));

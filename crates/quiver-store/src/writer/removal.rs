@@ -44,7 +44,7 @@ impl Group<'_> {
         totals.bytes = totals.bytes.saturating_sub(record.size);
         totals.allocated = totals.allocated.saturating_sub(allocated);
         if let Some(namespace) = namespace {
-            self.after.dirty.insert(namespace.to_owned());
+            self.after.mark_dirty(namespace);
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::settings::{Layout, NamespaceSettings};
 impl Group<'_> {
     /// Gives the namespace a new number, which empties it at once; its rows go in small batches later.
     pub(super) fn clear(&mut self, namespace: &str) -> Result<Outcome> {
-        let mut space = self.namespace(namespace)?;
+        let mut space = self.namespace(namespace)?.as_ref().clone();
         let totals = *self.totals(space.id)?;
         // What they take on disk counts until they are really gone.
         *self.totals(space.id)? = Totals { allocated: totals.allocated, ..Totals::default() };
@@ -18,8 +18,8 @@ impl Group<'_> {
         space.id = self.next_namespace_id()?;
         space.epoch = self.stamp;
         self.engine.stamps.store(space.slot, self.stamp)?;
-        self.put_namespace(namespace, &space)?;
-        self.after.dirty.insert(namespace.to_owned());
+        self.put_namespace(namespace, space)?;
+        self.after.mark_dirty(namespace);
         Ok(Outcome::Removed(Removed { count: totals.entries, bytes: totals.bytes, ..Removed::default() }))
     }
 
@@ -42,7 +42,7 @@ impl Group<'_> {
                 record.settings = settings.clone();
                 record.epoch = self.stamp;
                 self.engine.stamps.store(record.slot, self.stamp)?;
-                self.put_namespace(name, &record)?;
+                self.put_namespace(name, record.clone())?;
             }
             return Ok(Outcome::Namespace(Box::new(record)));
         }
@@ -54,9 +54,9 @@ impl Group<'_> {
             settings: settings.clone(),
         };
         self.engine.stamps.store(record.slot, self.stamp)?;
-        self.put_namespace(name, &record)?;
+        self.put_namespace(name, record.clone())?;
         if record.settings.layout == Layout::Named {
-            self.after.dirty.insert(name.to_owned());
+            self.after.mark_dirty(name);
         }
         Ok(Outcome::Namespace(Box::new(record)))
     }
