@@ -199,12 +199,17 @@ export declare class NativeStore {
   diskUsage(): Promise<string>
   /** Numbers facts that many small values have in common; all but the time of expiry, as JSON. */
   manner(facts: string): number
+  /** Queues a small value with facts as JSON; request `id` is answered with all of its facts. */
+  put(id: number, handle: number, key: string, facts: string, value: Uint8Array): void
   /**
-   * Queues a small value, with facts as JSON, or by the number of a manner and the time of expiry. Request `id` is
-   * answered with its facts, or with the time of its creation alone where the rest is as the caller gave it.
+   * Queues small values that have manners, as `chunk.rs` lays them out. Each request is answered as that of `put`,
+   * or with the time of its creation alone where the rest is as the caller gave it.
    */
-  put(id: number, handle: number, key: string, manner: number | string, expires: number | undefined | null, value: Uint8Array): void
-  /** Stores a small value and waits for it; the answer as that of `put`. */
+  putMany(chunk: Uint8Array): void
+  /**
+   * Stores a small value, with facts as JSON or by the number of a manner and the time of expiry, and waits for it;
+   * the answer as that of `putMany`.
+   */
   putSync(handle: number, key: string, manner: number | string, expires: number | undefined | null, value: Uint8Array): number | string
   /** Begins a value that goes to a file; `here` if all of its calls may wait for the disk, and `commitSync` ends it. */
   writer(handle: number, key: string, here: boolean): NativeWriter

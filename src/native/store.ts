@@ -7,6 +7,7 @@ import { isQuiverErrorCode, QuiverError } from "../shared/errors.ts";
 import { arrayTooLarge } from "../shared/largest-array.ts";
 import { addon } from "./addon.ts";
 import type { NativeStore, NativeWriter } from "./generated.ts";
+import { type PackedPut, PutChunk } from "./put-chunk.ts";
 
 export type {
   NativeColumns,
@@ -107,6 +108,7 @@ export class Requests {
    */
   readonly #waiting: (Waiting | undefined)[] = [];
   readonly #free: number[] = [];
+  readonly #puts = new PutChunk();
   #flushScheduled = false;
   readonly #alive = setInterval(doNothing, NEVER).unref();
 
@@ -120,6 +122,41 @@ export class Requests {
    * called before, in whatever way it ends.
    */
   send<T>(submit: (id: number) => void, read?: (answer: unknown) => T, ended?: () => void): Promise<T> {
+    // Requests are answered in the order in which they were sent, and take effect so.
+    this.handOver();
+    return this.#begin(submit, read, ended);
+  }
+
+  /** The same for a packed value. It waits here for those that follow it in this turn of the event loop. */
+  put<T>(put: PackedPut, read: (answer: unknown) => T, ended?: () => void): Promise<T> {
+    return this.#begin(
+      (id) => {
+        if (this.#puts.add(id, put)) return;
+        this.handOver();
+        this.#puts.add(id, put);
+      },
+      read,
+      ended,
+    );
+  }
+
+  /** Hands over what waits here. To be called before what has to come after it and is no request. */
+  handOver(): void {
+    if (this.#puts.isEmpty) return;
+    const { bytes, ids } = this.#puts.take();
+    try {
+      this.#store.putMany(bytes);
+    } catch (error) {
+      const failure = asStoreError(error);
+      for (const id of ids) this.#take(id)?.reject(failure);
+    }
+  }
+
+  #begin<T>(
+    submit: (id: number) => void,
+    read: ((answer: unknown) => T) | undefined,
+    ended: (() => void) | undefined,
+  ): Promise<T> {
     if (this.#isIdle()) this.#alive.ref();
     const id = this.#free.pop() ?? this.#waiting.length;
     return new Promise((resolve, reject) => {
@@ -140,6 +177,7 @@ export class Requests {
     this.#flushScheduled = true;
     setImmediate(() => {
       this.#flushScheduled = false;
+      this.handOver();
       const answers = this.#store.flush();
       if (answers !== null) this.#settle(JSON.parse(answers));
     });

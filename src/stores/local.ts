@@ -177,6 +177,7 @@ export class LocalStore implements Store {
   }
 
   close(): Promise<void> {
+    this.#requests.handOver();
     this.#closing ??= translatedAsync(() => this.#native.close());
     return this.#closing;
   }

@@ -224,16 +224,32 @@ export class LocalNamespace implements StoreNamespace {
     const { parts } = value;
     const single = parts.length === 1 ? parts[0] : undefined;
     const manner = this.#manners.of(facts);
-    const put = (id: number, bytes: Uint8Array): void =>
-      this.#native.put(id, this.#handle, key, manner, facts.expiresAt, bytes);
-    const answered = (answer: unknown): EntryFacts => factsOf(key, value, facts, answer);
-    // The add-on copies within the call; what has to wait for its turn is copied here.
+    // What has to wait for its turn is copied here, all else by what is called here.
     if (!this.#queue.isIdle(key)) {
       const own = single?.slice() ?? Buffer.concat(parts);
-      return this.#queue.write(key, () => this.#requests.send((id) => put(id, own), answered));
+      return this.#queue.write(key, () => this.#put(key, value, own, facts, manner));
     }
-    const bytes = single ?? Buffer.concat(parts);
-    return this.#requests.send((id) => put(id, bytes), answered, this.#queue.hold(key));
+    return this.#put(key, value, single ?? Buffer.concat(parts), facts, manner, this.#queue.hold(key));
+  }
+
+  #put(
+    key: string,
+    value: EncodedValue,
+    bytes: Uint8Array,
+    facts: NewFacts,
+    manner: number | string,
+    ended?: () => void,
+  ): Promise<EntryFacts> {
+    const { expiresAt } = facts;
+    const answered = (answer: unknown): EntryFacts => factsOf(key, value, facts, answer);
+    if (typeof manner === "number") {
+      return this.#requests.put({ handle: this.#handle, key, manner, expiresAt, bytes }, answered, ended);
+    }
+    return this.#requests.send(
+      (id) => this.#native.put(id, this.#handle, key, manner, bytes),
+      answered,
+      ended,
+    );
   }
 
   #setFile(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {

@@ -1,5 +1,6 @@
 //! The store as one isolate has it open.
 
+mod chunk;
 mod claims;
 mod read;
 mod upkeep;

@@ -75,25 +75,26 @@ impl Queue {
 
     /// Adds a request, without waking the thread. After `close` it comes back.
     pub fn push(&self, request: Request) -> Result<(), Box<Request>> {
-        Self::add(&mut self.lock(), request)
-    }
-
-    /// Adds a request that waits for others until `flush`, or two milliseconds. After `close` it comes back.
-    pub fn gather(&self, request: Request) -> Result<(), Box<Request>> {
         let mut state = self.lock();
-        Self::add(&mut state, request)?;
-        state.gathering_since.get_or_insert_with(Instant::now);
-        let full = state.is_full();
-        self.wake_if(&state, if full { Thread::Watching } else { Thread::Asleep });
-        Ok(())
-    }
-
-    fn add(state: &mut State, request: Request) -> Result<(), Box<Request>> {
         if state.closed {
             return Err(Box::new(request));
         }
         state.busy = true;
         state.requests.push(request);
+        Ok(())
+    }
+
+    /// Adds requests that wait for others until `flush`, or two milliseconds. After `close` they come back.
+    pub fn gather(&self, requests: impl Iterator<Item = Request>) -> Result<(), Vec<Request>> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(requests.collect());
+        }
+        state.busy = true;
+        state.requests.extend(requests);
+        state.gathering_since.get_or_insert_with(Instant::now);
+        let full = state.is_full();
+        self.wake_if(&state, if full { Thread::Watching } else { Thread::Asleep });
         Ok(())
     }
 
@@ -216,11 +217,15 @@ mod tests {
         Request { op: Op::Reclaim, done: Box::new(|_| {}) }
     }
 
+    fn gather(queue: &Queue) -> bool {
+        queue.gather(std::iter::once(request())).is_ok()
+    }
+
     fn queue_of(count: usize, more_follow: bool) -> Queue {
         let queue = Queue::default();
         for _ in 0..count {
-            let pushed = if more_follow { queue.gather(request()) } else { queue.push(request()) };
-            assert!(pushed.is_ok());
+            let pushed = if more_follow { gather(&queue) } else { queue.push(request()).is_ok() };
+            assert!(pushed);
         }
         queue
     }
@@ -238,7 +243,7 @@ mod tests {
         });
         assert_eq!(thread.join().ok().flatten(), Some(1), "nobody flushed");
         for _ in 0..3 {
-            assert!(queue.gather(request()).is_ok());
+            assert!(gather(&queue));
         }
         queue.flush();
         assert_eq!(next_len(&queue), Some(3));

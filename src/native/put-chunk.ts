@@ -1,0 +1,91 @@
+/**
+ * Packed values on their way to the add-on, gathered in memory that one call hands over: a call for each would take
+ * longer than copying a small value. The layout is described in the add-on's `chunk.rs`.
+ */
+
+/** A value to be packed, with facts that it has in common with others. */
+export interface PackedPut {
+  /** Number of the namespace. */
+  readonly handle: number;
+  readonly key: string;
+  /** Number of the facts. */
+  readonly manner: number;
+  readonly expiresAt: number | null;
+  /** Copied within the call. */
+  readonly bytes: Uint8Array;
+}
+
+/** Room for 64 of the largest values. */
+const CAPACITY = 1024 * 1024 + 64 * 1024;
+
+const HEAD = 32;
+const ALIGNMENT = 8;
+
+/** Keys up to this many units are written unit by unit, which is quicker than a call. */
+const SHORT_KEY = 48;
+
+export class PutChunk {
+  readonly #bytes: Uint8Array;
+  readonly #text: Buffer;
+  readonly #words: Uint32Array;
+  readonly #times: Float64Array;
+  #ids: number[] = [];
+  #used = 0;
+
+  constructor() {
+    const memory = new ArrayBuffer(CAPACITY);
+    this.#bytes = new Uint8Array(memory);
+    this.#text = Buffer.from(memory);
+    this.#words = new Uint32Array(memory);
+    this.#times = new Float64Array(memory);
+  }
+
+  get isEmpty(): boolean {
+    return this.#used === 0;
+  }
+
+  /** Adds a value under the number of its request; false where there is no room until the chunk is taken. */
+  add(id: number, { handle, key, manner, expiresAt, bytes }: PackedPut): boolean {
+    const start = this.#used;
+    // A UTF-16 unit is at most three bytes of UTF-8.
+    if (start + HEAD + key.length * 3 + bytes.byteLength > CAPACITY) return false;
+    const keyAt = start + HEAD;
+    const keyLength = this.#writeKey(key, keyAt);
+    const valueAt = keyAt + keyLength;
+    this.#bytes.set(bytes, valueAt);
+    const words = this.#words;
+    const word = start / 4;
+    words[word] = id;
+    words[word + 1] = handle;
+    words[word + 2] = manner;
+    words[word + 3] = keyLength;
+    words[word + 4] = bytes.byteLength;
+    words[word + 5] = 0;
+    this.#times[start / 8 + 3] = expiresAt ?? Number.NaN;
+    this.#ids.push(id);
+    this.#used = Math.ceil((valueAt + bytes.byteLength) / ALIGNMENT) * ALIGNMENT;
+    return true;
+  }
+
+  /** What was added, until the next `add`, and the numbers of its requests; then the chunk is empty. */
+  take(): { readonly bytes: Uint8Array; readonly ids: readonly number[] } {
+    const bytes = this.#bytes.subarray(0, this.#used);
+    const ids = this.#ids;
+    this.#used = 0;
+    this.#ids = [];
+    return { bytes, ids };
+  }
+
+  /** The length of the key in UTF-8. */
+  #writeKey(key: string, at: number): number {
+    const { length } = key;
+    if (length > SHORT_KEY) return this.#text.write(key, at);
+    const bytes = this.#bytes;
+    for (let index = 0; index < length; index++) {
+      const unit = key.charCodeAt(index);
+      if (unit > 127) return this.#text.write(key, at);
+      bytes[at + index] = unit;
+    }
+    return length;
+  }
+}
