@@ -249,6 +249,11 @@ impl Dataset {
         None
     }
 
+    /// `Damaged` when a file was cut short since it was opened and lost pages were read.
+    pub fn check_whole(&self) -> Result<()> {
+        self.shards.iter().try_for_each(Shard::check_whole)
+    }
+
     /// Compares each file with the digest in state.json, where there is one; how many were compared. `should_stop`
     /// is asked every few MiB.
     pub fn verify(&self, should_stop: impl Fn() -> bool + Sync) -> Result<usize> {

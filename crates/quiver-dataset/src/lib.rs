@@ -22,4 +22,4 @@ pub use column::{Block, Column, Kind};
 pub use dataset::{Dataset, Opened, Shard, open};
 pub use error::{Error, Result};
 pub use gather::PARALLEL_FROM;
-pub use writer::{Finished, FolderWriter, ShardFacts, Sharding, WriteOptions, sweep};
+pub use writer::{Finished, FolderWriter, Kept, ShardFacts, Sharding, WriteOptions, sweep};

@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use quiver_dataset::{Dataset, Error, FolderWriter, Kind, Opened, Sharding, WriteOptions, open, sweep};
+use quiver_dataset::{Dataset, Error, FolderWriter, Kept, Kind, Opened, Sharding, WriteOptions, open, sweep};
 use quiver_io::{Disk, Faulty, Op};
 use quiver_tensor::arrow::build::tensor_array;
 use quiver_tensor::arrow::features::{Rows, tensor_field};
 use quiver_tensor::arrow::{Piece, Schema};
 use quiver_tensor::{DType, byte_length};
-use support::{append, begin, check_rows, contents, gather, names, options, schema, write};
+use support::{
+    added, append, append_beside, begin, begin_beside, check_rows, contents, gather, names, options, schema,
+    write,
+};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
@@ -55,6 +58,33 @@ proptest! {
         writer.finish(&[], false, &|| false).unwrap();
         prop_assert_eq!(contents(&target), contents(&plain));
         prop_assert_eq!(names(folder.path()).len(), 2);
+    }
+
+    #[test]
+    fn kept_columns_are_copied_as_they_are(
+        total in 1_usize..60, step in 1_usize..20, (old, new) in (60_u64..3_000, 60_u64..3_000),
+        stops in prop::collection::vec(0_usize..60, 0..3),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let source = Arc::new(write(&folder.path().join("old"), total, step, options(Sharding::Size(old), None)));
+        let begin = |name: &str, key| {
+            begin_beside(Arc::new(Disk), &folder.path().join(name), &source, options(Sharding::Size(new), key))
+        };
+        let mut plain = begin("plain", None);
+        append_beside(&mut plain, total, total);
+        plain.finish(&[], false, &|| false).unwrap();
+        for stop in stops {
+            append_beside(&mut begin("new", Some("k")), stop.min(total), step);
+        }
+        let mut writer = begin("new", Some("k"));
+        append_beside(&mut writer, total, step);
+        writer.finish(&[], false, &|| false).unwrap();
+        prop_assert_eq!(contents(&folder.path().join("new")), contents(&folder.path().join("plain")));
+        let found = Dataset::open(&folder.path().join("new")).unwrap();
+        prop_assert_eq!(found.verify(|| false).unwrap(), found.shards().len());
+        check_rows(&found, total);
+        let all: Vec<u32> = (0..total as u32).collect();
+        prop_assert_eq!(gather(&found, "added", &all), added(0..total));
     }
 
     #[test]
@@ -143,25 +173,56 @@ fn an_existing_folder_is_replaced_whole_or_kept() {
 }
 
 #[test]
-fn columns_of_another_dataset_are_copied_as_they_are() {
+fn kept_columns_wait_in_no_file_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
-    let old = write(&folder.path().join("old"), 20, 6, options(Sharding::Size(600), None));
-    assert!(old.shards().len() > 2);
+    let old = Arc::new(write(&folder.path().join("old"), 20, 6, options(Sharding::Size(600), None)));
     let target = folder.path().join("new");
-    let mut writer = FolderWriter::begin(
-        Arc::new(Disk),
-        &target,
-        old.schema().clone(),
-        options(Sharding::Size(900), None),
-    )
-    .unwrap();
-    let mut at = 0;
-    while let Some((pieces, rows)) = old.pieces(at, 4) {
-        writer.append(&pieces, rows).unwrap();
-        at += rows as u64;
-    }
+    let mut writer = begin_beside(Arc::new(Disk), &target, &old, options(Sharding::Size(900), Some("k")));
+    append_beside(&mut writer, 20, 4);
+    let temporary = names(folder.path()).into_iter().find(|name| name.starts_with(".tmp_new")).unwrap();
+    let files = names(&folder.path().join(temporary));
+    assert!(files.len() > 2 && !files.iter().any(|name| name.ends_with(".spool")), "{files:?}");
     writer.finish(&[], false, &|| false).unwrap();
-    check_rows(&Dataset::open(&target).unwrap(), 20);
+    let found = Dataset::open(&target).unwrap();
+    check_rows(&found, 20);
+    let columns: Vec<_> = found.schema().fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(columns, ["id", "vector", "image", "chunks", "mask", "text", "added"]);
+}
+
+#[test]
+fn columns_that_can_not_be_kept_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("new");
+    let old = Arc::new(write(&folder.path().join("old"), 5, 5, options(Sharding::Size(900), None)));
+    let begin = |columns: Vec<usize>| {
+        let kept = Kept { dataset: Arc::clone(&old), columns };
+        let options = options(Sharding::Size(900), None);
+        FolderWriter::begin_beside(Arc::new(Disk), &target, kept, schema(), options)
+    };
+    for columns in [vec![1], vec![0, 2], vec![6], (0..6).chain([0]).collect()] {
+        assert!(matches!(begin(columns.clone()), Err(Error::BadOption(_))), "{columns:?}");
+    }
+    let mut writer = begin((0..5).collect()).unwrap();
+    let texts = &support::rows(0, 6)[5];
+    let piece = Piece { array: &texts.array, bytes: &texts.bytes, start: 0 };
+    let error = writer.append(&[piece], 6).unwrap_err();
+    assert!(error.to_string().contains("fewer rows"), "{error}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_kept_file_that_is_cut_short_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let total = 4_000;
+    let old = Arc::new(write(&folder.path().join("old"), total, 500, options(Sharding::Size(1 << 30), None)));
+    let target = folder.path().join("new");
+    let mut writer = begin_beside(Arc::new(Disk), &target, &old, options(Sharding::Size(1 << 30), None));
+    append_beside(&mut writer, total, 500);
+    let path = old.shards()[0].path();
+    std::fs::File::options().write(true).open(path).unwrap().set_len(4_096).unwrap();
+    let error = writer.finish(&[], false, &|| false).unwrap_err();
+    assert_eq!(error.code(), "ERR_QUIVER_CORRUPT");
+    assert_eq!(names(folder.path()), ["old"]);
 }
 
 #[test]

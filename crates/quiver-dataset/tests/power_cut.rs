@@ -13,11 +13,7 @@ use std::time::Duration;
 
 use quiver_dataset::{Dataset, FolderWriter, Shard, Sharding, WriteOptions, sweep};
 use quiver_io::{Disk, Faulty, Storage};
-use quiver_tensor::DType;
-use quiver_tensor::arrow::build::{Built, tensor_array};
-use quiver_tensor::arrow::features::{Rows, tensor_field};
-use quiver_tensor::arrow::{Piece, Schema};
-use support::{append, check_rows, contents, names, options, schema, write};
+use support::{append, append_beside, begin_beside, check_rows, contents, names, options, schema, write};
 
 const TOTAL: usize = 40;
 const STEP: usize = 3;
@@ -53,25 +49,14 @@ fn create(storage: Arc<dyn Storage>, folder: &Path) -> u64 {
     left
 }
 
-/// The column that an extension adds.
-fn added(first: usize, count: usize) -> Built {
-    let values: Vec<u8> = (first..first + count).flat_map(|row| (row as f64).to_le_bytes()).collect();
-    tensor_array(DType::Float64, &Rows::Fixed(vec![1]), count, &[], &values).unwrap()
-}
-
-/// Puts the target with one more column in its place, beside the rows of `source`.
-fn extend(storage: Arc<dyn Storage>, folder: &Path, source: &Dataset) {
-    let mut fields: Vec<_> = source.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
-    fields.push(tensor_field("added", DType::Float64, &Rows::Fixed(vec![1])).unwrap());
-    let mut writer =
-        FolderWriter::begin(storage, &folder.join(TARGET), Schema::new(fields), durable()).unwrap();
-    while let Some((mut pieces, rows)) = source.pieces(writer.rows(), STEP) {
-        let new = added(writer.rows() as usize, rows);
-        pieces.push(Piece { array: &new.array, bytes: &new.bytes, start: 0 });
-        writer.append(&pieces, rows).unwrap();
-        writer.record().unwrap();
-    }
+/// Puts the target with one more column in its place, beside its rows. How many an earlier run had left.
+fn extend(storage: Arc<dyn Storage>, folder: &Path) -> u64 {
+    let source = Arc::new(Dataset::open(&folder.join(TARGET)).unwrap());
+    let mut writer = begin_beside(storage, &folder.join(TARGET), &source, durable());
+    let left = writer.rows();
+    append_beside(&mut writer, TOTAL, STEP);
     writer.finish(&[(METADATA.into(), b"{}".to_vec())], true, &|| false).unwrap();
+    left
 }
 
 /// A folder whose effects are remembered from now on.
@@ -171,10 +156,10 @@ fn a_folder_that_is_extended_is_the_old_or_the_new_one() {
     write(&root.join(TARGET), TOTAL, STEP, options(Sharding::Size(2_000), None));
     let old = found(&root).unwrap();
     let faulty = recorded(&root);
-    extend(Arc::new(faulty.clone()), &root, &Dataset::open(&root.join(TARGET)).unwrap());
+    extend(Arc::new(faulty.clone()), &root);
     let new = found(&root).unwrap();
     assert_eq!(Dataset::open(&root.join(TARGET)).unwrap().schema().fields().len(), 7);
-    let mut seen = [0, 0];
+    let (mut seen, mut resumed) = ([0, 0], 0);
     for (moment, seed) in cuts(faulty.moment()) {
         let left = cut(&faulty, moment, seed);
         let files = found(left.path()).unwrap();
@@ -183,9 +168,9 @@ fn a_folder_that_is_extended_is_the_old_or_the_new_one() {
         seen[usize::from(is_new)] += 1;
         assert!(is_new || moment < faulty.moment(), "what was acknowledged is gone, seed {seed}");
         if !is_new {
-            extend(Arc::new(Disk), left.path(), &Dataset::open(&left.path().join(TARGET)).unwrap());
+            resumed += usize::from(extend(Arc::new(Disk), left.path()) > 0);
             assert_eq!(found(left.path()).unwrap(), new, "moment {moment}, seed {seed}, taken up");
         }
     }
-    assert!(seen.iter().all(|&count| count > 0), "{seen:?}");
+    assert!(seen.iter().all(|&count| count > 0) && resumed > 0, "{seen:?}, {resumed} taken up");
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::bindgen_prelude::{AsyncTask, Uint8Array};
 use napi_derive::napi;
-use quiver_dataset::{Dataset, FolderWriter, Sharding, WriteOptions};
+use quiver_dataset::{FolderWriter, Kept, Sharding, WriteOptions};
 use quiver_io::Disk;
 use quiver_tensor::DType;
 use quiver_tensor::arrow::build::{Built, tensor_array, text_array};
@@ -83,8 +83,8 @@ enum Form {
 /// A dataset folder being written; calls one after the other.
 #[napi]
 pub struct NativeDatasetWriter {
-    /// Whose columns are copied before the new ones, and which of them.
-    kept: Option<(Arc<Dataset>, Vec<usize>)>,
+    /// Columns of a dataset that are copied before the new ones.
+    kept: Option<Kept>,
     forms: Vec<Form>,
     schema: Schema,
     /// Rows that wait to be written.
@@ -114,11 +114,11 @@ impl NativeDatasetWriter {
             let kept = kept.unwrap_or_default();
             let present = dataset.schema().fields().iter().enumerate();
             let chosen = present.filter(|(_, field)| kept.contains(field.name()));
-            let (numbers, copied): (Vec<usize>, Vec<Field>) =
+            let (columns, copied): (Vec<usize>, Vec<Field>) =
                 chosen.map(|(number, field)| (number, field.as_ref().clone())).unzip();
             fields = copied;
             known = dataset.features().cloned().unwrap_or_default();
-            source = Some((dataset, numbers));
+            source = Some(Kept { dataset, columns });
         }
         for column in columns {
             if column.dtype == "string" {
@@ -146,9 +146,13 @@ impl NativeDatasetWriter {
         };
         let options =
             WriteOptions { sharding, sync: layout.sync, key: layout.key, ..WriteOptions::default() };
-        let (slot, schema) = (Arc::clone(&self.writer), self.schema.clone());
+        let (slot, schema, kept) = (Arc::clone(&self.writer), self.schema.clone(), self.kept.clone());
         Ok(Job::start(move || {
-            let writer = FolderWriter::begin(Arc::new(Disk), Path::new(&target), schema, options)?;
+            let (disk, target) = (Arc::new(Disk), Path::new(&target));
+            let writer = match kept {
+                Some(kept) => FolderWriter::begin_beside(disk, target, kept, schema, options)?,
+                None => FolderWriter::begin(disk, target, schema, options)?,
+            };
             let begun = Begun { rows: writer.rows() as f64, note: writer.note().to_owned() };
             *lock(&slot) = Some(writer);
             Ok(begun)
@@ -175,12 +179,13 @@ impl NativeDatasetWriter {
     #[napi(ts_return_type = "Promise<void>")]
     pub fn flush(&self, note: Option<String>) -> AsyncTask<Job<()>> {
         let added = std::mem::take(&mut *lock(&self.added));
-        let (slot, kept) = (Arc::clone(&self.writer), self.kept.clone());
+        let slot = Arc::clone(&self.writer);
         Job::start(move || {
             let mut guard = lock(&slot);
             let Some(writer) = guard.as_mut() else { return Err(Failure::closed()) };
             for Added { rows, columns } in &added {
-                append(writer, kept.as_ref(), *rows, columns)?;
+                let new = columns.iter().map(|new| Piece { array: &new.array, bytes: &new.bytes, start: 0 });
+                writer.append(&new.collect::<Vec<_>>(), *rows)?;
             }
             if let Some(note) = note {
                 writer.set_note(note);
@@ -216,41 +221,6 @@ impl NativeDatasetWriter {
             _ => Ok(()),
         })
     }
-}
-
-/// Appends rows of the new columns beside as many of the kept ones.
-fn append(
-    writer: &mut FolderWriter,
-    kept: Option<&(Arc<Dataset>, Vec<usize>)>,
-    rows: usize,
-    built: &[Built],
-) -> quiver_dataset::Result<()> {
-    let mut done = 0;
-    while done < rows {
-        let left = rows - done;
-        let new = built.iter().map(|new| Piece { array: &new.array, bytes: &new.bytes, start: done });
-        let (mut pieces, now) = match kept {
-            Some((dataset, numbers)) => copied(dataset, numbers, writer.rows(), left)?,
-            None => (Vec::new(), left),
-        };
-        pieces.extend(new);
-        writer.append(&pieces, now)?;
-        done += now;
-    }
-    Ok(())
-}
-
-/// Rows of the kept columns, from `start` on as many as lie together.
-fn copied<'a>(
-    dataset: &'a Dataset,
-    numbers: &[usize],
-    start: u64,
-    most: usize,
-) -> quiver_dataset::Result<(Vec<Piece<'a>>, usize)> {
-    let missing = || quiver_dataset::Error::BadOption("the dataset has fewer rows than are appended".into());
-    let (pieces, rows) = dataset.pieces(start, most).ok_or_else(missing)?;
-    let kept = numbers.iter().filter_map(|&number| pieces.get(number).copied()).collect();
-    Ok((kept, rows))
 }
 
 fn build(form: &Form, column: &ColumnRows, rows: usize) -> Result<Built> {

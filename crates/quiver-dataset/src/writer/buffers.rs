@@ -1,12 +1,15 @@
 //! The buffers of a growing file. The largest grows at its final place, behind room for the head, so that its bytes are
-//! written once; each of the others grows in a file of its own and is put behind it in the end.
+//! written once; each of the others grows in a file of its own and is put behind it in the end, after those of columns
+//! that are copied from another dataset.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quiver_io::{CHUNK, ChunkSums, Storage, StorageFile, sum64};
 use quiver_tensor::arrow::{Sink, write};
 
+use super::kept::Kept;
 use super::shard_path;
 use crate::error::{Error, Result};
 
@@ -111,9 +114,14 @@ impl Buffers {
         self.growths.iter_mut().map(|buffer| std::mem::take(&mut buffer.pending)).collect()
     }
 
-    /// Puts the head, the other buffers and the end of the stream where they belong, and begins the next file. A file
-    /// without rows is only its head.
-    pub(super) fn complete(&mut self, head: &[u8], rows: usize) -> Result<Complete> {
+    /// Puts the head, the rows of kept columns, the other buffers and the end of the stream where they belong, and begins
+    /// the next file. A file without rows is only its head.
+    pub(super) fn complete(
+        &mut self,
+        head: &[u8],
+        rows: usize,
+        kept: Option<(&Kept, &Range<u64>)>,
+    ) -> Result<Complete> {
         let first = self.layout.first;
         let main = self.growths.get_mut(first).map(std::mem::take).unwrap_or_default();
         let room = if rows > 0 { self.layout.room } else { head.len() as u64 };
@@ -125,9 +133,12 @@ impl Buffers {
             Some(file) => (file, sums),
             None => (self.create(room)?, SumsBehind::new(room)),
         };
-        let mut tail = Tail { file, sums, length: room + main.length };
+        let mut tail = Tail { file, sums, length: room + main.length, sync: self.layout.sync, untold: 0 };
         tail.append(write::padding(main.length))?;
         if rows > 0 {
+            if let Some((kept, rows)) = kept {
+                kept.copy(rows, &mut |bytes| tail.append(bytes))?;
+            }
             for buffer in (0..self.layout.count).filter(|&buffer| buffer != first) {
                 let length = self.growths.get(buffer).map_or(0, |buffer| buffer.length);
                 if length > 0 {
@@ -138,7 +149,7 @@ impl Buffers {
             }
         }
         tail.append(write::END)?;
-        let Tail { mut file, sums, length } = tail;
+        let Tail { mut file, sums, length, .. } = tail;
         file.replace(0, head)?;
         if self.layout.sync {
             file.start_writing();
@@ -223,13 +234,26 @@ struct Tail {
     file: Box<dyn StorageFile>,
     sums: SumsBehind,
     length: u64,
+    /// Whether the file is going to be synced.
+    sync: bool,
+    /// Bytes that the disk has not been told of.
+    untold: u64,
 }
 
 impl Tail {
+    /// Sums and writes pieces that stay in the processor's cache in between. Summed first: a mapped file that was cut
+    /// short then reads as zeros and is found out, while the system refuses to write from it.
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes)?;
-        self.sums.update(bytes);
-        self.length += bytes.len() as u64;
+        for piece in bytes.chunks(PIECE) {
+            self.sums.update(piece);
+            self.file.write_all(piece)?;
+            self.length += piece.len() as u64;
+            self.untold += piece.len() as u64;
+            if self.sync && self.untold >= AHEAD {
+                self.file.start_writing();
+                self.untold = 0;
+            }
+        }
         Ok(())
     }
 }

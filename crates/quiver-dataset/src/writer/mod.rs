@@ -9,12 +9,13 @@
 //! ```
 //! Each file becomes one batch, which readers view as one tensor, while nothing but the rows being appended is held in
 //! memory. Its largest buffer grows at its place in the file, summed in passing; the head before it, for which room is
-//! left, and the other buffers behind it are written when the file is full. Then it is read again, from memory as a
+//! left, and the other buffers behind it are written when the file is full, those of kept columns from where they lie. Then it is read again, from memory as a
 //! rule, and compared.
 
 mod buffers;
 mod check;
 mod journal;
+mod kept;
 mod plan;
 mod publish;
 mod resume;
@@ -24,12 +25,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quiver_io::{Storage, digest_of_sums};
-use quiver_tensor::arrow::{Growing, Piece, Schema, largest_buffer, write};
+use quiver_tensor::arrow::{Field, Growing, Piece, Schema, largest_buffer, write};
 
 use crate::error::{Error, Result};
 use buffers::{Buffers, Layout, Segment};
 use check::{Check, Checking};
 use journal::{Journal, Line};
+pub use kept::Kept;
+use kept::Measure;
 use plan::Plan;
 pub use plan::Sharding;
 use temporary::Temporary;
@@ -96,7 +99,12 @@ pub struct Finished {
 pub struct FolderWriter {
     storage: Arc<dyn Storage>,
     target: PathBuf,
+    /// Of all columns.
     schema: Schema,
+    /// The first of them.
+    kept: Option<Kept>,
+    /// The others, which are appended.
+    appended: Schema,
     options: WriteOptions,
     plan: Plan,
     temporary: Temporary,
@@ -131,9 +139,40 @@ impl FolderWriter {
         schema: Schema,
         options: WriteOptions,
     ) -> Result<Self> {
+        Self::begin_with(storage, target, schema, None, options)
+    }
+
+    /// The same for a folder whose first columns are `kept`: rows are appended of the others, and those of the same
+    /// numbers are copied when a file is full. `schema` has all columns. The key has to name what the dataset holds,
+    /// too.
+    ///
+    /// `BadOption` when the first columns of the schema are not those that are kept.
+    pub fn begin_beside(
+        storage: Arc<dyn Storage>,
+        target: &Path,
+        kept: Kept,
+        schema: Schema,
+        options: WriteOptions,
+    ) -> Result<Self> {
+        Self::begin_with(storage, target, schema, Some(kept), options)
+    }
+
+    fn begin_with(
+        storage: Arc<dyn Storage>,
+        target: &Path,
+        schema: Schema,
+        kept: Option<Kept>,
+        options: WriteOptions,
+    ) -> Result<Self> {
         let plan = Plan::new(&schema, options.sharding)?;
-        let growing = Growing::new(&schema)?;
-        let (first, room) = (largest_buffer(&schema)?, room_for_head(&schema, &growing)?);
+        let appended = behind(&schema, kept.as_ref())?;
+        let growing = Growing::new(&appended)?;
+        let (first, room) = (largest_buffer(&appended)?, room_for_head(&schema)?);
+        let digest = resume::digest_of_plan(
+            &schema,
+            options.sharding,
+            schema.fields().len() - appended.fields().len(),
+        )?;
         let layout = |folder: &Path| Layout {
             storage: Arc::clone(&storage),
             folder: folder.to_path_buf(),
@@ -144,7 +183,7 @@ impl FolderWriter {
             room,
         };
         let unfinished = match &options.key {
-            Some(key) => resume::find(storage.as_ref(), target, &schema, &options, key, layout)?,
+            Some(key) => resume::find(storage.as_ref(), target, key, &digest, layout)?,
             None => None,
         };
         let (temporary, left) = match unfinished {
@@ -169,6 +208,8 @@ impl FolderWriter {
             note: String::new(),
             failed: false,
             schema,
+            kept,
+            appended,
             options,
         };
         let is_taken_up = left.is_some();
@@ -176,7 +217,6 @@ impl FolderWriter {
             writer.take_over(closed, growing)?;
         }
         if let Some(key) = writer.options.key.clone() {
-            let digest = resume::digest_of_plan(&writer.schema, writer.options.sharding)?;
             let mut line = writer.line();
             if !writer.believed.is_empty() {
                 line.spools = std::mem::take(&mut writer.believed);
@@ -208,7 +248,7 @@ impl FolderWriter {
         self.note = note;
     }
 
-    /// Appends rows: one piece a column of the schema. How rows are split among calls makes no difference to the bytes of
+    /// Appends rows: one piece a column of the schema that is not kept. How rows are split among calls makes no difference to the bytes of
     /// the result. After an error the writer takes nothing more.
     pub fn append(&mut self, pieces: &[Piece<'_>], rows: usize) -> Result<()> {
         if self.failed {
@@ -218,14 +258,18 @@ impl FolderWriter {
         let mut pieces = pieces.to_vec();
         let mut left = rows;
         while left > 0 {
-            let now =
-                self.plan.fitting(&self.schema, self.closed.len(), self.growing.rows(), &pieces, left)?;
+            let (mut all, most) = match &self.kept {
+                Some(kept) => kept.pieces(self.rows, left)?,
+                None => (Vec::new(), left),
+            };
+            all.extend(&pieces);
+            let now = self.plan.fitting(&self.schema, self.closed.len(), self.growing.rows(), &all, most)?;
             if now == 0 {
                 let check = self.close_shard()?;
                 self.checking = Some(Checking::start(check)?);
                 continue;
             }
-            self.growing.append(&self.schema, &pieces, now, &mut self.buffers)?;
+            self.growing.append(&self.appended, &pieces, now, &mut self.buffers)?;
             self.rows += now as u64;
             left -= now;
             for piece in &mut pieces {
@@ -306,18 +350,24 @@ impl FolderWriter {
         }
         let mut head = write::schema_message(&self.schema, 0)?;
         let rows = self.growing.rows();
+        let own = self.rows - rows as u64..self.rows;
         if rows > 0 {
-            self.growing.finish(&self.schema, &mut self.buffers)?;
-            let (nodes, lengths) = (self.growing.nodes(), self.buffers.lengths());
-            head.extend(
-                write::batch_message(rows, &nodes, &lengths, self.layout.first, head.len() as u64)?.head,
-            );
+            self.growing.finish(&self.appended, &mut self.buffers)?;
+            let Measure { mut nodes, mut lengths } = match &self.kept {
+                Some(kept) => kept.measure(&own)?,
+                None => Measure::default(),
+            };
+            let first = lengths.len() + self.layout.first;
+            nodes.extend(self.growing.nodes());
+            lengths.extend(self.buffers.lengths());
+            head.extend(write::batch_message(rows, &nodes, &lengths, first, head.len() as u64)?.head);
         }
-        let complete = self.buffers.complete(&head, rows)?;
+        let kept = self.kept.as_ref().map(|kept| (kept, &own));
+        let complete = self.buffers.complete(&head, rows, kept)?;
         let shard = self.closed.len();
         let digest = digest_of_sums(&complete.sums);
         self.closed.push(ShardFacts { rows: rows as u64, bytes: complete.bytes, xxh3: digest.clone() });
-        self.growing = Growing::new(&self.schema)?;
+        self.growing = Growing::new(&self.appended)?;
         self.buffers.next(self.closed.len(), self.journal.is_some())?;
         Ok(Check {
             file: complete.file,
@@ -351,10 +401,24 @@ impl Drop for FolderWriter {
     }
 }
 
+/// The columns behind the kept ones.
+fn behind(schema: &Schema, kept: Option<&Kept>) -> Result<Schema> {
+    let Some(kept) = kept else { return Ok(schema.clone()) };
+    let (own, fields) = (schema.fields(), kept.fields()?);
+    let same = |(one, other): (&Arc<Field>, &Arc<Field>)| {
+        one.name() == other.name() && one.data_type() == other.data_type()
+    };
+    if own.len() < fields.len() || !own.iter().zip(&fields).all(same) {
+        return Err(Error::BadOption("the first columns are not those that are kept".into()));
+    }
+    Ok(Schema::new(own.iter().skip(fields.len()).cloned().collect::<Vec<_>>()))
+}
+
 /// Bytes of a file before its first buffer, where it has rows.
-fn room_for_head(schema: &Schema, growing: &Growing) -> Result<u64> {
+fn room_for_head(schema: &Schema) -> Result<u64> {
     let start = write::schema_message(schema, 0)?.len() as u64;
-    let batch = write::batch_message(0, &growing.nodes(), &vec![0; growing.buffers()], 0, start)?;
+    let all = Growing::new(schema)?;
+    let batch = write::batch_message(0, &all.nodes(), &vec![0; all.buffers()], 0, start)?;
     Ok(start + batch.head.len() as u64)
 }
 

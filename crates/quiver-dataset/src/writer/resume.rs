@@ -14,7 +14,7 @@ use quiver_tensor::arrow::{Extent, Growing, Schema, write};
 use super::buffers::{Buffers, Layout, Segment};
 use super::journal::{self, Journal, Line};
 use super::temporary::{Temporary, temporaries};
-use super::{FolderWriter, ShardFacts, Sharding, WriteOptions, shard_path};
+use super::{FolderWriter, ShardFacts, Sharding, shard_path};
 use crate::dataset::digest_of;
 use crate::error::Result;
 
@@ -43,11 +43,14 @@ impl Unfinished {
     }
 }
 
-/// What a journal's lines must agree on besides the key.
-pub(super) fn digest_of_plan(schema: &Schema, sharding: Sharding) -> Result<String> {
+/// What a journal's lines must agree on besides the key; the first `kept` columns are not in them.
+pub(super) fn digest_of_plan(schema: &Schema, sharding: Sharding, kept: usize) -> Result<String> {
     let mut digester = Digester::new();
     digester.update(&write::schema_message(schema, 0)?);
     digester.update(format!("{sharding:?}").as_bytes());
+    if kept > 0 {
+        digester.update(format!("{kept} kept").as_bytes());
+    }
     Ok(hex(&digester.finish().sha256))
 }
 
@@ -56,16 +59,14 @@ pub(super) fn digest_of_plan(schema: &Schema, sharding: Sharding) -> Result<Stri
 pub(super) fn find(
     storage: &dyn Storage,
     target: &Path,
-    schema: &Schema,
-    options: &WriteOptions,
     key: &str,
+    plan: &str,
     layout: impl Fn(&Path) -> Layout,
 ) -> Result<Option<Unfinished>> {
-    let plan = digest_of_plan(schema, options.sharding)?;
     let mut best: Option<Unfinished> = None;
     for path in temporaries(target)? {
         let Some(mut temporary) = Temporary::lock(storage, &path)? else { continue };
-        let Some(lines) = journal::read(&path, key, &plan) else {
+        let Some(lines) = journal::read(&path, key, plan) else {
             temporary.remove(storage)?;
             continue;
         };
@@ -162,7 +163,7 @@ impl FolderWriter {
         self.closed = closed;
         let mut lengths = vec![0; self.layout.count];
         if let Some(grown) = growing
-            && let Ok(growing) = Growing::resume(&self.schema, &grown.state)
+            && let Ok(growing) = Growing::resume(&self.appended, &grown.state)
         {
             self.rows += growing.rows() as u64;
             let used = Extent { bits: grown.used.0, items: grown.used.1 };

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use quiver_dataset::{Dataset, Error, FolderWriter, Kind, Sharding, WriteOptions};
-use quiver_io::{Disk, sum64};
+use quiver_dataset::{Dataset, Error, FolderWriter, Kept, Kind, Sharding, WriteOptions};
+use quiver_io::{Disk, Storage, sum64};
 use quiver_tensor::DType;
 use quiver_tensor::arrow::build::{Built, tensor_array, text_array};
 use quiver_tensor::arrow::features::{Rows, features, tensor_field, with_features};
@@ -86,6 +86,38 @@ pub fn write(target: &Path, total: usize, step: usize, options: WriteOptions) ->
     }
     writer.finish(&[], false, &|| false).unwrap();
     Dataset::open(target).unwrap()
+}
+
+/// A folder with all columns of a dataset, and "added" behind them.
+pub fn begin_beside(
+    storage: Arc<dyn Storage>,
+    target: &Path,
+    source: &Arc<Dataset>,
+    options: WriteOptions,
+) -> FolderWriter {
+    let columns: Vec<usize> = (0..source.schema().fields().len()).collect();
+    let mut fields = source.schema().fields().to_vec();
+    fields.push(Arc::new(tensor_field("added", DType::Float64, &Rows::Fixed(vec![1])).unwrap()));
+    let kept = Kept { dataset: Arc::clone(source), columns };
+    FolderWriter::begin_beside(storage, target, kept, Schema::new(fields), options).unwrap()
+}
+
+/// Values of "added".
+pub fn added(rows: impl IntoIterator<Item = usize>) -> Vec<u8> {
+    rows.into_iter().flat_map(|row| (row as f64).to_le_bytes()).collect()
+}
+
+/// Appends what is missing of "added" up to row `end`.
+pub fn append_beside(writer: &mut FolderWriter, end: usize, step: usize) {
+    while (writer.rows() as usize) < end {
+        let first = writer.rows() as usize;
+        let count = step.min(end - first);
+        let values = added(first..first + count);
+        let built = tensor_array(DType::Float64, &Rows::Fixed(vec![1]), count, &[], &values).unwrap();
+        let piece = Piece { array: &built.array, bytes: &built.bytes, start: 0 };
+        writer.append(&[piece], count).unwrap();
+        writer.record().unwrap();
+    }
 }
 
 /// Names, lengths and sums of all files of a folder.
