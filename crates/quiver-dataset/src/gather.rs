@@ -2,10 +2,10 @@
 
 use quiver_tensor::arrow::values::Values;
 use quiver_tensor::arrow::{Offsets, expand};
-use quiver_tensor::{DType, Error as TensorError, ErrorKind, Rows, gather_rows};
+use quiver_tensor::{DType, Error as TensorError, ErrorKind, Rows, gather_located, gather_rows};
 
 use crate::column::{Block, Column, Kind};
-use crate::dataset::{Dataset, Shard};
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 
 /// Outputs from this many bytes on are gathered by several threads.
@@ -31,7 +31,7 @@ impl Dataset {
         }
         let work = |indices: &[u32], out: &mut [u8]| self.gather_part(column, dtype, row_bytes, indices, out);
         in_parallel(indices, out, row_bytes, &work)?;
-        self.shards().iter().try_for_each(Shard::check_whole)
+        self.check_whole()
     }
 
     fn gather_part(
@@ -42,18 +42,23 @@ impl Dataset {
         indices: &[u32],
         out: &mut [u8],
     ) -> Result<()> {
-        if let [block] = column.blocks.as_slice()
-            && dtype != DType::Bool
-        {
+        if dtype == DType::Bool {
+            for (slot, &index) in out.chunks_exact_mut(row_bytes).zip(indices) {
+                let (block, row) = place_of(column, index)?;
+                self.copy_items(block, row * row_bytes, dtype, slot)?;
+            }
+            return Ok(());
+        }
+        if let [block] = column.blocks.as_slice() {
             let rows = Rows { count: block.rows, bytes: row_bytes, stride: row_bytes };
             return Ok(gather_rows(self.leaf_bytes(block)?, rows, indices, out)?);
         }
-        for (slot, &index) in out.chunks_exact_mut(row_bytes).zip(indices) {
-            let block = column.block_of(u64::from(index)).ok_or_else(|| no_row(index))?;
-            let row = (u64::from(index) - block.first) as usize;
-            self.copy_items(block, row * row_bytes / dtype.item_size(), dtype, slot)?;
-        }
-        Ok(())
+        gather_located(row_bytes, indices, out, |index| {
+            let (block, row) = place_of(column, index)?;
+            let rows = self.leaf_bytes(block)?;
+            let start = row.saturating_mul(row_bytes);
+            rows.get(start..start.saturating_add(row_bytes)).ok_or_else(|| beyond_its_batch().into())
+        })
     }
 
     /// Items along the first axis of the rows `indices` of a ragged column.
@@ -97,13 +102,12 @@ impl Dataset {
             Ok(())
         };
         in_parallel(indices, out, row_bytes, &work)?;
-        self.shards().iter().try_for_each(Shard::check_whole)
+        self.check_whole()
     }
 
     /// Where row `index` of a ragged column is: its block, its first item there, and how many items it has.
     fn items<'a>(&self, column: &'a Column, index: u32) -> Result<(&'a Block, usize, usize)> {
-        let block = column.block_of(u64::from(index)).ok_or_else(|| no_row(index))?;
-        let row = (u64::from(index) - block.first) as usize;
+        let (block, row) = place_of(column, index)?;
         let (first, length) = match &block.values {
             Values::Dense { row: shape, .. } => {
                 let length = shape.first().copied().unwrap_or_default() as usize;
@@ -133,9 +137,7 @@ impl Dataset {
         }
         let start = first.saturating_mul(dtype.item_size());
         let row = source.get(start..start.saturating_add(out.len()));
-        out.copy_from_slice(row.ok_or_else(|| {
-            TensorError::new(ErrorKind::Corrupt, "a row reaches beyond the values of its batch")
-        })?);
+        out.copy_from_slice(row.ok_or_else(beyond_its_batch)?);
         Ok(())
     }
 
@@ -159,6 +161,12 @@ impl Dataset {
     }
 }
 
+/// Where a row is: its block, and its number there.
+fn place_of(column: &Column, index: u32) -> Result<(&Block, usize)> {
+    let block = column.block_of(u64::from(index)).ok_or_else(|| no_row(index))?;
+    Ok((block, (u64::from(index) - block.first) as usize))
+}
+
 fn leaves(block: &Block) -> Option<&quiver_tensor::arrow::values::Leaves> {
     match &block.values {
         Values::Dense { leaves, .. } | Values::Ragged { leaves, .. } => Some(leaves),
@@ -168,6 +176,10 @@ fn leaves(block: &Block) -> Option<&quiver_tensor::arrow::values::Leaves> {
 
 fn no_row(index: u32) -> TensorError {
     TensorError::new(ErrorKind::OutOfRange, "an index names no row").with("index", index)
+}
+
+fn beyond_its_batch() -> TensorError {
+    TensorError::new(ErrorKind::Corrupt, "a row reaches beyond the values of its batch")
 }
 
 fn bad_length(bytes: usize) -> Error {
@@ -183,8 +195,10 @@ fn in_parallel(
     row_bytes: usize,
     work: &(impl Fn(&[u32], &mut [u8]) -> Result<()> + Sync),
 ) -> Result<()> {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS);
-    if out.len() < PARALLEL_FROM || threads == 1 {
+    // To count the processors reads files of the control group, which takes as long as to copy a hundred rows.
+    let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = if out.len() < PARALLEL_FROM { 1 } else { processors().min(THREADS) };
+    if threads == 1 {
         return work(indices, out);
     }
     let share = indices.len().div_ceil(threads);

@@ -181,7 +181,7 @@ fn kept_columns_wait_in_no_file_of_their_own() {
     append_beside(&mut writer, 20, 4);
     let temporary = names(folder.path()).into_iter().find(|name| name.starts_with(".tmp_new")).unwrap();
     let files = names(&folder.path().join(temporary));
-    assert!(files.len() > 2 && !files.iter().any(|name| name.ends_with(".spool")), "{files:?}");
+    assert!(files.len() > 2 && !files.iter().any(|name| name.contains("spool")), "{files:?}");
     writer.finish(&[], false, &|| false).unwrap();
     let found = Dataset::open(&target).unwrap();
     check_rows(&found, 20);

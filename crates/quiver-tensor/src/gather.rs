@@ -18,20 +18,40 @@ pub struct Rows {
 /// `OutOfRange` for an index that names no row, before anything is copied; `BadValue` when the rows don't lie
 /// within `source` or `out` has another length.
 pub fn gather_rows(source: &[u8], rows: Rows, indices: &[u32], out: &mut [u8]) -> Result<()> {
-    check(source, rows, indices, out)?;
-    match rows.bytes {
-        0 => {}
-        1 => gather_fixed::<1>(source, rows.stride, indices, out),
-        2 => gather_fixed::<2>(source, rows.stride, indices, out),
-        4 => gather_fixed::<4>(source, rows.stride, indices, out),
-        8 => gather_fixed::<8>(source, rows.stride, indices, out),
-        16 => gather_fixed::<16>(source, rows.stride, indices, out),
-        _ => gather_long(source, rows, indices, out),
-    }
-    Ok(())
+    check(source, rows, indices)?;
+    gather_located(rows.bytes, indices, out, |index| {
+        let start = index as usize * rows.stride;
+        Ok(&source[start..start + rows.bytes])
+    })
 }
 
-fn check(source: &[u8], rows: Rows, indices: &[u32], out: &[u8]) -> Result<()> {
+/// Copies rows of `bytes` bytes, which `locate` finds by their index and which may lie in several places, in the order of
+/// `indices` into `out`, which must be exactly that long. Each is looked for once, some steps before it is copied.
+///
+/// `BadValue` when `out` or a row that was found has another length; what `locate` fails with. `out` may hold a part then.
+pub fn gather_located<'a, E: From<Error>>(
+    bytes: usize,
+    indices: &[u32],
+    out: &mut [u8],
+    locate: impl Fn(u32) -> std::result::Result<&'a [u8], E>,
+) -> std::result::Result<(), E> {
+    if indices.len().checked_mul(bytes) != Some(out.len()) {
+        return Err(Error::bad_value("out must be as long as the rows asked for")
+            .with("bytes", out.len())
+            .into());
+    }
+    match bytes {
+        0 => Ok(()),
+        1 => gather_fixed::<1, E>(indices, out, locate),
+        2 => gather_fixed::<2, E>(indices, out, locate),
+        4 => gather_fixed::<4, E>(indices, out, locate),
+        8 => gather_fixed::<8, E>(indices, out, locate),
+        16 => gather_fixed::<16, E>(indices, out, locate),
+        _ => gather_long(bytes, indices, out, locate),
+    }
+}
+
+fn check(source: &[u8], rows: Rows, indices: &[u32]) -> Result<()> {
     if let Some(index) = indices.iter().find(|&&index| index as usize >= rows.count) {
         return Err(Error::new(ErrorKind::OutOfRange, "an index names no row")
             .with("index", index)
@@ -42,33 +62,53 @@ fn check(source: &[u8], rows: Rows, indices: &[u32], out: &[u8]) -> Result<()> {
     if rows.count > 0 && end.is_none_or(|end| end > source.len()) {
         return Err(Error::bad_value("the rows reach beyond the source").with("bytes", source.len()));
     }
-    if indices.len().checked_mul(rows.bytes) != Some(out.len()) {
-        return Err(Error::bad_value("out must be as long as the rows asked for").with("bytes", out.len()));
-    }
     Ok(())
 }
 
 /// Rows of one machine word: a load and a store each, without a call to copy memory.
-fn gather_fixed<const N: usize>(source: &[u8], stride: usize, indices: &[u32], out: &mut [u8]) {
+fn gather_fixed<'a, const N: usize, E: From<Error>>(
+    indices: &[u32],
+    out: &mut [u8],
+    locate: impl Fn(u32) -> std::result::Result<&'a [u8], E>,
+) -> std::result::Result<(), E> {
     let (slots, _) = out.as_chunks_mut::<N>();
     for (slot, &index) in slots.iter_mut().zip(indices) {
-        if let Some(row) = source[index as usize * stride..].first_chunk::<N>() {
-            *slot = *row;
-        }
+        *slot = *locate(index)?.first_chunk::<N>().ok_or_else(too_short)?;
     }
+    Ok(())
 }
 
-fn gather_long(source: &[u8], rows: Rows, indices: &[u32], out: &mut [u8]) {
-    // Random rows defeat the hardware's prefetcher: the first lines of a row some steps ahead are asked for while
-    // this one is copied.
+/// Random rows defeat the hardware's prefetcher: the first lines of a row some steps ahead are asked for while this one
+/// is copied.
+fn gather_long<'a, E: From<Error>>(
+    bytes: usize,
+    indices: &[u32],
+    out: &mut [u8],
+    locate: impl Fn(u32) -> std::result::Result<&'a [u8], E>,
+) -> std::result::Result<(), E> {
     const AHEAD: usize = 4;
-    for (step, (slot, &index)) in out.chunks_exact_mut(rows.bytes).zip(indices).enumerate() {
-        if let Some(&next) = indices.get(step + AHEAD) {
-            prefetch(&source[next as usize * rows.stride..]);
-        }
-        let start = index as usize * rows.stride;
-        slot.copy_from_slice(&source[start..start + rows.bytes]);
+    let mut found = indices.iter().map(|&index| {
+        let row = locate(index)?.get(..bytes).ok_or_else(too_short)?;
+        prefetch(row);
+        Ok::<_, E>(row)
+    });
+    let mut waiting: [&[u8]; AHEAD] = [&[]; AHEAD];
+    for (place, row) in waiting.iter_mut().zip(&mut found) {
+        *place = row?;
     }
+    for (step, slot) in out.chunks_exact_mut(bytes).enumerate() {
+        let place = &mut waiting[step % AHEAD];
+        let row = *place;
+        if let Some(next) = found.next() {
+            *place = next?;
+        }
+        slot.copy_from_slice(row);
+    }
+    Ok(())
+}
+
+fn too_short() -> Error {
+    Error::bad_value("a row is shorter than it has to be")
 }
 
 /// Hints that the first lines of `bytes` will be read soon.
@@ -109,12 +149,43 @@ mod tests {
         }
 
         #[test]
+        fn rows_that_lie_in_several_places_equal_a_plain_loop(
+            bytes in 1_usize..40, parts in prop::collection::vec(1_usize..6, 1..6),
+            picks in prop::collection::vec(any::<u32>(), 0..30), missing in 0_usize..60,
+        ) {
+            let count: usize = parts.iter().sum();
+            let whole: Vec<u8> = (0..count * bytes).map(|i| (i * 7) as u8).collect();
+            let mut rest = whole.as_slice();
+            let rows: Vec<&[u8]> = parts
+                .iter()
+                .flat_map(|&rows| rest.split_off(..rows * bytes).unwrap().chunks_exact(bytes))
+                .collect();
+            let indices: Vec<u32> = picks.iter().map(|pick| pick % count as u32).collect();
+            let mut out = vec![0; indices.len() * bytes];
+            let seen = std::cell::Cell::new(0);
+            gather_located::<Error>(bytes, &indices, &mut out, |index| {
+                seen.set(seen.get() + 1);
+                Ok(rows[index as usize])
+            })
+            .unwrap();
+            let expected: Vec<u8> = indices.iter().flat_map(|&i| rows[i as usize]).copied().collect();
+            prop_assert_eq!(&out, &expected);
+            prop_assert_eq!(seen.get(), indices.len());
+            // One that is not there is told, wherever it comes.
+            let found = gather_located::<Error>(bytes, &indices, &mut out, |index| {
+                if index as usize == missing { Err(Error::bad_value("gone")) } else { Ok(rows[index as usize]) }
+            });
+            prop_assert_eq!(found.is_err(), indices.contains(&(missing as u32)));
+        }
+
+        #[test]
         fn never_panics(
             source in prop::collection::vec(any::<u8>(), 0..64), count: usize, bytes in 0_usize..80, stride: usize,
             indices in prop::collection::vec(any::<u32>(), 0..8), out in 0_usize..64,
         ) {
             let mut out = vec![0; out];
             let _ = gather_rows(&source, Rows { count, bytes, stride }, &indices, &mut out);
+            let _ = gather_located::<Error>(bytes, &indices, &mut out, |_| Ok(&source));
         }
     }
 

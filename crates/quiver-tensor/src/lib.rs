@@ -22,7 +22,7 @@ pub mod zip;
 pub use compact::compact;
 pub use dtype::DType;
 pub use error::{Error, ErrorKind, Result};
-pub use gather::{Rows, gather_rows};
+pub use gather::{Rows, gather_located, gather_rows};
 pub use layout::{ALIGNMENT, NewTensor, byte_length, element_count, extent};
 pub use summary::{Summary, summarise};
 pub use swap::swap_bytes;
