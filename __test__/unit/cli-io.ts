@@ -18,7 +18,8 @@ export interface CliSetting {
   readonly columns?: number;
   /** The answer to every question; left out: nobody is there to answer. */
   readonly answer?: boolean;
-  readonly input?: string | Uint8Array;
+  /** Standard input, in one piece or in several. */
+  readonly input?: string | Uint8Array | readonly Uint8Array[];
   /** What standard output fails with. */
   readonly refuses?: Error;
 }
@@ -40,7 +41,9 @@ export async function quiver(args: readonly string[], setting: CliSetting = {}):
     columns: setting.columns ?? Number.POSITIVE_INFINITY,
     confirm: async () => setting.answer ?? false,
     input: (async function* () {
-      yield Buffer.from(setting.input ?? "");
+      const { input = "" } = setting;
+      if (typeof input === "string" || input instanceof Uint8Array) yield Buffer.from(input);
+      else yield* input;
     })(),
   };
   const status = await runCli(args, io);

@@ -24,7 +24,7 @@ async function json(args: readonly string[], setting?: CliSetting): Promise<unkn
   return JSON.parse((await run([...args, "--json"], setting)).out);
 }
 
-function file(name: string, contents: string): string {
+function file(name: string, contents: string | Uint8Array): string {
   const path = join(folder, name);
   writeFileSync(path, contents);
   return path;
@@ -44,6 +44,33 @@ describe("create", () => {
     });
     const cache = await VectorCache.load("a", { root });
     expect(texts.map((_, row) => cache.text(row))).toEqual(texts);
+  });
+
+  test("refuses bytes that are no UTF-8 and names their line, or replaces them when told to", async () => {
+    const many = "línea\n".repeat(20_000);
+    const latin = Buffer.concat([Buffer.from(`${many}ein `), Buffer.from("Märchen\nende", "latin1")]);
+    const refused = await run(["create", "a", file("latin.txt", latin)]);
+    expect(refused).toMatchObject({
+      status: 2,
+      notes: expect.stringMatching(/latin\.txt:20001 is not UTF-8/),
+    });
+    expect(refused.notes).toMatch(/iconv/);
+    expect(readdirSync(root)).toEqual([]);
+    const last = file("last.txt", Buffer.from("first\nfa\xe7ade", "latin1"));
+    expect((await run(["create", "a", last])).notes).toMatch(/last\.txt:2 is not UTF-8/);
+    expect((await run(["create", "a", last, "--lossy"])).status).toBe(0);
+    const cache = await VectorCache.load("a", { root });
+    expect([0, 1].map((row) => cache.text(row))).toEqual(["first", "fa\ufffdade"]);
+    expect((await run(["extend", "a", last])).notes).toMatch(/last\.txt:2 is not UTF-8/);
+    expect((await run(["extend", "a", last, "--lossy"])).status).toBe(0);
+  });
+
+  test("joins letters that two pieces of the input share, and leaves a byte order mark out", async () => {
+    const bytes = Buffer.from("\ufeffein Märchen\r\nüber 😀\n");
+    const pieces = Array.from(bytes, (byte) => Uint8Array.of(byte));
+    expect(await json(["create", "a"], { input: pieces })).toMatchObject({ size: 2 });
+    const cache = await VectorCache.load("a", { root });
+    expect([0, 1].map((row) => cache.text(row))).toEqual(["ein Märchen", "über 😀"]);
   });
 
   test("reads a field of JSON lines, and names the line that has none", async () => {

@@ -108,6 +108,25 @@ describe("a new cache", () => {
     );
   });
 
+  test("stops a search that was asked to, before it and while rows are compared", async () => {
+    const cache = await VectorCache.create({ name: "c", texts, vectorizer: counting(), root });
+    const query = cache.row(7).data as Float32Array;
+    const aborted = cache.nearest(query, { signal: AbortSignal.abort() });
+    await expect(aborted).rejects.toThrow(coded("ABORTED"));
+    // Work for longer than a timer may be late: each row against many queries.
+    const all = cache.slice().data as Float32Array;
+    const many = new Tensor(new Float32Array(400_000 * cache.dimension), [400_000, cache.dimension]);
+    for (let at = 0; at < many.data.length; at += all.length)
+      many.data.set(all.subarray(0, many.data.length - at), at);
+    const abort = new AbortController();
+    const found = cache.nearest(many, { k: 1, signal: abort.signal });
+    setTimeout(() => abort.abort(), 1);
+    await expect(found).rejects.toThrow(coded("ABORTED"));
+    await expect(cache.nearest(query, { k: 1, signal: new AbortController().signal })).resolves.toHaveLength(
+      1,
+    );
+  });
+
   test.each(["float16", "int8"] as const)("keeps %s, rounded", async (dtype) => {
     const vectorizer = hashingVectorizer({ dimension: 64 });
     const exact = await VectorCache.create({ name: "exact", texts, vectorizer, root });

@@ -35,6 +35,18 @@ export interface DatasetDescription {
   readonly files: readonly { readonly path: string; readonly rows: number; readonly bytes: number }[];
 }
 
+/** What rows are looked for. */
+export interface NearestSearch {
+  readonly column: string;
+  /** Vectors, one after the other. */
+  readonly queries: Float32Array;
+  readonly k: number;
+  readonly metric: "cosine" | "dot" | "euclidean";
+  /** What int8 elements stand for: `(value - zeroPoint) * scale`. */
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
 /** An open dataset. Reads a mapping of its own, which no JavaScript can write to. */
 export class DatasetHandle {
   readonly description: DatasetDescription;
@@ -85,10 +97,11 @@ export class DatasetHandle {
   }
 
   /** Rows of vectors nearest to each query, and their scores, query by query. */
-  nearest(
-    ...args: Parameters<InstanceType<typeof addon.NativeDataset>["nearest"]>
-  ): Promise<NativeNeighbours> {
-    return translatedAsync(() => this.#native.nearest(...args));
+  nearest(search: NearestSearch, signal: AbortSignal | undefined): Promise<NativeNeighbours> {
+    const { column, queries, k, metric, scale, zeroPoint } = search;
+    return stoppable(signal, (flag) =>
+      this.#native.nearest(column, queries, k, metric, scale, zeroPoint, flag),
+    );
   }
 
   /** A writer of a folder with columns of this dataset, row by row beside new ones. */

@@ -79,7 +79,7 @@ export declare class NativeDataset {
    * The `k` nearest rows to each query; queries are copied before this returns. `metric` is "dot", "cosine" or
    * "euclidean".
    */
-  nearest(column: string, queries: Float32Array, k: number, metric: string, scale: number, zeroPoint: number): Promise<NativeNeighbours>
+  nearest(column: string, queries: Float32Array, k: number, metric: string, scale: number, zeroPoint: number, stop?: StopFlag | undefined | null): Promise<NativeNeighbours>
 }
 
 /** A dataset folder being written; calls one after the other. */

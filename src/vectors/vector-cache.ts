@@ -247,7 +247,7 @@ export class VectorCache {
    * off the event loop, as fast as memory is read. Of equal scores the lower row comes first.
    *
    * Rejects with ERR_QUIVER_BAD_VALUE for a query of another dimension, ERR_QUIVER_UNSUPPORTED where texts have
-   * several vectors.
+   * several vectors, and some milliseconds after the signal with ERR_QUIVER_ABORTED.
    */
   async nearest(query: Tensor, options?: NearestOptions): Promise<Neighbor[] | Neighbor[][]>;
   async nearest(
@@ -269,14 +269,15 @@ export class VectorCache {
       );
     }
     const { scale, zeroPoint } = this.metadata?.columns.get(this.column)?.quantization ?? EXACT;
-    const { rows, scores } = await handleOf(this.#dataset).nearest(
-      this.column,
-      vectors,
-      read.count(k, "k"),
-      read.oneOf("cosine", "dot", "euclidean")(metric, "metric"),
+    const search = {
+      column: this.column,
+      queries: vectors,
+      k: read.count(k, "k"),
+      metric: read.oneOf("cosine", "dot", "euclidean")(metric, "metric"),
       scale,
       zeroPoint,
-    );
+    };
+    const { rows, scores } = await handleOf(this.#dataset).nearest(search, options.signal);
     const queries = vectors.length / this.dimension;
     const each = rows.length / queries;
     const lists = Array.from({ length: queries }, (_, number) =>

@@ -12,7 +12,7 @@ use quiver_vectors::nearest::{Metric, Neighbour};
 use quiver_vectors::search::{Quantisation, nearest_rows};
 use quiver_vectors::{first_non_finite as first_non_finite_of, texts};
 
-use crate::dataset::NativeDataset;
+use crate::dataset::{NativeDataset, StopFlag};
 use crate::errors::{Result, rejection, vector_failure};
 use crate::task::Job;
 
@@ -112,6 +112,7 @@ impl NativeDataset {
         metric: String,
         scale: f64,
         zero_point: i32,
+        stop: Option<&StopFlag>,
     ) -> AsyncTask<Find> {
         let metric = match metric.as_str() {
             "dot" => Metric::Dot,
@@ -120,7 +121,8 @@ impl NativeDataset {
         };
         let quantisation = Quantisation { scale: scale as f32, zero_point: zero_point as i8 };
         let (dataset, queries) = (self.shared(), queries.to_vec());
-        AsyncTask::new(Find { dataset, column, queries, k: k as usize, metric, quantisation })
+        let asks = Box::new(StopFlag::asks(stop));
+        AsyncTask::new(Find { dataset, column, queries, k: k as usize, metric, quantisation, asks })
     }
 }
 
@@ -132,6 +134,7 @@ pub struct Find {
     k: usize,
     metric: Metric,
     quantisation: Quantisation,
+    asks: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Task for Find {
@@ -139,8 +142,8 @@ impl Task for Find {
     type JsValue = NativeNeighbours;
 
     fn compute(&mut self) -> napi::Result<Self::Output> {
-        let Self { dataset, column, queries, k, metric, quantisation } = self;
-        Ok(nearest_rows(dataset, column, queries, *k, *metric, *quantisation))
+        let Self { dataset, column, queries, k, metric, quantisation, asks } = self;
+        Ok(nearest_rows(dataset, column, queries, *k, *metric, *quantisation, asks))
     }
 
     fn resolve(&mut self, env: Env, output: Self::Output) -> napi::Result<Self::JsValue> {

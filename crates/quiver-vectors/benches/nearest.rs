@@ -45,25 +45,37 @@ fn search(c: &mut Criterion) {
         {
             group.bench_function(format!("{name}, {round}"), |b| {
                 b.iter(|| {
-                    nearest(&[Elements::Float32(&values)], DIMENSION, &queries[..DIMENSION], K, metric)
-                        .unwrap()
+                    nearest(
+                        &[Elements::Float32(&values)],
+                        DIMENSION,
+                        &queries[..DIMENSION],
+                        K,
+                        metric,
+                        &|| false,
+                    )
+                    .unwrap()
                 });
             });
         }
     }
     group.bench_function("dot, 4 queries at once", |b| {
-        b.iter(|| nearest(&[Elements::Float32(&values)], DIMENSION, queries, K, Metric::Dot).unwrap());
+        b.iter(|| {
+            nearest(&[Elements::Float32(&values)], DIMENSION, queries, K, Metric::Dot, &|| false).unwrap()
+        });
     });
     group.throughput(Throughput::Bytes((values.len() * 2) as u64));
     group.bench_function("dot, float16", |b| {
         b.iter(|| {
-            nearest(&[Elements::Float16(&halves)], DIMENSION, &queries[..DIMENSION], K, Metric::Dot).unwrap()
+            nearest(&[Elements::Float16(&halves)], DIMENSION, &queries[..DIMENSION], K, Metric::Dot, &|| {
+                false
+            })
+            .unwrap()
         });
     });
     group.throughput(Throughput::Bytes(values.len() as u64));
     group.bench_function("dot, int8", |b| {
         let rows = Elements::Int8 { values: &bytes, scale: 1.0 / 127.0, zero_point: 0 };
-        b.iter(|| nearest(&[rows], DIMENSION, &queries[..DIMENSION], K, Metric::Dot).unwrap());
+        b.iter(|| nearest(&[rows], DIMENSION, &queries[..DIMENSION], K, Metric::Dot, &|| false).unwrap());
     });
 }
 

@@ -18,7 +18,7 @@ pub struct Quantisation {
 }
 
 /// The `k` nearest rows to each query in a column of vectors of float32, float16 or int8, where they are in the files.
-/// Queries are float32, one after the other.
+/// Queries are float32, one after the other. Ends with `Aborted` soon after `should_stop` said so.
 pub fn nearest_rows(
     dataset: &Dataset,
     column: &str,
@@ -26,6 +26,7 @@ pub fn nearest_rows(
     k: usize,
     metric: Metric,
     quantisation: Quantisation,
+    should_stop: &(impl Fn() -> bool + Sync),
 ) -> Result<Vec<Vec<Neighbour>>> {
     let column = dataset.column(column)?;
     let refusal = || Error::NotVectors(column.name.clone());
@@ -48,9 +49,7 @@ pub fn nearest_rows(
         });
     }
     let dimension = usize::try_from(*dimension).map_err(|_| refusal())?;
-    let found = nearest(&blocks, dimension, queries, k, metric)?;
-    for shard in dataset.shards() {
-        shard.check_whole()?;
-    }
+    let found = nearest(&blocks, dimension, queries, k, metric, should_stop)?;
+    dataset.check_whole()?;
     Ok(found)
 }

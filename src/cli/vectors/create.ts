@@ -18,6 +18,7 @@ import { readTexts } from "./texts.ts";
 
 interface CreateOptions extends VectorsOptions, EmbeddingOptions {
   readonly field?: string;
+  readonly lossy?: boolean;
   readonly texts: boolean;
   readonly padTo?: number;
 }
@@ -27,12 +28,13 @@ export function createCommand(cli: Cli): Command {
     .argument("<name>")
     .argument("[file]", "texts: lines, or objects where it ends in .jsonl; - for standard input", "-")
     .option("--field <name>", "the field of JSON lines that holds the text (default: text)")
+    .option("--lossy", "take U+FFFD for bytes that are no UTF-8")
     .option("--no-texts", "don't keep the texts beside the vectors")
     .option("--pad-to <count>", "vectors of each text, where texts have several", parsePositive)
     .action(
       cli.action(async (name: string, file: string, options: CreateOptions) => {
-        const { root, field, padTo, texts: keepTexts } = options;
-        const texts = await readTexts(cli.io, file, field);
+        const { root, padTo, texts: keepTexts } = options;
+        const texts = await readTexts(cli.io, { ...options, file });
         const vectorizer = await vectorizerOf(options);
         const cache = await embedding(cli, options, vectorizer, (common) =>
           VectorCache.create({

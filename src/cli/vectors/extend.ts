@@ -18,6 +18,7 @@ import { readTexts } from "./texts.ts";
 interface ExtendOptions extends VectorsOptions, EmbeddingOptions {
   readonly column?: string;
   readonly field?: string;
+  readonly lossy?: boolean;
   readonly as?: string;
   readonly overwrite?: boolean;
 }
@@ -33,11 +34,12 @@ export function extendCommand(cli: Cli): Command {
     .option("--overwrite", "replace a column of this name")
     .option("--as <name>", "keep the extended cache under another name")
     .option("--field <name>", "the field of JSON lines that holds the text (default: text)")
+    .option("--lossy", "take U+FFFD for bytes that are no UTF-8")
     .action(
       cli.action(async (name: string, file: string | undefined, options: ExtendOptions) => {
-        const { root, column, field, as, overwrite } = options;
+        const { root, column, as, overwrite } = options;
         const old = await VectorCache.load(name, { root });
-        const texts = file === undefined ? undefined : await readTexts(cli.io, file, field);
+        const texts = file === undefined ? undefined : await readTexts(cli.io, { ...options, file });
         const vectorizer = await vectorizerOf(options, column === undefined ? old.info().model : null);
         const cache = await embedding(cli, options, vectorizer, (common) =>
           old.extend({

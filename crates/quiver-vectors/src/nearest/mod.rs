@@ -7,6 +7,8 @@
 mod kernels;
 mod top;
 
+use std::ops::Range;
+
 use crate::error::{Error, Result};
 use crate::parallel;
 use kernels::Kernels;
@@ -14,6 +16,9 @@ use top::Top;
 
 /// Fewest bytes of rows that are worth a thread.
 const BYTES_A_THREAD: usize = 512 * 1024;
+
+/// Elements that a thread multiplies, or decodes, before it asks again whether to go on: about a millisecond.
+const ELEMENTS_A_STEP: usize = 4 << 20;
 
 /// How a row is compared with a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,17 @@ pub enum Elements<'a> {
 }
 
 impl Elements<'_> {
+    /// `range` lies within the elements.
+    fn part(self, range: Range<usize>) -> Self {
+        match self {
+            Self::Float32(values) => Self::Float32(&values[range]),
+            Self::Float16(values) => Self::Float16(&values[range]),
+            Self::Int8 { values, scale, zero_point } => {
+                Self::Int8 { values: &values[range], scale, zero_point }
+            }
+        }
+    }
+
     fn len(&self) -> usize {
         match self {
             Self::Float32(values) => values.len(),
@@ -73,13 +89,14 @@ pub struct Neighbour {
 
 /// The `k` nearest rows for each query, nearest first; fewer when there are fewer rows. `blocks` follow each other as
 /// one table of vectors of `dimension` elements; `queries` holds whole vectors. Rows whose score is no number are
-/// never found.
+/// never found. Ends with `Aborted` soon after `should_stop`, which each thread asks once a millisecond or so, said so.
 pub fn nearest(
     blocks: &[Elements],
     dimension: usize,
     queries: &[f32],
     k: usize,
     metric: Metric,
+    should_stop: &(impl Fn() -> bool + Sync),
 ) -> Result<Vec<Vec<Neighbour>>> {
     if dimension == 0 {
         return Err(Error::Dimension { limit: usize::MAX, found: 0 });
@@ -96,8 +113,8 @@ pub fn nearest(
         kernels: Kernels::of_this_processor(),
     };
     let mut found: Vec<Top> = search.queries.iter().map(|_| Top::new(k)).collect();
-    for part in parallel::map(divide(blocks, dimension), |part| search.scan(&part)) {
-        for (whole, part) in found.iter_mut().zip(part) {
+    for part in parallel::map(divide(blocks, dimension), |part| search.scan(&part, should_stop)) {
+        for (whole, part) in found.iter_mut().zip(part?) {
             whole.merge(part);
         }
     }
@@ -117,6 +134,18 @@ struct Piece<'a> {
     rows: Elements<'a>,
 }
 
+impl<'a> Piece<'a> {
+    /// The same in pieces of at most so many rows.
+    fn steps(&self, dimension: usize, most: usize) -> impl Iterator<Item = Piece<'a>> {
+        let (first, rows) = (self.first, self.rows);
+        let count = rows.len() / dimension;
+        (0..count).step_by(most).map(move |start| {
+            let end = count.min(start.saturating_add(most));
+            Piece { first: first + start as u64, rows: rows.part(start * dimension..end * dimension) }
+        })
+    }
+}
+
 /// One list of pieces a thread.
 fn divide<'a>(blocks: &[Elements<'a>], dimension: usize) -> Vec<Vec<Piece<'a>>> {
     let rows: usize = blocks.iter().map(|block| block.len() / dimension).sum();
@@ -132,14 +161,7 @@ fn divide<'a>(blocks: &[Elements<'a>], dimension: usize) -> Vec<Vec<Piece<'a>>> 
                 let from = run.start.clamp(start, start + count) - start;
                 let to = run.end.clamp(start, start + count) - start;
                 if from < to {
-                    let part = from * dimension..to * dimension;
-                    let rows = match *block {
-                        Elements::Float32(values) => Elements::Float32(&values[part]),
-                        Elements::Float16(values) => Elements::Float16(&values[part]),
-                        Elements::Int8 { values, scale, zero_point } => {
-                            Elements::Int8 { values: &values[part], scale, zero_point }
-                        }
-                    };
+                    let rows = block.part(from * dimension..to * dimension);
                     pieces.push(Piece { first: (start + from) as u64, rows });
                 }
                 start += count;
@@ -172,10 +194,14 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn scan(&self, pieces: &[Piece]) -> Vec<Top> {
+    fn scan(&self, pieces: &[Piece], should_stop: &impl Fn() -> bool) -> Result<Vec<Top>> {
         let mut tops: Vec<Top> = self.queries.iter().map(|_| Top::new(self.k)).collect();
         let mut decoded = vec![0.0; self.dimension];
-        for piece in pieces {
+        let most = (ELEMENTS_A_STEP / (self.dimension * self.queries.len().max(1))).max(1);
+        for piece in pieces.iter().flat_map(|piece| piece.steps(self.dimension, most)) {
+            if should_stop() {
+                return Err(Error::Dataset(quiver_dataset::Error::Aborted));
+            }
             let numbers = piece.first..;
             match piece.rows {
                 Elements::Float32(values) => {
@@ -197,7 +223,7 @@ impl Search<'_> {
                 }
             }
         }
-        tops
+        Ok(tops)
     }
 
     /// Offers a row to every query's list. Greater is nearer in a list, so distances are negated.
@@ -228,6 +254,8 @@ impl Search<'_> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use half::f16;
     use proptest::prelude::*;
@@ -280,7 +308,7 @@ mod tests {
             let quantised = [Elements::Int8 { values: &bytes, scale: 0.125, zero_point: 3 }];
             for metric in METRICS {
                 for blocks in [&blocks[..], &[Elements::Float16(&halves)], &quantised] {
-                    let found = nearest(blocks, dimension, &queries, k, metric).unwrap();
+                    let found = nearest(blocks, dimension, &queries, k, metric, &|| false).unwrap();
                     for (query, found) in queries.chunks(dimension).zip(found) {
                         let expected = naive(&rows, dimension, query, metric);
                         prop_assert_eq!(found.len(), k.min(expected.len()));
@@ -301,7 +329,9 @@ mod tests {
     #[test]
     fn many_rows_are_divided_and_ties_go_to_the_lower_row() {
         let rows: Vec<f32> = (0..300_000).flat_map(|row| [(row % 1_000) as f32, 1.0]).collect();
-        let found = nearest(&[Elements::Float32(&rows)], 2, &[1.0, 0.0], 301, Metric::Dot).unwrap().remove(0);
+        let found = nearest(&[Elements::Float32(&rows)], 2, &[1.0, 0.0], 301, Metric::Dot, &|| false)
+            .unwrap()
+            .remove(0);
         let expected: Vec<u64> =
             (0..300).map(|turn| turn * 1_000 + 999).chain(std::iter::once(998)).collect();
         assert_eq!(found.iter().map(|found| found.row).collect::<Vec<_>>(), expected);
@@ -311,7 +341,8 @@ mod tests {
     fn rows_that_are_no_numbers_are_never_found() {
         let rows = [f32::NAN, 1.0, 2.0, 3.0];
         for metric in METRICS {
-            let found = nearest(&[Elements::Float32(&rows)], 2, &[1.0, 1.0], 5, metric).unwrap().remove(0);
+            let found =
+                nearest(&[Elements::Float32(&rows)], 2, &[1.0, 1.0], 5, metric, &|| false).unwrap().remove(0);
             assert_eq!(found.iter().map(|found| found.row).collect::<Vec<_>>(), [1]);
         }
     }
@@ -319,9 +350,26 @@ mod tests {
     #[test]
     fn refuses_lengths_that_do_not_fit() {
         let blocks = [Elements::Float32(&[0.0; 7])];
-        assert!(nearest(&blocks, 0, &[], 1, Metric::Dot).is_err());
-        assert!(nearest(&blocks, 2, &[0.0; 2], 1, Metric::Dot).is_err());
-        assert!(nearest(&[], 2, &[0.0; 3], 1, Metric::Dot).is_err());
-        assert_eq!(nearest(&[], 2, &[0.0; 2], 1, Metric::Dot).unwrap(), [vec![]]);
+        assert!(nearest(&blocks, 0, &[], 1, Metric::Dot, &|| false).is_err());
+        assert!(nearest(&blocks, 2, &[0.0; 2], 1, Metric::Dot, &|| false).is_err());
+        assert!(nearest(&[], 2, &[0.0; 3], 1, Metric::Dot, &|| false).is_err());
+        assert_eq!(nearest(&[], 2, &[0.0; 2], 1, Metric::Dot, &|| false).unwrap(), [vec![]]);
+    }
+
+    #[test]
+    fn a_search_asks_at_every_step_whether_to_go_on() {
+        let rows = vec![1.0_f32; 40 << 20];
+        let asked = AtomicUsize::new(0);
+        let stop_at = |limit: usize| {
+            asked.store(0, Ordering::Relaxed);
+            let should_stop = || asked.fetch_add(1, Ordering::Relaxed) + 1 >= limit;
+            nearest(&[Elements::Float32(&rows)], 256, &rows[..256], 1, Metric::Dot, &should_stop)
+        };
+        assert_eq!(stop_at(usize::MAX).unwrap().concat()[0].row, 0);
+        assert!(asked.load(Ordering::Relaxed) >= 10, "{asked:?}");
+        assert_eq!(stop_at(3).unwrap_err().code(), "ERR_QUIVER_ABORTED");
+        // The thread that hears it, and each of the others once.
+        let threads = std::thread::available_parallelism().unwrap().get();
+        assert!(asked.load(Ordering::Relaxed) <= 2 + threads, "{asked:?}");
     }
 }
