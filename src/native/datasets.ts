@@ -100,7 +100,7 @@ export class DatasetHandle {
   nearest(search: NearestSearch, signal: AbortSignal | undefined): Promise<NativeNeighbours> {
     const { column, queries, k, metric, scale, zeroPoint } = search;
     return stoppable(signal, (flag) =>
-      this.#native.nearest(column, queries, k, metric, scale, zeroPoint, flag),
+      this.#native.nearest(column, queries, k, metric, [scale, zeroPoint], flag),
     );
   }
 

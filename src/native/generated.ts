@@ -77,9 +77,9 @@ export declare class NativeDataset {
   verify(stop?: StopFlag | undefined | null): Promise<number>
   /**
    * The `k` nearest rows to each query; queries are copied before this returns. `metric` is "dot", "cosine" or
-   * "euclidean".
+   * "euclidean"; the pair is what int8 elements stand for, scale and zero point.
    */
-  nearest(column: string, queries: Float32Array, k: number, metric: string, scale: number, zeroPoint: number, stop?: StopFlag | undefined | null): Promise<NativeNeighbours>
+  nearest(column: string, queries: Float32Array, k: number, metric: string, [scale, zeroPoint]: [number, number], stop?: StopFlag | undefined | null): Promise<NativeNeighbours>
 }
 
 /** A dataset folder being written; calls one after the other. */

@@ -102,7 +102,7 @@ pub struct NativeNeighbours {
 #[napi]
 impl NativeDataset {
     /// The `k` nearest rows to each query; queries are copied before this returns. `metric` is "dot", "cosine" or
-    /// "euclidean".
+    /// "euclidean"; the pair is what int8 elements stand for, scale and zero point.
     #[napi(ts_return_type = "Promise<NativeNeighbours>")]
     pub fn nearest(
         &self,
@@ -110,8 +110,7 @@ impl NativeDataset {
         queries: &[f32],
         k: u32,
         metric: String,
-        scale: f64,
-        zero_point: i32,
+        (scale, zero_point): (f64, i32),
         stop: Option<&StopFlag>,
     ) -> AsyncTask<Find> {
         let metric = match metric.as_str() {
