@@ -292,10 +292,8 @@ impl ObjectWriter {
                     }
                     done(result);
                 });
-                match self.threads {
-                    Threads::Ours => self.writer.submit(op, done),
-                    Threads::Callers => self.writer.serve(op, done),
-                }
+                // On this thread, unless another one is at it: a hop to the writer's takes as long as the commit.
+                self.writer.serve(op, done);
             }
         }
     }
