@@ -1,10 +1,11 @@
 //! Opening a dataset folder: its files mapped, its rows counted.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use quiver_io::{Digester, Mapping, digest_of_sums, hex, sums_of_file};
+use quiver_io::{Advice, Digester, Mapping, digest_of_sums, hex, sums_of_file};
 use quiver_tensor::arrow::features::features_of;
 use quiver_tensor::arrow::{Batch, Field, Piece, Schema, read};
 use serde::Deserialize;
@@ -69,6 +70,17 @@ impl Shard {
     /// A mapping of the file for somebody else, who may write into it without being seen here.
     pub fn map_again(&self) -> Result<Mapping> {
         Ok(Mapping::open(&self.file)?)
+    }
+
+    /// Whether the page of a byte is known not to be in memory.
+    pub(crate) fn is_absent(&self, at: usize) -> bool {
+        self.map.is_resident(at) == Some(false)
+    }
+
+    /// Has the disk begin with a range that will be read soon.
+    pub(crate) fn will_need(&self, range: Range<usize>) {
+        // What the system doesn't take up is read when it is touched.
+        let _ = self.map.advise(Advice::WillNeed, range);
     }
 
     /// `Damaged` when the file was cut short since it was opened and lost pages were read.

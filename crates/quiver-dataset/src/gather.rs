@@ -1,11 +1,13 @@
 //! Rows picked by index across all blocks of a column, into one output.
 
+use std::ops::Range;
+
 use quiver_tensor::arrow::values::Values;
 use quiver_tensor::arrow::{Offsets, expand};
 use quiver_tensor::{DType, Error as TensorError, ErrorKind, Rows, gather_located, gather_rows};
 
 use crate::column::{Block, Column, Kind};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Shard};
 use crate::error::{Error, Result};
 
 /// Outputs from this many bytes on are gathered by several threads.
@@ -13,6 +15,13 @@ pub const PARALLEL_FROM: usize = 8 << 20;
 
 /// Threads that gather at most.
 const THREADS: usize = 4;
+
+/// Rows that are asked for before the first of them is copied.
+const TOGETHER: usize = 4_096;
+
+/// Of so many rows one is looked at to learn whether rows have to come from the disk. Fewer are just read.
+const SAMPLED: usize = 128;
+const FEWEST: usize = 16;
 
 impl Dataset {
     /// Copies the rows `indices` of a column with rows of one shape into `out`, in that order; indices may repeat.
@@ -29,9 +38,32 @@ impl Dataset {
         if row_bytes == 0 || indices.is_empty() {
             return Ok(());
         }
-        let work = |indices: &[u32], out: &mut [u8]| self.gather_part(column, dtype, row_bytes, indices, out);
+        let work = |indices: &[u32], out: &mut [u8]| {
+            let parts = indices.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER.saturating_mul(row_bytes)));
+            parts.into_iter().try_for_each(|(indices, out)| {
+                self.ask_for(column, dtype, row_bytes, indices);
+                self.gather_part(column, dtype, row_bytes, indices, out)
+            })
+        };
         in_parallel(indices, out, row_bytes, &work)?;
         self.check_whole()
+    }
+
+    /// Where rows are not in memory, has the disk begin with all of them at once. Touched one by one each would wait for
+    /// its own read, and for neighbours that nobody wants.
+    fn ask_for(&self, column: &Column, dtype: DType, row_bytes: usize, indices: &[u32]) {
+        if indices.len() < FEWEST || dtype == DType::Bool {
+            return;
+        }
+        let place = |index: &u32| {
+            let (block, row) = place_of(column, *index).ok()?;
+            let start = leaves(block)?.data.start.checked_add(row.checked_mul(row_bytes)?)?;
+            Some((self.shards().get(block.shard)?, start..start.checked_add(row_bytes)?))
+        };
+        let is_absent = |(shard, bytes): (&Shard, Range<usize>)| shard.is_absent(bytes.start);
+        if indices.iter().step_by(SAMPLED).filter_map(place).any(is_absent) {
+            indices.iter().filter_map(place).for_each(|(shard, bytes)| shard.will_need(bytes));
+        }
     }
 
     fn gather_part(

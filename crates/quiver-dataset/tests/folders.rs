@@ -15,8 +15,8 @@ use quiver_tensor::arrow::features::{Rows, tensor_field};
 use quiver_tensor::arrow::{Piece, Schema};
 use quiver_tensor::{DType, byte_length};
 use support::{
-    added, append, append_beside, begin, begin_beside, check_rows, contents, gather, names, options, schema,
-    write,
+    added, append, append_beside, begin, begin_beside, check_rows, contents, floats, gather, names, options,
+    schema, write,
 };
 
 proptest! {
@@ -254,6 +254,27 @@ fn a_file_cut_short_under_a_reader_is_noticed() {
     let error = dataset.gather(&column, &indices, &mut out).unwrap_err();
     assert_eq!(error.code(), "ERR_QUIVER_CORRUPT");
     assert_eq!(Dataset::open(&target).unwrap_err().code(), "ERR_QUIVER_CORRUPT");
+}
+
+#[test]
+#[cfg(unix)]
+fn rows_that_come_from_the_disk_are_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("data");
+    let (total, size) = (20_000, 400_000);
+    let indices: Vec<u32> = (0..6_000).map(|pick| pick * 7_919 % total as u32).collect();
+    let expected = floats(indices.iter().flat_map(|&row| (0..3).map(move |i| row as usize + i)));
+    let dataset = write(&target, total, total, options(Sharding::Size(size), None));
+    assert!(dataset.shards().len() > 2);
+    let paths: Vec<_> = dataset.shards().iter().map(|shard| shard.path().to_path_buf()).collect();
+    drop(dataset);
+    for path in paths {
+        let file = std::fs::File::open(path).unwrap();
+        file.sync_all().unwrap();
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    }
+    let dataset = Dataset::open(&target).unwrap();
+    assert_eq!(gather(&dataset, "vector", &indices), expected);
 }
 
 #[test]

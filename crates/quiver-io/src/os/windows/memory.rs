@@ -31,6 +31,11 @@ pub fn advise(map: &MmapMut, advice: Advice, start: usize, length: usize) -> Res
     succeeded(unsafe { PrefetchVirtualMemory(GetCurrentProcess(), 1, &raw const entry, 0) })
 }
 
+/// Not asked.
+pub fn is_resident(_bytes: &[u8]) -> Option<bool> {
+    None
+}
+
 /// The system refuses to shorten a mapped file. A sector that can't be read ends the process all the same: here a page
 /// can't be put in place of one that is mapped.
 pub fn catch_lost_pages(_mend: fn(usize) -> bool) {}
