@@ -56,6 +56,10 @@ const TOUCH_OPTIONS: OptionNames<TouchOptions> = { ttl: true, priority: true, ta
 /** Keys read or written at the same time by the methods that take many. */
 const TOGETHER = 64;
 
+/** Small values written so: those under way are committed together, and a durable commit is one flush for all. */
+const SMALL_TOGETHER = 256;
+const SMALL = 16 * 1024;
+
 const NO_PAGE: Page = { entries: [], next: undefined };
 
 /**
@@ -222,10 +226,14 @@ export class Namespace<T = unknown> {
     pairs: Iterable<readonly [key: string, value: T, options?: SetOptions]>,
     options: SetOptions = {},
   ): Promise<EntryInfo[]> {
-    return mapBounded(iterable(pairs, "pairs"), TOGETHER, async (pair) => {
+    const set = (pair: unknown): Promise<EntryInfo> => {
       if (!Array.isArray(pair)) throw badOption("a pair", pair, "[key, value] or [key, value, options]");
       const [key, value, own] = pair;
-      return this.set(key, value, { ...options, ...own });
+      return this.set(key, value, own === undefined ? options : { ...options, ...own });
+    };
+    return mapBounded(iterable(pairs, "pairs"), TOGETHER, set, {
+      most: SMALL_TOGETHER,
+      when: ({ size }) => size <= SMALL,
     });
   }
 

@@ -461,8 +461,7 @@ impl WriteTxn<'_> {
         self.put_flags(database, key, value, ffi::MDB_NOOVERWRITE)
     }
 
-    /// Sets `key` if it is beyond all others; whether it was set. Pages that are filled so stay full, while those that
-    /// are split to take a key elsewhere are left half empty.
+    /// Sets `key` if it is beyond all others; whether it was set. It is compared with the last one alone.
     pub fn append(&mut self, database: Database, key: &[u8], value: &[u8]) -> Result<bool> {
         self.put_flags(database, key, value, ffi::MDB_APPEND)
     }
