@@ -254,6 +254,23 @@ describe("a cache grows", () => {
     await expect(cache.extend({ ...again, column: "features" })).rejects.toThrow(coded("BAD_OPTION"));
   });
 
+  test("from files that are whole; what is damaged is neither copied nor taken for known", async () => {
+    const { path } = await VectorCache.create({ name: "c", texts, vectorizer: counting(), root });
+    const data = join(path, readdirSync(path).find((name) => name.endsWith(".arrow")) as string);
+    const flipped = readFileSync(data);
+    flipped[1000] = (flipped[1000] as number) ^ 64;
+    rmSync(data);
+    writeFileSync(data, flipped);
+    const damaged = await VectorCache.load("c", { root });
+    for (const how of [{ column: "other" }, { texts: ["more"] }]) {
+      await expect(damaged.extend({ ...how, vectorizer: counting() })).rejects.toThrow(
+        coded("CHECKSUM_MISMATCH"),
+      );
+    }
+    const again = await VectorCache.create({ name: "d", texts, vectorizer: counting(), root });
+    expect(again.getEmbeddings().toArray()).toEqual(texts.map((text) => vectorOf(text)));
+  });
+
   test("by more texts, without embedding the old ones again", async () => {
     const cache = await VectorCache.create({
       name: "c",

@@ -72,6 +72,7 @@ async function addColumn(
       { path: folder.path, hint: "A new column has a row for each row of the others." },
     );
   }
+  await checkSound(dataset, options);
   const root = dirname(resolve(folder.path));
   const kept = dataset.columns.filter((other) => other !== column);
   const beside = { before: [], after: [], kept: { dataset, columns: kept } };
@@ -84,7 +85,7 @@ async function addColumn(
 }
 
 /** A new cache of all texts; it takes the vectors of the old ones from this one. */
-function addTexts(source: Extended, name: string, options: ExtendOptions): Promise<string> {
+async function addTexts(source: Extended, name: string, options: ExtendOptions): Promise<string> {
   const { folder, dataset, metadata, vectors } = source;
   const { texts: added = [], column: _, overwrite: __, name: ___, ...embedding } = options;
   const own = [TEXT_ID, TEXT, EMBEDDINGS, ...(vectors.isPadded ? [MASKS] : [])];
@@ -108,6 +109,7 @@ function addTexts(source: Extended, name: string, options: ExtendOptions): Promi
       fix: "Give a column's name, or texts: extend({ texts, vectorizer })",
     });
   }
+  await checkSound(dataset, options);
   return createFolder({
     dtype: vectors.dtype as StoredDType,
     ...(known?.quantization ? { quantization: known.quantization } : {}),
@@ -117,6 +119,11 @@ function addTexts(source: Extended, name: string, options: ExtendOptions): Promi
     root: dirname(resolve(folder.path)),
     texts: [...textsOf(folder, dataset), ...added],
   });
+}
+
+/** What is copied gets digests of its own, which would hide damage for good. */
+async function checkSound(dataset: Dataset, { signal }: ExtendOptions): Promise<void> {
+  await dataset.verify(signal === undefined ? {} : { signal });
 }
 
 function checkModel(folder: Folder, known: ColumnMetadata | undefined, { vectorizer }: ExtendOptions): void {

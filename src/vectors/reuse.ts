@@ -108,7 +108,8 @@ type Wanted = Pick<EmbeddingPlan, "dtype" | "quantization"> & { readonly model: 
 
 /**
  * Where the vectors of texts lie that caches of the plan's root have from the same model: not rounded, or rounded as
- * the plan says, and not filled up. Caches that can't be read are passed over.
+ * the plan says, and not filled up. Caches that can't be read or are damaged are passed over: what is taken from them
+ * would get digests of its own, and nobody would find the damage any more.
  */
 export async function findKnown(digests: Uint8Array, plan: EmbeddingPlan): Promise<KnownRows> {
   const { root, dtype, quantization } = plan;
@@ -116,15 +117,32 @@ export async function findKnown(digests: Uint8Array, plan: EmbeddingPlan): Promi
   const known = new KnownRows(digests.byteLength / TEXT_DIGEST);
   for (const name of (await listFolders(root)).slice(0, MOST_CACHES)) {
     const cache = await openWithDigests(join(root, name), wanted);
-    if (cache !== undefined) known.add(cache.column, foundTexts(digests, cache.digests));
+    if (cache === undefined) continue;
+    const rows = foundTexts(digests, cache.digests);
+    const serves = rows.some((row) => row !== NO_TEXT);
+    if (serves && (await isSound(cache.dataset, plan.signal))) known.add(cache.column, rows);
   }
   return known;
 }
 
-async function openWithDigests(
-  path: string,
-  wanted: Wanted,
-): Promise<{ readonly column: KnownColumn; readonly digests: Uint8Array } | undefined> {
+async function isSound(dataset: Dataset, signal: AbortSignal | undefined): Promise<boolean> {
+  try {
+    await dataset.verify(signal === undefined ? {} : { signal });
+    return true;
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    return false;
+  }
+}
+
+/** A cache that may have vectors of texts. */
+interface Candidate {
+  readonly dataset: Dataset;
+  readonly column: KnownColumn;
+  readonly digests: Uint8Array;
+}
+
+async function openWithDigests(path: string, wanted: Wanted): Promise<Candidate | undefined> {
   try {
     const folder = findFolder(path, path);
     const { columns } = parseMetadata(await readFile(join(path, METADATA), "utf8"), folder.name, []);
@@ -132,9 +150,10 @@ async function openWithDigests(
     if (found === undefined) return undefined;
     const [name, { quantization }] = found;
     const digests = await readFile(join(path, DIGESTS));
-    const column = knownColumn(await Dataset.open(folder.data), name, quantization, wanted);
+    const dataset = await Dataset.open(folder.data);
+    const column = knownColumn(dataset, name, quantization, wanted);
     // Digests that another program carried over beside other rows say nothing.
-    return column?.size === digests.byteLength / TEXT_DIGEST ? { column, digests } : undefined;
+    return column?.size === digests.byteLength / TEXT_DIGEST ? { dataset, column, digests } : undefined;
   } catch {
     return undefined;
   }

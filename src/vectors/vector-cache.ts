@@ -300,8 +300,9 @@ export class VectorCache {
    * one. Old columns are copied as they are; texts that are there are not embedded again, unless their vectors are
    * filled up.
    *
-   * Rejects as `create` does, with ERR_QUIVER_BAD_VALUE for texts that are not those of the rows, and with
-   * ERR_QUIVER_UNSUPPORTED where the texts are needed and neither kept nor given.
+   * Rejects as `create` does, with ERR_QUIVER_CHECKSUM_MISMATCH where this folder's files are damaged, with
+   * ERR_QUIVER_BAD_VALUE for texts that are not those of the rows, and with ERR_QUIVER_UNSUPPORTED where the texts are
+   * needed and neither kept nor given.
    */
   async extend(options: ExtendOptions): Promise<VectorCache> {
     const [dataset, vectors] = [this.#dataset, this.#vectors];
