@@ -1,7 +1,7 @@
 /** Writing a dataset folder from columns in memory. */
 
 import { DatasetWriter } from "../native/datasets.ts";
-import { badArgument, checkPath } from "../shared/arguments.ts";
+import { checkObject, checkPath } from "../shared/arguments.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { type ColumnInput, type ColumnSource, sourceOf } from "./input.ts";
@@ -52,9 +52,7 @@ export async function writeDataset(
 ): Promise<string> {
   checkPath(path);
   checkOptions(options, OPTIONS);
-  if (typeof columns !== "object" || columns === null) {
-    throw badArgument("columns", columns, "an object with a column under each name");
-  }
+  checkObject("columns", columns, "an object with a column under each name");
   const sources = Object.entries(columns).map(([name, input]) => sourceOf(name, input));
   const rows = rowsOf(sources);
   const { shards, replace, sync } = resolve(options, sources, rows);

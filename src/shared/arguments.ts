@@ -12,6 +12,11 @@ export function badArgument(name: string, found: unknown, expected: string): Qui
   });
 }
 
+/** Throws ERR_QUIVER_BAD_VALUE unless the argument has fields. */
+export function checkObject(name: string, value: object, expected = "an object"): void {
+  if (typeof value !== "object" || value === null) throw badArgument(name, value, expected);
+}
+
 /** The error for `new` where something has to be opened first; `open` is the call to make instead. */
 export function notConstructed(name: string, open: string): QuiverError {
   return new QuiverError("ERR_QUIVER_BAD_VALUE", `a ${name} is not made by new`, {

@@ -3,7 +3,6 @@
 import type { Namespace } from "../cache/namespace.ts";
 import { badArgument, shown } from "../shared/arguments.ts";
 import { QuiverError } from "../shared/errors.ts";
-import { Tensor } from "../tensor/tensor.ts";
 
 /** Throws ERR_QUIVER_BAD_VALUE unless `value` is a whole number from `least` on. */
 export function checkCount(name: string, value: number, least: number): void {
@@ -26,16 +25,6 @@ export function checkFinite(name: string, value: number): void {
 export function checkChoice(name: string, value: unknown, choices: readonly (string | number)[]): void {
   if (choices.some((choice) => choice === value)) return;
   throw badValue(`${name} must be ${choices.join(" or ")}, not ${shown(value)}`);
-}
-
-/** Throws ERR_QUIVER_BAD_VALUE unless `value` is a tensor. */
-export function checkTensor(name: string, value: Tensor): void {
-  if (!(value instanceof Tensor)) throw badArgument(name, value, "a Tensor");
-}
-
-/** Throws ERR_QUIVER_BAD_VALUE unless `value` has fields. */
-export function checkObject(name: string, value: object): void {
-  if (typeof value !== "object" || value === null) throw badArgument(name, value, "an object");
 }
 
 /** Throws ERR_QUIVER_BAD_VALUE unless `value` can be read from and written to. */

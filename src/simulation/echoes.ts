@@ -2,8 +2,8 @@
 
 import { QuiverError } from "../shared/errors.ts";
 import { checkOptions, type OptionNames } from "../shared/options.ts";
-import { Tensor } from "../tensor/tensor.ts";
-import { checkChoice, checkCount, checkFinite, checkPositive, checkTensor } from "./arguments.ts";
+import { checkTensor, Tensor } from "../tensor/tensor.ts";
+import { checkChoice, checkCount, checkFinite, checkPositive } from "./arguments.ts";
 
 /** A linear sweep of frequency. */
 export interface ChirpOptions {

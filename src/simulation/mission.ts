@@ -2,8 +2,9 @@
 
 import { createHash } from "node:crypto";
 import type { Namespace } from "../cache/namespace.ts";
+import { checkObject } from "../shared/arguments.ts";
 import { QuiverError } from "../shared/errors.ts";
-import { checkNamespace, checkObject } from "./arguments.ts";
+import { checkNamespace } from "./arguments.ts";
 import { canonicalJson } from "./canonical-json.ts";
 
 /** A node of the graph. Whatever its result depends on must be among these fields, or change `version`. */

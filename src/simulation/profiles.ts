@@ -2,9 +2,10 @@
 
 import type { EntryInfo, Namespace } from "../cache/namespace.ts";
 import type { SetOptions } from "../cache/writer.ts";
+import { checkObject } from "../shared/arguments.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import { checkNamespace, checkObject } from "./arguments.ts";
+import { checkNamespace } from "./arguments.ts";
 
 /** Arrays and numbers by name. */
 export type StateProfile = Readonly<Record<string, Tensor | number>>;

@@ -1,9 +1,9 @@
 /** Maps of radial sources on regular grids. */
 
-import { badArgument } from "../shared/arguments.ts";
+import { badArgument, checkObject } from "../shared/arguments.ts";
 import { checkOptions, type OptionNames } from "../shared/options.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import { checkChoice, checkCount, checkFinite, checkObject, checkPositive } from "./arguments.ts";
+import { checkChoice, checkCount, checkFinite, checkPositive } from "./arguments.ts";
 import type { Dimensions } from "./stencils.ts";
 
 /** How the strength falls off with the distance r from the centre; lengths in units of the box. */

@@ -1,9 +1,10 @@
 /** A small simulation with a state worth keeping: the wave equation in a box. */
 
+import { checkObject } from "../shared/arguments.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { checkOptions, type OptionNames } from "../shared/options.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import { checkCount, checkObject, checkPositive } from "./arguments.ts";
+import { checkCount, checkPositive } from "./arguments.ts";
 import type { StateProfile } from "./profiles.ts";
 
 /** The grid and the step of a wave equation on the unit square. */

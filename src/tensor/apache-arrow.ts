@@ -4,7 +4,7 @@
  */
 
 import { expandBits } from "../native/datasets.ts";
-import { badArgument } from "../shared/arguments.ts";
+import { badArgument, checkObject } from "../shared/arguments.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { type DType, dtypeFacts, type TypedArray } from "./dtype.ts";
 import { elementCount } from "./layout.ts";
@@ -110,9 +110,7 @@ export function toArrow(arrow: ArrowLibrary, value: Tensor | Readonly<Record<str
   if (typeof arrow?.makeVector !== "function") {
     throw badArgument("arrow", arrow, 'the library: import * as arrow from "apache-arrow"');
   }
-  if (typeof value !== "object" || value === null) {
-    throw badArgument("what becomes a vector or a table", value, "a Tensor, or an object of them");
-  }
+  checkObject("what becomes a vector or a table", value, "a Tensor, or an object of them");
   if (value instanceof Tensor) return vectorOf(arrow, value);
   const columns = Object.entries(value).map(([name, tensor]) => [name, vectorOf(arrow, tensor)]);
   return new arrow.Table(Object.fromEntries(columns) as never);

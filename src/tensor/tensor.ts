@@ -255,7 +255,7 @@ export class Tensor<A extends TypedArray = TypedArray> {
 
   /** Same dtype, same shape, and the same bits in every element: NaN equals itself, 0 and -0 differ. Throws ERR_QUIVER_BAD_VALUE. */
   equals(other: Tensor): boolean {
-    if (!(other instanceof Tensor)) throw badArgument("what is compared", other, "a Tensor");
+    checkTensor("what is compared", other);
     if (this.dtype !== other.dtype || this.shape.length !== other.shape.length) return false;
     if (this.shape.some((size, axis) => size !== other.shape[axis])) return false;
     return Buffer.compare(bytesOf(this.data), bytesOf(other.data)) === 0;
@@ -380,9 +380,14 @@ function readElement(values: TypedArray, dtype: DType, position: number): Scalar
   }
 }
 
+/** Throws ERR_QUIVER_BAD_VALUE unless `value` is a tensor. */
+export function checkTensor(name: string, value: Tensor): void {
+  if (!(value instanceof Tensor)) throw badArgument(name, value, "a Tensor");
+}
+
 /** Throws ERR_QUIVER_BAD_VALUE unless `out` takes rows of this kind. */
 export function checkOutput(out: Tensor, dtype: DType, shape: readonly number[]): void {
-  if (!(out instanceof Tensor)) throw badArgument("out", out, "a Tensor");
+  checkTensor("out", out);
   const fits =
     out.dtype === dtype &&
     out.shape.length === shape.length &&
