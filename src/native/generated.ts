@@ -143,6 +143,12 @@ export declare class NativeStore {
   /** Ends a flight. */
   releaseFlight(hash: string, fence: number): void
   /**
+   * Queues small values that have manners, as `chunk.rs` lays them out: all of them or none. Request `id` is answered
+   * with the time of their creation, where that is the same for all and the rest is as the caller gave it. Else it is
+   * answered with a list, for each of them that time, all of its facts, or `{"failure": …}`.
+   */
+  putMany(id: number, chunk: Uint8Array): void
+  /**
    * The function that looks entries of a namespace up: given the key in `Tables.exchange`, it answers 0 = absent;
    * 1 = a packed value, in the exchange; 2 = a file value, to be had by `take`; 3 = absent or changed here, but a
    * file of another program may be there: `adopt`, then look again; 4 = a packed value, in `place`.
@@ -202,13 +208,8 @@ export declare class NativeStore {
   /** Queues a small value with facts as JSON; request `id` is answered with all of its facts. */
   put(id: number, handle: number, key: string, facts: string, value: Uint8Array): void
   /**
-   * Queues small values that have manners, as `chunk.rs` lays them out. Each request is answered as that of `put`,
-   * or with the time of its creation alone where the rest is as the caller gave it.
-   */
-  putMany(chunk: Uint8Array): void
-  /**
    * Stores a small value, with facts as JSON or by the number of a manner and the time of expiry, and waits for it;
-   * the answer as that of `putMany`.
+   * the answer is the time of the entry's creation, or all of its facts.
    */
   putSync(handle: number, key: string, manner: number | string, expires: number | undefined | null, value: Uint8Array): number | string
   /** Begins a value that goes to a file; `here` if all of its calls may wait for the disk, and `commitSync` ends it. */

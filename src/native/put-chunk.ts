@@ -17,8 +17,10 @@ export interface PackedPut {
 
 /** Room for 64 of the largest values. */
 const CAPACITY = 1024 * 1024 + 64 * 1024;
+/** As many are committed together. */
+const MOST = 1024;
 
-const HEAD = 32;
+const HEAD = 24;
 const ALIGNMENT = 8;
 
 /** Keys up to this many units are written unit by unit, which is quicker than a call. */
@@ -29,7 +31,7 @@ export class PutChunk {
   readonly #text: Buffer;
   readonly #words: Uint32Array;
   readonly #times: Float64Array;
-  #ids: number[] = [];
+  #count = 0;
   #used = 0;
 
   constructor() {
@@ -44,36 +46,33 @@ export class PutChunk {
     return this.#used === 0;
   }
 
-  /** Adds a value under the number of its request; false where there is no room until the chunk is taken. */
-  add(id: number, { handle, key, manner, expiresAt, bytes }: PackedPut): boolean {
+  /** Adds a value; false where there is no room until the chunk is taken. */
+  add({ handle, key, manner, expiresAt, bytes }: PackedPut): boolean {
     const start = this.#used;
     // A UTF-16 unit is at most three bytes of UTF-8.
-    if (start + HEAD + key.length * 3 + bytes.byteLength > CAPACITY) return false;
+    if (this.#count === MOST || start + HEAD + key.length * 3 + bytes.byteLength > CAPACITY) return false;
     const keyAt = start + HEAD;
     const keyLength = this.#writeKey(key, keyAt);
     const valueAt = keyAt + keyLength;
     this.#bytes.set(bytes, valueAt);
     const words = this.#words;
     const word = start / 4;
-    words[word] = id;
-    words[word + 1] = handle;
-    words[word + 2] = manner;
-    words[word + 3] = keyLength;
-    words[word + 4] = bytes.byteLength;
-    words[word + 5] = 0;
-    this.#times[start / 8 + 3] = expiresAt ?? Number.NaN;
-    this.#ids.push(id);
+    words[word] = handle;
+    words[word + 1] = manner;
+    words[word + 2] = keyLength;
+    words[word + 3] = bytes.byteLength;
+    this.#times[start / 8 + 2] = expiresAt ?? Number.NaN;
+    this.#count++;
     this.#used = Math.ceil((valueAt + bytes.byteLength) / ALIGNMENT) * ALIGNMENT;
     return true;
   }
 
-  /** What was added, until the next `add`, and the numbers of its requests; then the chunk is empty. */
-  take(): { readonly bytes: Uint8Array; readonly ids: readonly number[] } {
+  /** What was added, until the next `add`; then the chunk is empty. */
+  take(): Uint8Array {
     const bytes = this.#bytes.subarray(0, this.#used);
-    const ids = this.#ids;
     this.#used = 0;
-    this.#ids = [];
-    return { bytes, ids };
+    this.#count = 0;
+    return bytes;
   }
 
   /** The length of the key in UTF-8. */

@@ -91,6 +91,9 @@ interface Waiting {
   readonly ended: (() => void) | undefined;
 }
 
+/** What the add-on answers for one of the values of a chunk: when its entry was made, all facts of it, or how it failed. */
+type PutAnswer = number | { readonly failure?: Failure };
+
 /** Far beyond any wait; the timer only keeps the process alive. */
 const NEVER = 0x7fff_ffff;
 
@@ -108,7 +111,9 @@ export class Requests {
    */
   readonly #waiting: (Waiting | undefined)[] = [];
   readonly #free: number[] = [];
-  readonly #puts = new PutChunk();
+  readonly #chunk = new PutChunk();
+  /** Who waits for the values in the chunk, in their order. */
+  #gathered: Waiting[] = [];
   #flushScheduled = false;
   readonly #alive = setInterval(doNothing, NEVER).unref();
 
@@ -129,27 +134,50 @@ export class Requests {
 
   /** The same for a packed value. It waits here for those that follow it in this turn of the event loop. */
   put<T>(put: PackedPut, read: (answer: unknown) => T, ended?: () => void): Promise<T> {
-    return this.#begin(
-      (id) => {
-        if (this.#puts.add(id, put)) return;
-        this.handOver();
-        this.#puts.add(id, put);
-      },
-      read,
-      ended,
-    );
+    return new Promise((resolve, reject) => {
+      this.#gather(put, { resolve: resolve as (answer: unknown) => void, reject, read, ended });
+    });
+  }
+
+  /**
+   * The same for several; resolves to an answer or an error for each, in their order, once all have ended. They are
+   * copied within the call.
+   */
+  putAll(puts: readonly PackedPut[]): Promise<readonly unknown[]> {
+    return new Promise((resolve) => {
+      const answers: unknown[] = [];
+      const ended = (answer: unknown): void => {
+        if (answers.push(answer) === puts.length) resolve(answers);
+      };
+      // Those of a chunk are answered in their order, and chunks in theirs.
+      const waiting = { resolve: ended, reject: ended, read: undefined, ended: undefined };
+      for (const put of puts) this.#gather(put, waiting);
+    });
+  }
+
+  #gather(put: PackedPut, waiting: Waiting): void {
+    if (!this.#chunk.add(put)) {
+      this.handOver();
+      this.#chunk.add(put);
+    }
+    this.#gathered.push(waiting);
+    this.#scheduleFlush();
   }
 
   /** Hands over what waits here. To be called before what has to come after it and is no request. */
   handOver(): void {
-    if (this.#puts.isEmpty) return;
-    const { bytes, ids } = this.#puts.take();
-    try {
-      this.#store.putMany(bytes);
-    } catch (error) {
-      const failure = asStoreError(error);
-      for (const id of ids) this.#take(id)?.reject(failure);
-    }
+    if (this.#chunk.isEmpty) return;
+    const bytes = this.#chunk.take();
+    const gathered = this.#gathered;
+    this.#gathered = [];
+    this.#enter((id) => this.#store.putMany(id, bytes), {
+      resolve: (answers) => settleAll(gathered, answers as PutAnswer | readonly PutAnswer[]),
+      reject: (error) => {
+        for (const waiting of gathered) fail(waiting, error);
+      },
+      read: undefined,
+      ended: undefined,
+    });
   }
 
   #begin<T>(
@@ -157,18 +185,23 @@ export class Requests {
     read: ((answer: unknown) => T) | undefined,
     ended: (() => void) | undefined,
   ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#enter(submit, { resolve: resolve as (answer: unknown) => void, reject, read, ended });
+      this.#scheduleFlush();
+    });
+  }
+
+  /** Submits a request under a free number. */
+  #enter(submit: (id: number) => void, waiting: Waiting): void {
     if (this.#isIdle()) this.#alive.ref();
     const id = this.#free.pop() ?? this.#waiting.length;
-    return new Promise((resolve, reject) => {
-      this.#waiting[id] = { resolve: resolve as (answer: unknown) => void, reject, read, ended };
-      try {
-        submit(id);
-        this.#scheduleFlush();
-      } catch (error) {
-        this.#take(id);
-        reject(asStoreError(error));
-      }
-    });
+    this.#waiting[id] = waiting;
+    try {
+      submit(id);
+    } catch (error) {
+      this.#take(id);
+      fail(waiting, asStoreError(error));
+    }
   }
 
   /** Has what is sent in this turn taken up at its end. */
@@ -187,9 +220,8 @@ export class Requests {
     for (const [id, answer, failure] of completions) {
       const waiting = this.#take(id);
       if (waiting === undefined) continue;
-      const { read } = waiting;
-      if (failure === undefined) waiting.resolve(read === undefined ? answer : read(answer));
-      else waiting.reject(asQuiverError(failure));
+      if (failure === undefined) succeed(waiting, answer);
+      else fail(waiting, asQuiverError(failure));
     }
   }
 
@@ -199,13 +231,39 @@ export class Requests {
     this.#waiting[id] = undefined;
     this.#free.push(id);
     if (this.#isIdle()) this.#alive.unref();
-    waiting.ended?.();
     return waiting;
   }
 
   #isIdle(): boolean {
     return this.#free.length === this.#waiting.length;
   }
+}
+
+function succeed({ resolve, read, ended }: Waiting, answer: unknown): void {
+  ended?.();
+  resolve(read === undefined ? answer : read(answer));
+}
+
+function fail({ reject, ended }: Waiting, error: unknown): void {
+  ended?.();
+  reject(error);
+}
+
+/** One answer stands for all of a chunk where it is the same for all. */
+function settleAll(gathered: readonly Waiting[], answers: PutAnswer | readonly PutAnswer[]): void {
+  const list = isList(answers) ? answers : undefined;
+  let index = 0;
+  for (const waiting of gathered) {
+    const answer = list === undefined ? answers : list[index++];
+    const failure =
+      typeof answer === "object" ? (answer as { readonly failure?: Failure } | null)?.failure : undefined;
+    if (failure === undefined) succeed(waiting, answer);
+    else fail(waiting, asQuiverError(failure));
+  }
+}
+
+function isList(answers: PutAnswer | readonly PutAnswer[]): answers is readonly PutAnswer[] {
+  return Array.isArray(answers);
 }
 
 /** How a store is opened natively. */

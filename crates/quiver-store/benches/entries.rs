@@ -28,8 +28,8 @@ fn put(store: &Store, keys: impl ExactSizeIterator<Item = usize>, size: usize) {
         let sender = sender.clone();
         let put = Put {
             namespace: "bench".into(),
-            key: key.to_string().into_bytes(),
-            facts: NewFacts { codec: "bin".into(), extension: "dat".into(), ..NewFacts::default() },
+            key: key.to_string().into_bytes().into(),
+            facts: NewFacts { codec: "bin".into(), extension: "dat".into(), ..NewFacts::default() }.into(),
             value: NewValue::Inline(PackedBytes::copy_of(&vec![7; size])),
             ticket: store.engine.order.draw(),
             fence: None,

@@ -127,6 +127,11 @@ impl Error {
         self
     }
 
+    /// Whether it leaves the transaction unusable in which it arose, rather than concerning its request alone.
+    pub(crate) fn spoils_transaction(&self) -> bool {
+        matches!(self.code, Code::DiskFull | Code::Io | Code::Internal | Code::Corrupt)
+    }
+
     /// A refusal of the operating system while doing `what`.
     pub fn os(what: &str, path: &Path, source: &std::io::Error) -> Self {
         Self::new(code_of(source), format!("{what} failed: {source}")).at(path)

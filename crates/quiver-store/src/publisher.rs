@@ -282,7 +282,15 @@ impl ObjectWriter {
             Ok(file) => {
                 let path = self.engine.root.object(file.content, &facts.extension);
                 let sums = self.engine.root.sums(file.content);
-                let put = Put { namespace, key, facts, value: NewValue::File(file), ticket, fence, adoption };
+                let put = Put {
+                    namespace: namespace.into(),
+                    key: key.into(),
+                    facts: facts.into(),
+                    value: NewValue::File(Box::new(file)),
+                    ticket,
+                    fence,
+                    adoption: adoption.map(Box::new),
+                };
                 let op = Op::Put(Box::new(put));
                 let done: Completion = Box::new(move |result| {
                     engine.order.finish(preparing);

@@ -459,3 +459,40 @@ fn counts_that_are_written_are_pending_no_more() {
     done(submit(&store, Op::Count(vec![("n".into(), one_hit())])));
     assert_eq!((store.counters("n").unwrap().hits, store.engine.pending_counts("n").hits), (2, 1));
 }
+
+#[test]
+fn of_writes_that_come_together_each_fails_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let limited = NamespaceSettings { max_size: Some(6_000), ..NamespaceSettings::default() };
+    let namespace = store.namespace("n", &limited, false).unwrap();
+    {
+        let catalog = store.engine.catalog().unwrap();
+        let mut txn = catalog.env.write().unwrap();
+        txn.put(catalog.db.namespaces, b"damaged", b"{").unwrap();
+        txn.commit().unwrap();
+    }
+    // What is wrong with the third one spoils the transaction for all.
+    for (round, third) in ["absent", "damaged"].into_iter().enumerate() {
+        let value = vec![round as u8; 10];
+        let put = |namespace: &str, key: &str, value: &[u8]| {
+            let Op::Put(put) = put_op(&store, namespace, key, value, facts_of("bin")) else { unreachable!() };
+            *put
+        };
+        let puts = vec![
+            put("n", "a", &value),
+            put("n", "b", &[0; 16_000]),
+            put(third, "c", &value),
+            put("n", "d", &value),
+        ];
+        let Outcome::Many(outcomes) = done(submit(&store, Op::PutMany(puts))) else { panic!("no list") };
+        let codes: Vec<_> =
+            outcomes.iter().map(|outcome| outcome.as_ref().err().map(|error| error.code)).collect();
+        let of_third = if third == "absent" { Code::BadNamespace } else { Code::Corrupt };
+        assert_eq!(codes, [None, Some(Code::TooLarge), Some(of_third), None]);
+        assert_eq!(outcomes[1].as_ref().err().unwrap().key.as_deref(), Some("b"));
+        for (key, found) in [("a", true), ("b", false), ("d", true)] {
+            assert_eq!(get(&store, &namespace, key).unwrap(), found.then(|| value.clone()), "{third} {key}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod chunk;
 mod claims;
+mod put_many;
 mod read;
 mod upkeep;
 mod write;
@@ -94,7 +95,7 @@ pub struct NativeStore {
     store: Arc<Store>,
     namespaces: Mutex<Vec<Arc<Namespace>>>,
     /// Facts that small values have in common, by number.
-    manners: Mutex<Vec<NewFacts>>,
+    manners: Mutex<Vec<Arc<NewFacts>>>,
     completions: Arc<Mutex<Option<Completions>>>,
     exchange: Arc<Exchange>,
     released: AtomicBool,

@@ -7,11 +7,10 @@ use napi_derive::napi;
 use quiver_store::flights::{self};
 use quiver_store::publisher::{ObjectWriter, Threads};
 use quiver_store::reader::Namespace;
-use quiver_store::writer::{Completion, NewFacts, NewValue, Op, Outcome, PackedBytes, Put};
+use quiver_store::writer::{NewFacts, NewValue, Op, Outcome, PackedBytes, Put};
 use serde_json::json;
 
-use super::{NativeStore, chunk, lock};
-use crate::completions::Completions;
+use super::{NativeStore, lock};
 use crate::errors::{Result, bad_value, store_failure};
 use crate::facts::{self, Facts};
 use crate::object_writer::NativeWriter;
@@ -23,7 +22,7 @@ impl NativeStore {
     pub fn manner(&self, facts: String) -> Result<u32> {
         let (facts, _) = facts::new_facts(&facts).map_err(store_failure)?;
         let mut manners = lock(&self.manners);
-        manners.push(facts);
+        manners.push(Arc::new(facts));
         Ok(manners.len() as u32 - 1)
     }
 
@@ -32,34 +31,18 @@ impl NativeStore {
     pub fn put(&self, id: u32, handle: u32, key: String, facts: String, value: &[u8]) -> Result<()> {
         let namespace = self.namespace(handle)?;
         let (facts, fence) = facts::new_facts(&facts).map_err(store_failure)?;
-        let op = self.put_op(&namespace, key.as_bytes(), facts, fence, value);
-        let done = self.told_facts(&Arc::new(self.completions()?), id, &namespace, key.as_bytes(), false);
-        self.store.gather(op, done);
-        Ok(())
-    }
-
-    /// Queues small values that have manners, as `chunk.rs` lays them out. Each request is answered as that of `put`,
-    /// or with the time of its creation alone where the rest is as the caller gave it.
-    #[napi]
-    pub fn put_many(&self, chunk: &[u8]) -> Result<()> {
-        let completions = Arc::new(self.completions()?);
-        let manners = lock(&self.manners);
-        let requests: Result<Vec<_>> = chunk::entries(chunk)
-            .map(|entry| {
-                let entry = entry.ok_or_else(|| bad_value("the chunk ends within an entry"))?;
-                let namespace = self.namespace(entry.handle)?;
-                let facts = mannered(&manners, entry.manner, entry.expires)?;
-                let done =
-                    self.told_facts(&completions, entry.id, &namespace, entry.key, is_plain(entry.expires));
-                Ok((self.put_op(&namespace, entry.key, facts, None, entry.value), done))
-            })
-            .collect();
-        self.store.gather_all(requests?);
-        Ok(())
+        let op = self.put_op(&namespace, key.as_bytes(), facts.into(), fence, value);
+        let store = Arc::downgrade(&self.store);
+        self.submit(id, op, move |outcome| match (outcome, store.upgrade()) {
+            (Outcome::Written(record) | Outcome::Overtaken(record), Some(store)) => {
+                facts::json(&Facts::of(&store, &namespace, key.as_bytes(), &record))
+            }
+            _ => String::new(),
+        })
     }
 
     /// Stores a small value, with facts as JSON or by the number of a manner and the time of expiry, and waits for it;
-    /// the answer as that of `putMany`.
+    /// the answer is the time of the entry's creation, or all of its facts.
     #[napi]
     pub fn put_sync(
         &self,
@@ -73,7 +56,10 @@ impl NativeStore {
         let brief = matches!(manner, Either::A(_)) && is_plain(expires);
         let (facts, fence) = match manner {
             Either::A(number) => (mannered(&lock(&self.manners), number, expires)?, None),
-            Either::B(json) => facts::new_facts(&json).map_err(store_failure)?,
+            Either::B(json) => {
+                let (facts, fence) = facts::new_facts(&json).map_err(store_failure)?;
+                (Arc::new(facts), fence)
+            }
         };
         let op = self.put_op(&namespace, key.as_bytes(), facts, fence, value);
         let outcome = self.store.writer().and_then(|writer| writer.call(op)).map_err(store_failure)?;
@@ -158,60 +144,42 @@ impl NativeStore {
         &self,
         namespace: &Namespace,
         key: &[u8],
-        facts: NewFacts,
+        facts: Arc<NewFacts>,
         fence: Option<u64>,
         value: &[u8],
     ) -> Op {
         Op::Put(Box::new(Put {
-            namespace: namespace.name.clone(),
+            namespace: namespace.name.as_str().into(),
             fence: fence.map(|fence| (flights::hash(&namespace.name, key), fence)),
-            key: key.to_vec(),
+            key: PackedBytes::copy_of(key),
             facts,
             value: NewValue::Inline(PackedBytes::copy_of(value)),
             ticket: self.store.engine.order.draw(),
             adoption: None,
         }))
     }
-
-    /// Answers a write with the entry's facts, or `brief` with the time of its creation.
-    fn told_facts(
-        &self,
-        completions: &Arc<Completions>,
-        id: u32,
-        namespace: &Arc<Namespace>,
-        key: &[u8],
-        brief: bool,
-    ) -> Completion {
-        let (completions, store) = (Arc::clone(completions), Arc::downgrade(&self.store));
-        let (namespace, key) = (Arc::clone(namespace), key.to_vec());
-        Box::new(move |result| {
-            completions.answer(id, result, |outcome| match brief_answer(brief, &namespace, &outcome) {
-                Some(created) => created.to_string(),
-                None => match (outcome, store.upgrade()) {
-                    (Outcome::Written(record) | Outcome::Overtaken(record), Some(store)) => {
-                        facts::json(&Facts::of(&store, &namespace, &key, &record))
-                    }
-                    _ => String::new(),
-                },
-            });
-        })
-    }
 }
 
 /// The facts that a number stands for, with a time of expiry.
-fn mannered(manners: &[NewFacts], number: u32, expires: Option<f64>) -> Result<NewFacts> {
-    let known = manners.get(number as usize).cloned();
-    let known = known.ok_or_else(|| bad_value("there is no manner of this number"))?;
-    Ok(NewFacts { expires: expires.and_then(facts::milliseconds), ..known })
+pub(super) fn mannered(
+    manners: &[Arc<NewFacts>],
+    number: u32,
+    expires: Option<f64>,
+) -> Result<Arc<NewFacts>> {
+    let known = manners.get(number as usize).ok_or_else(|| bad_value("there is no manner of this number"))?;
+    Ok(match expires.and_then(facts::milliseconds) {
+        None => Arc::clone(known),
+        expires => Arc::new(NewFacts { expires, ..NewFacts::clone(known) }),
+    })
 }
 
 /// Whether a time of expiry is recorded as it is.
-fn is_plain(expires: Option<f64>) -> bool {
+pub(super) fn is_plain(expires: Option<f64>) -> bool {
     expires.is_none_or(|ms| facts::milliseconds(ms).is_some())
 }
 
 /// When the entry was made, if the caller was brief and can tell the rest himself.
-fn brief_answer(brief: bool, namespace: &Namespace, outcome: &Outcome) -> Option<u64> {
+pub(super) fn brief_answer(brief: bool, namespace: &Namespace, outcome: &Outcome) -> Option<u64> {
     match outcome {
         Outcome::Written(record) if brief && !namespace.keeps_versions() => Some(record.created),
         _ => None,

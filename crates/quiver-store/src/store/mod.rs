@@ -213,14 +213,6 @@ impl Store {
         }
     }
 
-    /// The same for several, in their order.
-    pub fn gather_all(&self, requests: Vec<(Op, Completion)>) {
-        match self.writer() {
-            Ok(writer) => writer.gather_all(requests),
-            Err(error) => requests.into_iter().for_each(|(_, done)| done(Err(error.clone()))),
-        }
-    }
-
     /// No more requests follow for now: they are committed, at once on this thread if that is short work.
     pub fn flush(&self) {
         if let Some(writer) = &self.writer {

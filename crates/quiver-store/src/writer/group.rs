@@ -61,6 +61,7 @@ impl<'g> Group<'g> {
     pub fn apply(&mut self, op: &mut Op) -> Result<Outcome> {
         match op {
             Op::Put(put) => self.put(put),
+            Op::PutMany(puts) => self.put_many(puts),
             Op::Delete { namespace, key, ticket } => self.delete(namespace, key, *ticket),
             Op::Touch { namespace, key, changes, ticket } => self.touch(namespace, key, changes, *ticket),
             Op::Clear { namespace } => self.clear(namespace),

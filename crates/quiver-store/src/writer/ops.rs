@@ -1,5 +1,7 @@
 //! What can be asked of the writer, and what it answers.
 
+use std::sync::Arc;
+
 use quiver_io::Published;
 
 use super::packed::PackedBytes;
@@ -37,7 +39,7 @@ pub enum NewValue {
     /// Small: into the catalog.
     Inline(PackedBytes),
     /// Large: published already; its file stays locked until the commit is done.
-    File(FileValue),
+    File(Box<FileValue>),
 }
 
 /// A value that was published as an object.
@@ -78,11 +80,11 @@ pub struct Adoption {
 #[derive(Debug)]
 pub struct Put {
     /// Namespace name.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// The key.
-    pub key: Vec<u8>,
-    /// Its facts.
-    pub facts: NewFacts,
+    pub key: PackedBytes,
+    /// Its facts, which it may have in common with others.
+    pub facts: Arc<NewFacts>,
     /// Its bytes.
     pub value: NewValue,
     /// Place in the order of calls.
@@ -90,7 +92,17 @@ pub struct Put {
     /// Lease under which the value was computed: range-lock hash and fencing number.
     pub fence: Option<(u64, u64)>,
     /// Present when the value is taken over from somebody else's file.
-    pub adoption: Option<Adoption>,
+    pub adoption: Option<Box<Adoption>>,
+}
+
+impl Put {
+    /// Bytes that it packs into the catalog; none for a file.
+    fn packed(&self) -> Option<usize> {
+        match &self.value {
+            NewValue::Inline(value) => Some(value.len()),
+            NewValue::File(_) => None,
+        }
+    }
 }
 
 /// Changes to an entry's facts; `None` leaves one as it is.
@@ -136,6 +148,8 @@ pub struct Victim {
 pub enum Op {
     /// Writes an entry.
     Put(Box<Put>),
+    /// Writes entries, in their order. What one comes to doesn't concern the others.
+    PutMany(Vec<Put>),
     /// Removes an entry.
     Delete {
         /// Namespace name.
@@ -209,6 +223,25 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// As how many requests it counts.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::PutMany(puts) => puts.len().max(1),
+            _ => 1,
+        }
+    }
+
+    /// Bytes that it packs into the catalog; none for anything but packed values.
+    pub(super) fn packed(&self) -> Option<usize> {
+        match self {
+            Self::Put(put) => put.packed(),
+            Self::PutMany(puts) => puts.iter().map(Put::packed).sum(),
+            _ => None,
+        }
+    }
+}
+
 /// What a request did.
 #[derive(Debug, Clone)]
 pub enum Outcome {
@@ -216,6 +249,8 @@ pub enum Outcome {
     Written(Box<Record>),
     /// Nothing was written, because a later call or another holder of the computation was first; the entry as it is now.
     Overtaken(Box<Record>),
+    /// What each of several writes came to.
+    Many(Vec<Result<Outcome>>),
     /// The entry as it is now; none = absent.
     Touched(Option<Box<Record>>),
     /// How many entries were removed.

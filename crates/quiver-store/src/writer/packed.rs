@@ -1,31 +1,54 @@
-//! Bytes of packed values on their way to the writer's thread. They are allocated on one thread and freed on another,
-//! which makes the allocator give pages back and fetch them again for each value: larger ones are kept for the next.
+//! Keys and packed values on their way to the writer's thread, any number of them in one piece of memory. It is allocated
+//! on one thread and freed on another, which makes the allocator give pages back and fetch them again each time: larger
+//! pieces are kept for the next.
 
-use std::ops::Deref;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::ops::{Deref, Range};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::catalog::values::INLINE_LIMIT;
-
-/// Smaller values are left to the allocator, which keeps them at hand itself.
+/// Smaller pieces are left to the allocator, which keeps them at hand itself.
 const REUSED: usize = 2_048;
-/// Buffers that are kept: with 16 KiB each, 4 MiB.
-const KEPT: usize = 256;
+/// Bytes of pieces that are kept.
+const KEPT: usize = 4 << 20;
 
-static FREE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+static FREE: Mutex<Free> = Mutex::new(Free { pieces: Vec::new(), bytes: 0 });
 
-/// A packed value.
+struct Free {
+    pieces: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+/// A packed value or a key, or several until they are told apart. Clones and parts share its memory.
+#[derive(Debug, Clone)]
+pub struct PackedBytes {
+    piece: Arc<Piece>,
+    range: Range<usize>,
+}
+
 #[derive(Debug)]
-pub struct PackedBytes(Vec<u8>);
+struct Piece(Vec<u8>);
 
 impl PackedBytes {
     /// A copy.
     pub fn copy_of(bytes: &[u8]) -> Self {
-        if !is_reused(bytes.len()) {
-            return Self(bytes.to_vec());
+        if bytes.len() < REUSED {
+            return bytes.to_vec().into();
         }
-        let mut buffer = free().pop().unwrap_or_else(|| Vec::with_capacity(INLINE_LIMIT));
-        buffer.extend_from_slice(bytes);
-        Self(buffer)
+        let mut piece = free().take();
+        piece.extend_from_slice(bytes);
+        piece.into()
+    }
+
+    /// A part of it; none where it isn't that long.
+    pub fn part(&self, range: Range<usize>) -> Option<Self> {
+        self.get(range.clone())?;
+        let start = self.range.start;
+        Some(Self { piece: Arc::clone(&self.piece), range: start + range.start..start + range.end })
+    }
+}
+
+impl From<Vec<u8>> for PackedBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { range: 0..bytes.len(), piece: Arc::new(Piece(bytes)) }
     }
 }
 
@@ -33,40 +56,65 @@ impl Deref for PackedBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        self.piece.0.get(self.range.clone()).unwrap_or_default()
     }
 }
 
-impl Drop for PackedBytes {
+impl Drop for Piece {
     fn drop(&mut self) {
-        if !is_reused(self.0.len()) {
-            return;
-        }
-        let mut free = free();
-        if free.len() < KEPT {
-            self.0.clear();
-            free.push(std::mem::take(&mut self.0));
+        if self.0.capacity() >= REUSED {
+            free().keep(std::mem::take(&mut self.0));
         }
     }
 }
 
-fn is_reused(length: usize) -> bool {
-    (REUSED..=INLINE_LIMIT).contains(&length)
+impl Free {
+    fn take(&mut self) -> Vec<u8> {
+        let piece = self.pieces.pop().unwrap_or_default();
+        self.bytes -= piece.capacity();
+        piece
+    }
+
+    fn keep(&mut self, mut piece: Vec<u8>) {
+        if self.bytes + piece.capacity() <= KEPT {
+            piece.clear();
+            self.bytes += piece.capacity();
+            self.pieces.push(piece);
+        }
+    }
 }
 
-fn free() -> MutexGuard<'static, Vec<Vec<u8>>> {
+fn free() -> MutexGuard<'static, Free> {
     FREE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_that_comes_back_holds_nothing_of_the_value_before() {
-        for length in [0, 1, REUSED - 1, INLINE_LIMIT, REUSED, 10_000, INLINE_LIMIT + 1] {
+    fn a_piece_that_comes_back_holds_nothing_of_what_it_held_before() {
+        for length in [0, 1, REUSED - 1, 16_384, REUSED, 10_000, 1 << 20, 5 << 20] {
             let bytes: Vec<u8> = (0..length).map(|at| (at + length) as u8).collect();
             assert_eq!(&*PackedBytes::copy_of(&bytes), bytes);
         }
+        let free = free();
+        assert!(free.bytes <= KEPT);
+        assert!(free.pieces.iter().all(Vec::is_empty));
+    }
+
+    #[test]
+    fn parts_share_the_memory_and_keep_it() {
+        let whole = PackedBytes::copy_of(b"keyvalue");
+        let value = whole.part(3..8).unwrap();
+        let inner = value.part(1..3).unwrap();
+        assert_eq!((&*value, &*inner), (&b"value"[..], &b"al"[..]));
+        assert_eq!(value.as_ptr(), whole[3..].as_ptr());
+        drop(whole);
+        drop(value);
+        assert_eq!(&*inner, b"al");
+        assert!(inner.part(1..3).is_none());
+        assert!(inner.part(0..2).unwrap().part(2..2).unwrap().is_empty());
     }
 }

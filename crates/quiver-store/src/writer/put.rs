@@ -12,18 +12,29 @@ use crate::names;
 use crate::settings::{Files, Layout};
 
 impl Group<'_> {
-    pub(super) fn put(&mut self, put: &mut Put) -> Result<Outcome> {
+    pub(super) fn put_many(&mut self, puts: &[Put]) -> Result<Outcome> {
+        let mut outcomes = Vec::with_capacity(puts.len());
+        for put in puts {
+            match self.put(put) {
+                Err(error) if error.spoils_transaction() => return Err(error),
+                outcome => outcomes.push(outcome),
+            }
+        }
+        Ok(Outcome::Many(outcomes))
+    }
+
+    pub(super) fn put(&mut self, put: &Put) -> Result<Outcome> {
         let space = self.namespace(&put.namespace)?;
         let entry = keys::entry_key(space.id, &put.key);
         let old = self.entry(&entry)?;
         if let (Some(old), true) = (&old, keys::is_long(&put.key))
-            && old.long_key.as_deref() != Some(&put.key)
+            && old.long_key.as_deref() != Some(&*put.key)
         {
             return Err(Error::new(Code::BadKey, "two long keys have one digest").about(&put.key));
         }
         let superseded = !self.engine.order.admit(&put.namespace, &put.key, put.ticket)
             || put.fence.is_some_and(|(hash, fence)| self.engine.flights.is_overtaken(hash, fence))
-            || put.adoption.as_ref().is_some_and(|adoption| {
+            || put.adoption.as_deref().is_some_and(|adoption| {
                 !self.is_still_there(&put.namespace, adoption)
                     || old.as_ref().is_some_and(|old| old.named_file == Some(adoption.named_file))
             });
@@ -43,7 +54,7 @@ impl Group<'_> {
         };
         record.stamp = self.stamp;
         if keys::is_long(&put.key) {
-            record.long_key = Some(put.key.clone());
+            record.long_key = Some(put.key.to_vec());
         }
         self.make_room(&space, &entry, &record, old.as_ref())?;
         if let NewValue::Inline(bytes) = &put.value {
@@ -113,7 +124,7 @@ impl Group<'_> {
             )
             .about(&put.key));
         }
-        if let Some(adoption) = &put.adoption {
+        if let Some(adoption) = put.adoption.as_deref() {
             if let (Some(noted), Some(found)) = (adoption.checksum, record.sha256)
                 && noted != found
             {

@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::after::After;
-use super::ops::{Completion, NewValue, Op};
+use super::ops::{Completion, Op};
 
 /// Requests in one transaction.
 const GROUP: usize = 1_024;
@@ -22,19 +22,6 @@ const SHORT_BYTES: usize = 1 << 20;
 pub struct Request {
     pub op: Op,
     pub done: Completion,
-}
-
-impl Request {
-    /// Bytes that it packs into the catalog; none for anything but a packed value.
-    fn packed(&self) -> Option<usize> {
-        match &self.op {
-            Op::Put(put) => match &put.value {
-                NewValue::Inline(value) => Some(value.len()),
-                NewValue::File(_) => None,
-            },
-            _ => None,
-        }
-    }
 }
 
 #[derive(Default)]
@@ -84,14 +71,14 @@ impl Queue {
         Ok(())
     }
 
-    /// Adds requests that wait for others until `flush`, or two milliseconds. After `close` they come back.
-    pub fn gather(&self, requests: impl Iterator<Item = Request>) -> Result<(), Vec<Request>> {
+    /// Adds a request that waits for others until `flush`, or two milliseconds. After `close` it comes back.
+    pub fn gather(&self, request: Request) -> Result<(), Box<Request>> {
         let mut state = self.lock();
         if state.closed {
-            return Err(requests.collect());
+            return Err(Box::new(request));
         }
         state.busy = true;
-        state.requests.extend(requests);
+        state.requests.push(request);
         state.gathering_since.get_or_insert_with(Instant::now);
         let full = state.is_full();
         self.wake_if(&state, if full { Thread::Watching } else { Thread::Asleep });
@@ -177,9 +164,9 @@ impl Queue {
     pub fn is_short(&self) -> bool {
         let state = self.lock();
         let requests = &state.requests;
-        let bytes = || requests.iter().map(Request::packed).sum::<Option<usize>>();
+        let bytes = || requests.iter().map(|request| request.op.packed()).sum::<Option<usize>>();
         state.left.is_empty()
-            && (1..=SHORT).contains(&requests.len())
+            && (1..=SHORT).contains(&weight(requests))
             && bytes().is_some_and(|bytes| bytes <= SHORT_BYTES)
     }
 
@@ -190,19 +177,23 @@ impl Queue {
 
 impl State {
     fn is_full(&self) -> bool {
-        self.requests.len() >= GROUP
+        weight(&self.requests) >= GROUP
     }
 }
 
+fn weight(requests: &[Request]) -> usize {
+    requests.iter().map(|request| request.op.weight()).sum()
+}
+
 fn take_group(requests: &mut Vec<Request>) -> Vec<Request> {
-    let mut bytes = 0;
+    let (mut weight, mut bytes) = (0, 0);
     let count = requests
         .iter()
-        .take(GROUP)
-        .take_while(|request| {
-            let before = bytes;
-            bytes += request.packed().unwrap_or(0);
-            before < GROUP_BYTES
+        .take_while(|Request { op, .. }| {
+            let fits = weight == 0 || (weight + op.weight() <= GROUP && bytes < GROUP_BYTES);
+            weight += op.weight();
+            bytes += op.packed().unwrap_or(0);
+            fits
         })
         .count();
     let rest = requests.split_off(count);
@@ -211,6 +202,8 @@ fn take_group(requests: &mut Vec<Request>) -> Vec<Request> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ops::{NewFacts, NewValue, Put};
+    use super::super::packed::PackedBytes;
     use super::*;
 
     fn request() -> Request {
@@ -218,7 +211,7 @@ mod tests {
     }
 
     fn gather(queue: &Queue) -> bool {
-        queue.gather(std::iter::once(request())).is_ok()
+        queue.gather(request()).is_ok()
     }
 
     fn queue_of(count: usize, more_follow: bool) -> Queue {
@@ -254,6 +247,31 @@ mod tests {
         let queue = queue_of(GROUP + 5, false);
         assert_eq!(next_len(&queue), Some(GROUP));
         assert_eq!(next_len(&queue), Some(5));
+    }
+
+    #[test]
+    fn several_writes_in_one_request_count_as_many() {
+        let put = || Put {
+            namespace: "n".into(),
+            key: PackedBytes::copy_of(b"k"),
+            facts: NewFacts::default().into(),
+            value: NewValue::Inline(PackedBytes::copy_of(&[0; 100])),
+            ticket: 0,
+            fence: None,
+            adoption: None,
+        };
+        let many = |count| Request {
+            op: Op::PutMany(std::iter::repeat_with(put).take(count).collect()),
+            done: Box::new(|_| {}),
+        };
+        let queue = Queue::default();
+        for count in [SHORT, GROUP - SHORT, 2 * GROUP, 1] {
+            assert!(queue.push(many(count)).is_ok());
+            assert_eq!(queue.is_short(), count == SHORT);
+        }
+        for requests in [2, 1, 1] {
+            assert_eq!(next_len(&queue), Some(requests));
+        }
     }
 
     #[test]

@@ -50,26 +50,34 @@ impl Answered {
 }
 
 /// The same for who has the write lock, which is given up. What follows the commit is left to the caller.
-pub fn serve_locked(engine: &Engine, lock: &RangeLock, mut requests: Vec<Request>) -> (After, Answered) {
+pub fn serve_locked(engine: &Engine, lock: &RangeLock, requests: Vec<Request>) -> (After, Answered) {
+    let (mut ops, whom): (Vec<Op>, Vec<Completion>) =
+        requests.into_iter().map(|request| (request.op, request.done)).unzip();
     let mut after = After::default();
-    let answers = match commit(engine, &mut requests, &mut after) {
+    let answers = match commit(engine, &mut ops, &mut after) {
         Ok(answers) => answers,
         // One request may have spoilt the transaction for all: each gets one of its own.
-        Err(_) if requests.len() > 1 => requests
-            .iter_mut()
-            .map(|request| {
-                commit(engine, std::slice::from_mut(request), &mut after)
-                    .and_then(|mut answers| answers.pop().unwrap_or(Ok(Outcome::Done)))
-            })
-            .collect(),
+        Err(_) if ops.iter().map(Op::weight).sum::<usize>() > 1 => {
+            ops.iter_mut().map(|op| commit_alone(engine, op, &mut after)).collect()
+        }
         Err(error) => vec![Err(error)],
     };
     // Names follow under the lock: nobody else may take a name that is about to be swapped for a foreign file.
     swap_names(engine, &after);
     let _ = lock.unlock(0, 1);
     // Locks on published files end here with the requests, after the commit that names them.
-    let whom = requests.into_iter().map(|request| request.done);
-    (after, Answered(whom.zip(answers).collect()))
+    drop(ops);
+    (after, Answered(whom.into_iter().zip(answers).collect()))
+}
+
+/// Applies and commits a request in a transaction of its own, several writes in one each.
+fn commit_alone(engine: &Engine, op: &mut Op, after: &mut After) -> Result<Outcome> {
+    if let Op::PutMany(puts) = op {
+        let puts = std::mem::take(puts).into_iter();
+        let alone = puts.map(|put| commit_alone(engine, &mut Op::Put(Box::new(put)), after));
+        return Ok(Outcome::Many(alone.collect()));
+    }
+    commit(engine, std::slice::from_mut(op), after)?.pop().unwrap_or(Ok(Outcome::Done))
 }
 
 fn refuse(requests: Vec<Request>, error: &Error) {
@@ -79,27 +87,27 @@ fn refuse(requests: Vec<Request>, error: &Error) {
 }
 
 /// Applies and commits requests in one transaction. `Err`: nothing was committed.
-fn commit(engine: &Engine, requests: &mut [Request], after: &mut After) -> Result<Vec<Result<Outcome>>> {
-    sync_folders(engine, requests)?;
-    let attempt = |requests: &mut [Request]| -> Result<(Vec<Result<Outcome>>, After)> {
+fn commit(engine: &Engine, ops: &mut [Op], after: &mut After) -> Result<Vec<Result<Outcome>>> {
+    sync_folders(engine, ops)?;
+    let attempt = |ops: &mut [Op]| -> Result<(Vec<Result<Outcome>>, After)> {
         let catalog = engine.catalog()?;
         let mut group = Group::begin(engine, &catalog)?;
-        let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            match group.apply(&mut request.op) {
-                Err(error) if spoils(&error) => return Err(error),
+        let mut answers = Vec::with_capacity(ops.len());
+        for op in ops {
+            match group.apply(op) {
+                Err(error) if error.spoils_transaction() => return Err(error),
                 answer => answers.push(answer),
             }
         }
         Ok((answers, group.commit()?))
     };
-    let (answers, more) = match attempt(requests) {
+    let (answers, more) = match attempt(ops) {
         Err(error) if error.code == Code::DiskFull => {
             // Deletions need pages too: give back what is kept for this, and open anew what a failed write of a
             // meta page has locked up.
             engine.release_reserve();
             engine.reopen_catalog()?;
-            attempt(requests)?
+            attempt(ops)?
         }
         Err(error) if error.code == Code::Internal || error.code == Code::Io => {
             engine.reopen_catalog()?;
@@ -111,19 +119,14 @@ fn commit(engine: &Engine, requests: &mut [Request], after: &mut After) -> Resul
     Ok(answers)
 }
 
-/// Whether a refusal leaves the transaction unusable, rather than concerning its request alone.
-fn spoils(error: &Error) -> bool {
-    matches!(error.code, Code::DiskFull | Code::Io | Code::Internal | Code::Corrupt)
-}
-
 /// Makes the names of published files durable before a record names them: one sync a folder and group.
-fn sync_folders(engine: &Engine, requests: &[Request]) -> Result<()> {
+fn sync_folders(engine: &Engine, ops: &[Op]) -> Result<()> {
     if !engine.is_durable() {
         return Ok(());
     }
-    let folders: BTreeSet<_> = requests
+    let folders: BTreeSet<_> = ops
         .iter()
-        .filter_map(|request| match &request.op {
+        .filter_map(|op| match op {
             Op::Put(put) => match &put.value {
                 NewValue::File(file) => Some(engine.root.object(file.content, &put.facts.extension)),
                 NewValue::Inline(_) => None,

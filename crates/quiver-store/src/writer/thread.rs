@@ -56,14 +56,8 @@ impl Writer {
 
     /// The same for one of several requests: it waits up to two milliseconds for the others, or until `flush`.
     pub fn gather(&self, op: Op, done: Completion) {
-        self.gather_all(vec![(op, done)]);
-    }
-
-    /// The same for several, in their order.
-    pub fn gather_all(&self, requests: Vec<(Op, Completion)>) {
-        let requests = requests.into_iter().map(|(op, done)| Request { op, done });
-        if let Err(refused) = self.desk.queue.gather(requests) {
-            refused.into_iter().for_each(refuse);
+        if let Err(refused) = self.desk.queue.gather(Request { op, done }) {
+            refuse(*refused);
         }
     }
 

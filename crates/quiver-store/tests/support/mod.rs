@@ -72,8 +72,8 @@ pub fn submit(store: &Store, op: Op) -> Pending {
 pub fn put_op(store: &Store, namespace: &str, key: &str, value: &[u8], facts: NewFacts) -> Op {
     Op::Put(Box::new(Put {
         namespace: namespace.into(),
-        key: key.as_bytes().to_vec(),
-        facts,
+        key: PackedBytes::copy_of(key.as_bytes()),
+        facts: facts.into(),
         value: NewValue::Inline(PackedBytes::copy_of(value)),
         ticket: store.engine.order.draw(),
         fence: None,
