@@ -343,7 +343,7 @@ export interface ColumnRows {
 /** Copies a strided tensor that starts at the first byte of `source` into `out` row by row. Strides count elements. */
 export declare function compact(source: Uint8Array, itemSize: number, shape: readonly number[], strides: readonly number[], out: Uint8Array): void
 
-/** Digests of texts: 16 bytes each, one after the other. */
+/** Digests of texts: 14 bytes each, one after the other. */
 export declare function digestTexts(texts: readonly string[]): Promise<Uint8Array>
 
 /** Writes bits as bytes of 0 and 1, as many as `out` is long. */

@@ -18,9 +18,9 @@ export class Hasher {
 }
 
 /** Bytes of a text's digest. */
-export const TEXT_DIGEST = 16;
+export const TEXT_DIGEST = 14;
 
-/** The first half of each text's SHA-256, one after the other. */
+/** The beginning of each text's SHA-256, one after the other. */
 export function digestTexts(texts: readonly string[]): Promise<Uint8Array> {
   return translatedAsync(() => addon.digestTexts(texts));
 }

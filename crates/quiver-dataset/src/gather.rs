@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use quiver_io::crew::fill_rows;
 use quiver_tensor::arrow::values::Values;
 use quiver_tensor::arrow::{Offsets, expand};
 use quiver_tensor::{DType, Error as TensorError, ErrorKind, Rows, gather_located, gather_rows};
@@ -10,14 +11,8 @@ use crate::column::{Block, Column, Kind};
 use crate::dataset::{Dataset, Shard};
 use crate::error::{Error, Result};
 
-/// Outputs from this many bytes on are gathered by several threads.
-pub const PARALLEL_FROM: usize = 8 << 20;
-
-/// Threads that gather at most.
-const THREADS: usize = 4;
-
-/// Rows that are asked for before the first of them is copied.
-const TOGETHER: usize = 4_096;
+/// Bytes of rows that are asked for before the first of them is copied.
+const TOGETHER: usize = 8 << 20;
 
 /// Of so many rows one is looked at to learn whether rows have to come from the disk. Fewer are just read.
 const SAMPLED: usize = 128;
@@ -38,14 +33,14 @@ impl Dataset {
         if row_bytes == 0 || indices.is_empty() {
             return Ok(());
         }
-        let work = |indices: &[u32], out: &mut [u8]| {
-            let parts = indices.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER.saturating_mul(row_bytes)));
-            parts.into_iter().try_for_each(|(indices, out)| {
-                self.ask_for(column, dtype, row_bytes, indices);
+        let together = (TOGETHER / row_bytes).max(1);
+        for (indices, out) in indices.chunks(together).zip(out.chunks_mut(together.saturating_mul(row_bytes)))
+        {
+            self.ask_for(column, dtype, row_bytes, indices);
+            fill_rows(row_bytes, indices, out, |indices, out| {
                 self.gather_part(column, dtype, row_bytes, indices, out)
-            })
-        };
-        in_parallel(indices, out, row_bytes, &work)?;
+            })?;
+        }
         self.check_whole()
     }
 
@@ -75,11 +70,10 @@ impl Dataset {
         out: &mut [u8],
     ) -> Result<()> {
         if dtype == DType::Bool {
-            for (slot, &index) in out.chunks_exact_mut(row_bytes).zip(indices) {
+            return out.chunks_exact_mut(row_bytes).zip(indices).try_for_each(|(slot, &index)| {
                 let (block, row) = place_of(column, index)?;
-                self.copy_items(block, row * row_bytes, dtype, slot)?;
-            }
-            return Ok(());
+                self.copy_items(block, row * row_bytes, dtype, slot)
+            });
         }
         if let [block] = column.blocks.as_slice() {
             let rows = Rows { count: block.rows, bytes: row_bytes, stride: row_bytes };
@@ -124,16 +118,15 @@ impl Dataset {
         if row_bytes == 0 || indices.is_empty() {
             return Ok(());
         }
-        let work = |indices: &[u32], out: &mut [u8]| {
-            for (slot, &index) in out.chunks_exact_mut(row_bytes).zip(indices) {
+        fill_rows(row_bytes, indices, out, |indices, out| {
+            out.chunks_exact_mut(row_bytes).zip(indices).try_for_each(|(slot, &index)| {
                 let (block, first, length) = self.items(column, index)?;
                 let (used, rest) = slot.split_at_mut(length.min(items) * item_bytes);
                 self.copy_items(block, first * elements, *dtype, used)?;
                 rest.fill(0);
-            }
-            Ok(())
-        };
-        in_parallel(indices, out, row_bytes, &work)?;
+                Ok::<_, Error>(())
+            })
+        })?;
         self.check_whole()
     }
 
@@ -218,28 +211,4 @@ fn bad_length(bytes: usize) -> Error {
     TensorError::new(ErrorKind::BadValue, "out must be as long as the rows asked for")
         .with("bytes", bytes)
         .into()
-}
-
-/// Splits long work among threads; each gets its own part of the output.
-fn in_parallel(
-    indices: &[u32],
-    out: &mut [u8],
-    row_bytes: usize,
-    work: &(impl Fn(&[u32], &mut [u8]) -> Result<()> + Sync),
-) -> Result<()> {
-    // To count the processors reads files of the control group, which takes as long as to copy a hundred rows.
-    let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let threads = if out.len() < PARALLEL_FROM { 1 } else { processors().min(THREADS) };
-    if threads == 1 {
-        return work(indices, out);
-    }
-    let share = indices.len().div_ceil(threads);
-    std::thread::scope(|scope| {
-        let parts = indices.chunks(share).zip(out.chunks_mut(share * row_bytes));
-        let running: Vec<_> = parts.map(|(indices, out)| scope.spawn(move || work(indices, out))).collect();
-        running.into_iter().try_for_each(|thread| match thread.join() {
-            Ok(result) => result,
-            Err(_) => Err(Error::Internal("a thread that gathers failed")),
-        })
-    })
 }

@@ -21,5 +21,4 @@ mod writer;
 pub use column::{Block, Column, Kind};
 pub use dataset::{Dataset, Opened, Shard, open};
 pub use error::{Error, Result};
-pub use gather::PARALLEL_FROM;
 pub use writer::{Finished, FolderWriter, Kept, ShardFacts, Sharding, WriteOptions, sweep};

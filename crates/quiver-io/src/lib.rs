@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod crew;
 mod digest;
 mod disk;
 mod error;

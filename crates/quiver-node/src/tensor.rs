@@ -162,7 +162,9 @@ pub fn gather_rows(
 ) -> Result<()> {
     let rows = Rows { count: length(rows)?, bytes: length(row_bytes)?, stride: length(stride)? };
     let out = output(&mut out, source)?;
-    quiver_tensor::gather_rows(source, rows, indices, out).map_err(tensor_failure)
+    rows.check(source, indices, out.len()).map_err(tensor_failure)?;
+    let gather = |indices: &[u32], out: &mut [u8]| quiver_tensor::gather_rows(source, rows, indices, out);
+    quiver_io::crew::fill_rows(rows.bytes, indices, out, gather).map_err(tensor_failure)
 }
 
 /// Copies a strided tensor that starts at the first byte of `source` into `out` row by row. Strides count elements.

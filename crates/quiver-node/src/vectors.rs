@@ -65,7 +65,7 @@ impl Task for Hash {
     }
 }
 
-/// Digests of texts: 16 bytes each, one after the other.
+/// Digests of texts: 14 bytes each, one after the other.
 #[napi(ts_args_type = "texts: readonly string[]", ts_return_type = "Promise<Uint8Array>")]
 pub fn digest_texts(texts: Vec<String>) -> AsyncTask<Job<Uint8Array>> {
     Job::start(move || Ok(texts::digests(&texts).into()))

@@ -18,7 +18,7 @@ pub struct Rows {
 /// `OutOfRange` for an index that names no row, before anything is copied; `BadValue` when the rows don't lie
 /// within `source` or `out` has another length.
 pub fn gather_rows(source: &[u8], rows: Rows, indices: &[u32], out: &mut [u8]) -> Result<()> {
-    check(source, rows, indices)?;
+    rows.check(source, indices, out.len())?;
     gather_located(rows.bytes, indices, out, |index| {
         let start = index as usize * rows.stride;
         Ok(&source[start..start + rows.bytes])
@@ -35,11 +35,7 @@ pub fn gather_located<'a, E: From<Error>>(
     out: &mut [u8],
     locate: impl Fn(u32) -> std::result::Result<&'a [u8], E>,
 ) -> std::result::Result<(), E> {
-    if indices.len().checked_mul(bytes) != Some(out.len()) {
-        return Err(Error::bad_value("out must be as long as the rows asked for")
-            .with("bytes", out.len())
-            .into());
-    }
+    check_output(indices, bytes, out.len())?;
     match bytes {
         0 => Ok(()),
         1 => gather_fixed::<1, E>(indices, out, locate),
@@ -51,18 +47,31 @@ pub fn gather_located<'a, E: From<Error>>(
     }
 }
 
-fn check(source: &[u8], rows: Rows, indices: &[u32]) -> Result<()> {
-    if let Some(index) = indices.iter().find(|&&index| index as usize >= rows.count) {
-        return Err(Error::new(ErrorKind::OutOfRange, "an index names no row")
-            .with("index", index)
-            .with("rows", rows.count));
+impl Rows {
+    /// That the rows `indices` are there, lie within `source` and fill `out` bytes. Errors as [`gather_rows`].
+    pub fn check(self, source: &[u8], indices: &[u32], out: usize) -> Result<()> {
+        if let Some(index) = indices.iter().find(|&&index| index as usize >= self.count) {
+            return Err(Error::new(ErrorKind::OutOfRange, "an index names no row")
+                .with("index", index)
+                .with("rows", self.count));
+        }
+        let end = self
+            .count
+            .saturating_sub(1)
+            .checked_mul(self.stride)
+            .and_then(|last| last.checked_add(self.bytes));
+        if self.count > 0 && end.is_none_or(|end| end > source.len()) {
+            return Err(Error::bad_value("the rows reach beyond the source").with("bytes", source.len()));
+        }
+        check_output(indices, self.bytes, out)
     }
-    let end =
-        rows.count.saturating_sub(1).checked_mul(rows.stride).and_then(|last| last.checked_add(rows.bytes));
-    if rows.count > 0 && end.is_none_or(|end| end > source.len()) {
-        return Err(Error::bad_value("the rows reach beyond the source").with("bytes", source.len()));
+}
+
+fn check_output(indices: &[u32], bytes: usize, out: usize) -> Result<()> {
+    match indices.len().checked_mul(bytes) {
+        Some(wanted) if wanted == out => Ok(()),
+        _ => Err(Error::bad_value("out must be as long as the rows asked for").with("bytes", out)),
     }
-    Ok(())
 }
 
 /// Rows of one machine word: a load and a store each, without a call to copy memory.

@@ -30,6 +30,31 @@ pub fn populate(memory: &mut [u8]) {
     unsafe { libc::madvise(pages.as_mut_ptr().cast(), length, libc::MADV_POPULATE_WRITE) };
 }
 
+/// A thread of this process, for [`keep_off`].
+pub type ThreadNumber = rustix::thread::Pid;
+
+/// The thread that asks.
+pub fn this_thread() -> ThreadNumber {
+    rustix::thread::gettid()
+}
+
+/// The processor that this thread runs on.
+pub fn processor() -> usize {
+    rustix::thread::sched_getcpu()
+}
+
+/// Lets a thread run on all processors that the caller may use but this one. If there is no other, or the system
+/// refuses, it stays as it is.
+pub fn keep_off(thread: ThreadNumber, processor: usize) {
+    let Ok(mut allowed) = rustix::thread::sched_getaffinity(None) else { return };
+    if processor < rustix::thread::CpuSet::MAX_CPU {
+        allowed.unset(processor);
+    }
+    if allowed.count() > 0 {
+        let _ = rustix::thread::sched_setaffinity(Some(thread), &allowed);
+    }
+}
+
 /// Extends a file to at least `bytes`, with blocks. Unsupported by some file systems.
 pub fn allocate(file: &File, bytes: u64) -> Result<()> {
     loop {
