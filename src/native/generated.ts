@@ -154,6 +154,8 @@ export declare class NativeStore {
    * file of another program may be there: `adopt`, then look again; 4 = a packed value, in `place`.
    */
   lookup(handle: number): (keyLength: number, place?: ArrayBuffer, from?: number) => number
+  /** Gives up the snapshot that look-ups keep for each other. To be called at the end of a turn in which some were made. */
+  letGoOfSnapshot(): void
   /** Looks up, in the same way, an entry that may have expired as long as it is kept. */
   lookupStale(handle: number, keyLength: number): number
   /** Looks a kept older value up, with the same answers. */

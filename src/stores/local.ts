@@ -8,6 +8,7 @@ import { LocalCounters } from "./local/counters.ts";
 import { Maintenance } from "./local/maintenance.ts";
 import { LocalNamespace } from "./local/namespace.ts";
 import { LocalScan } from "./local/scan.ts";
+import { Snapshot } from "./local/snapshot.ts";
 import { completeSettings, reconcileSettings } from "./settings.ts";
 import type {
   EvictionResult,
@@ -81,6 +82,7 @@ export class LocalStore implements Store {
   readonly #native: NativeStore;
   readonly #requests: Requests;
   readonly #clock: LocalClock;
+  readonly #snapshot: Snapshot;
   readonly #tables: ReturnType<NativeStore["tables"]>;
   readonly #namespaces = new Map<string, LocalNamespace>();
   #closing: Promise<void> | undefined;
@@ -89,6 +91,7 @@ export class LocalStore implements Store {
     this.#native = native;
     this.#requests = new Requests(native);
     this.#clock = new LocalClock(native);
+    this.#snapshot = new Snapshot(native);
     this.#tables = native.tables();
     this.statistics = new LocalCounters(native);
     this.maintenance = new Maintenance(native, (name) => this.#handleOf(name));
@@ -135,6 +138,7 @@ export class LocalStore implements Store {
       handle: this.#handleOf(namespace),
       requests: this.#requests,
       clock: this.#clock,
+      snapshot: this.#snapshot,
       exchange: this.#tables.exchange,
       checkOpen: () => this.#checkOpen(),
       coherence: {

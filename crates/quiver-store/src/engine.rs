@@ -130,6 +130,14 @@ impl Engine {
         self.catalog.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Gives up the snapshot that look-ups go on with as long as nothing is committed. To be called when no more of them
+    /// follow for now; until then, for a second at most, no page that is freed meanwhile can be used again.
+    pub fn let_go_of_snapshot(&self) {
+        if let Some(catalog) = self.catalog_in_place().as_ref() {
+            catalog.env.let_go();
+        }
+    }
+
     /// What those are told who come after the end.
     pub(crate) fn closed(&self) -> Error {
         Error::new(Code::Closed, "the cache is closed").at(self.root.path())

@@ -76,6 +76,7 @@ struct Rounds {
 impl Rounds {
     /// What fails now, on a full disk say, keeps nothing else from being done and is tried again in a second.
     fn round(&mut self, engine: &Engine, writer: &Writer, last: bool) {
+        engine.let_go_of_snapshot();
         let _ = merge_heat(engine);
         if last || self.counters.elapsed() >= COUNTERS_EVERY {
             self.counters = Instant::now();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::catalog::keys::{self, NamespaceId};
-use crate::catalog::lmdb::Read;
+use crate::catalog::lmdb::{self, Env, Read, ReadTxn};
 use crate::catalog::record::{Glance, NEVER, Record, Term};
 use crate::catalog::{Catalog, NamespaceRecord, Totals, values};
 use crate::engine::Engine;
@@ -131,9 +131,10 @@ pub fn found(seen: &Seen<'_>) -> Option<Found> {
 }
 
 /// Looks an entry up and shows it to `see`, within the snapshot. A packed value is read into what `room` has for so
-/// many bytes, and checked against its sum.
+/// many bytes, and checked against its sum. `begin` gives the snapshot.
 pub fn look<'v, R>(
     engine: &Engine,
+    begin: impl FnOnce(&Env) -> lmdb::Result<ReadTxn<'_>>,
     namespace: &Namespace,
     key: &[u8],
     age: Age,
@@ -142,7 +143,7 @@ pub fn look<'v, R>(
 ) -> Result<Option<R>> {
     let place = engine.catalog_in_place();
     let catalog = place.as_ref().ok_or_else(|| engine.closed())?;
-    let txn = catalog.env.read()?;
+    let txn = begin(&catalog.env)?;
     let (id, epoch) = namespace.current(engine, catalog, &txn)?;
     let entry = keys::with_entry_key(id, key, |entry| txn.get(catalog.db.entries, entry))?;
     let Some(bytes) = entry else { return Ok(None) };
@@ -183,7 +184,7 @@ pub fn lookup_aged(
     age: Age,
     value: &mut Vec<u8>,
 ) -> Result<Option<Found>> {
-    Ok(look(engine, namespace, key, age, room_in(value), found)?.flatten())
+    Ok(look(engine, Env::read, namespace, key, age, room_in(value), found)?.flatten())
 }
 
 /// Room for a packed value in a vector, which is left with nothing else.

@@ -34,6 +34,7 @@ import type {
 import type { LocalClock } from "./clock.ts";
 import { factsOf, Manners } from "./packed-facts.ts";
 import { Pool } from "./pool.ts";
+import type { Snapshot } from "./snapshot.ts";
 import { OpenValues, verifier } from "./values.ts";
 
 /** Values up to this many bytes are packed into the catalog, unless the namespace keeps one file an entry. */
@@ -70,6 +71,7 @@ export interface LocalNamespaceParts {
   readonly handle: number;
   readonly requests: Requests;
   readonly clock: LocalClock;
+  readonly snapshot: Snapshot;
   /** Memory shared with the add-on, through which look-ups go. */
   readonly exchange: ArrayBuffer;
   readonly coherence: Coherence;
@@ -84,6 +86,7 @@ export class LocalNamespace implements StoreNamespace {
   readonly #handle: number;
   readonly #requests: Requests;
   readonly #clock: LocalClock;
+  readonly #snapshot: Snapshot;
   readonly #words: Uint32Array;
   readonly #numbers: Float64Array;
   readonly #contents: BigUint64Array;
@@ -108,6 +111,7 @@ export class LocalNamespace implements StoreNamespace {
     this.#handle = parts.handle;
     this.#requests = parts.requests;
     this.#clock = parts.clock;
+    this.#snapshot = parts.snapshot;
     this.#checkOpen = parts.checkOpen;
     this.#words = new Uint32Array(parts.exchange, 0, 13);
     this.#numbers = new Float64Array(parts.exchange, 16, 3);
@@ -436,6 +440,7 @@ export class LocalNamespace implements StoreNamespace {
 
   #lookup(key: string, pooled = false): number {
     this.#enter();
+    this.#snapshot.use();
     const length = this.#writeKey(key);
     try {
       return pooled
@@ -448,6 +453,7 @@ export class LocalNamespace implements StoreNamespace {
 
   #lookupStale(key: string): number {
     this.#enter();
+    this.#snapshot.use();
     const length = this.#writeKey(key);
     return translated(() => this.#native.lookupStale(this.#handle, length));
   }

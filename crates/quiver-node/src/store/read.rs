@@ -38,6 +38,12 @@ impl NativeStore {
             .map_err(|error| bad_value(&error.reason))
     }
 
+    /// Gives up the snapshot that look-ups keep for each other. To be called at the end of a turn in which some were made.
+    #[napi]
+    pub fn let_go_of_snapshot(&self) {
+        self.store.engine.let_go_of_snapshot();
+    }
+
     /// Looks up, in the same way, an entry that may have expired as long as it is kept.
     #[napi]
     pub fn lookup_stale(&self, handle: u32, key_length: u32) -> Result<u32> {

@@ -164,6 +164,10 @@ pub struct Env {
     /// The last transaction that is known to be durable, with all before it; none where nothing is known.
     flushed: Option<Flushed>,
     idle: IdleReads,
+    /// The last snapshot of `look`, until it is let go; null while a look-up has it, and where none is kept.
+    kept: AtomicPtr<ffi::MDB_txn>,
+    /// Whether somebody sees to it that it is let go.
+    keeps: bool,
 }
 
 /// Read transactions that were reset and wait for their next use; taking and leaving one costs an exchange of a
@@ -231,6 +235,8 @@ impl Env {
                 .then(|| Flushed::open(path, options.mode))
                 .flatten(),
             idle: IdleReads::default(),
+            kept: AtomicPtr::default(),
+            keeps: !options.read_only,
         })
     }
 
@@ -244,7 +250,7 @@ impl Env {
         if let Some(raw) = self.idle.take() {
             // SAFETY: `raw` was reset and is ours alone now.
             match check(unsafe { ffi::mdb_txn_renew(raw) }) {
-                Ok(()) => return Ok(ReadTxn { env: self, raw }),
+                Ok(()) => return Ok(ReadTxn { env: self, raw, stays: false }),
                 // SAFETY: a transaction that can't be renewed is given up.
                 Err(_) => unsafe { ffi::mdb_txn_abort(raw) },
             }
@@ -261,12 +267,56 @@ impl Env {
             }
             other => other?,
         }
-        Ok(ReadTxn { env: self, raw })
+        Ok(ReadTxn { env: self, raw, stays: false })
+    }
+
+    /// The same for a look-up. Where nothing was committed since, it goes on with the snapshot of the look-up before: in
+    /// a renewed one LMDB looks each database up by its name, which is a good part of finding an entry. As long as a
+    /// snapshot is kept, no page can be used again that anybody has freed since, so it is to be let go soon.
+    pub fn look(&self) -> Result<ReadTxn<'_>> {
+        let mut txn = match self.take_kept() {
+            Some(kept) if kept.id() == self.last_commit() => kept,
+            // One that is behind is given up first, to be the one that is renewed.
+            kept => {
+                drop(kept);
+                self.read()?
+            }
+        };
+        txn.stays = self.keeps;
+        Ok(txn)
+    }
+
+    /// Gives the snapshot up that look-ups have kept. Called before each write of this process, at the end of a turn of
+    /// the event loop, and once a second.
+    pub fn let_go(&self) {
+        drop(self.take_kept());
+    }
+
+    /// What was kept, from now on the caller's alone and not to stay.
+    fn take_kept(&self) -> Option<ReadTxn<'_>> {
+        let raw = self.kept.swap(ptr::null_mut(), Ordering::Acquire);
+        (!raw.is_null()).then_some(ReadTxn { env: self, raw, stays: false })
+    }
+
+    /// Number of the last commit, by whatever process.
+    fn last_commit(&self) -> u64 {
+        let mut info = ffi::MDB_envinfo {
+            me_mapaddr: ptr::null_mut(),
+            me_mapsize: 0,
+            me_last_pgno: 0,
+            me_last_txnid: 0,
+            me_maxreaders: 0,
+            me_numreaders: 0,
+        };
+        // SAFETY: the environment is open; `info` is a valid place for the answer.
+        unsafe { ffi::mdb_env_info(self.raw, &raw mut info) };
+        info.me_last_txnid as u64
     }
 
     /// The write transaction. Blocks while another thread of this process has it; the caller keeps other
     /// processes out by a lock of its own.
     pub fn write(&self) -> Result<WriteTxn<'_>> {
+        self.let_go();
         let mut guard = self.writing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if guard.elapsed() >= READERS_LOOKED_AT {
             // Failing to look is not the write's failure.
@@ -323,6 +373,7 @@ impl Env {
 
 impl Drop for Env {
     fn drop(&mut self) {
+        self.let_go();
         while let Some(raw) = self.idle.take() {
             // SAFETY: idle transactions are ours alone; they end before the environment does.
             unsafe { ffi::mdb_txn_abort(raw) };
@@ -385,11 +436,13 @@ pub trait Read {
     }
 }
 
-/// A consistent snapshot. Dropping it keeps its reader slot for the next one.
+/// A consistent snapshot. Dropping it keeps its reader slot for the next one, and that of a look-up the snapshot too.
 #[derive(Debug)]
 pub struct ReadTxn<'e> {
     env: &'e Env,
     raw: *mut ffi::MDB_txn,
+    /// Whether it is kept for the next look-up.
+    stays: bool,
 }
 
 impl Read for ReadTxn<'_> {
@@ -415,11 +468,16 @@ impl ReadTxn<'_> {
 
 impl Drop for ReadTxn<'_> {
     fn drop(&mut self) {
-        // SAFETY: nothing borrows the transaction any more; reset gives its snapshot up.
-        unsafe { ffi::mdb_txn_reset(self.raw) };
-        if !self.env.idle.leave(self.raw) {
+        // Whatever another thread has kept meanwhile makes room.
+        let raw = if self.stays { self.env.kept.swap(self.raw, Ordering::AcqRel) } else { self.raw };
+        if raw.is_null() {
+            return;
+        }
+        // SAFETY: the transaction is ours and nothing borrows it any more; reset gives its snapshot up.
+        unsafe { ffi::mdb_txn_reset(raw) };
+        if !self.env.idle.leave(raw) {
             // SAFETY: it is ours still, and isn't used again.
-            unsafe { ffi::mdb_txn_abort(self.raw) };
+            unsafe { ffi::mdb_txn_abort(raw) };
         }
     }
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use quiver_io::FsProbe;
 
 use crate::adopt;
+use crate::catalog::lmdb::Env;
 use crate::catalog::record::Record;
 use crate::catalog::{Counters, keys};
 use crate::engine::Engine;
@@ -124,6 +125,7 @@ impl Store {
     }
 
     /// Looks an entry up and shows it to `see`, without a copy of its record; see `reader::look`. Counts the access.
+    /// Keeps its snapshot for the next one: see `Engine::let_go_of_snapshot`.
     pub fn look<'v, R>(
         &self,
         namespace: &Namespace,
@@ -133,14 +135,16 @@ impl Store {
         see: impl FnOnce(&Seen<'_>) -> R,
     ) -> Result<Option<R>> {
         let mut incoherent = None;
-        let answer = reader::look(&self.engine, namespace, key, age, room, |seen| {
+        let answer = reader::look(&self.engine, Env::look, namespace, key, age, room, |seen| {
             let now = self.engine.now();
             self.engine.heat.touch(seen.glance.slot, now);
             if !seen.coherent {
                 incoherent = Some((seen.glance.slot, now));
             }
             see(seen)
-        })?;
+        })
+        // A transaction that has met a damaged page refuses all that follows.
+        .inspect_err(|_| self.engine.let_go_of_snapshot())?;
         if let Some((slot, now)) = incoherent {
             self.note_incoherent(namespace, key, slot, now)?;
         }

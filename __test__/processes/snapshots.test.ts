@@ -1,0 +1,67 @@
+/** What a process that looks entries up sees of others' writes, and that it keeps no pages which they could use again. */
+
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { Cache, type Namespace } from "../../src/index.ts";
+import { Programs } from "./harness.ts";
+
+const WRITES = 400;
+/** What the writes would take, each several pages, if none of these could be used again: many times this. */
+const GROWTH = 4 << 20;
+
+let programs: Programs;
+let root: string;
+
+beforeAll(() => {
+  programs = new Programs();
+});
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "quiver-snapshots-"));
+});
+
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+/** By how much the catalog grows while one entry is written again and again, each time in a commit of its own. */
+async function growth(values: Namespace<string>): Promise<number> {
+  const size = (): number => statSync(join(root, ".quiver/catalog/data.mdb")).size;
+  const before = size();
+  for (let turn = 0; turn < WRITES; turn++) await values.set("written", `${turn}`.padStart(1_000));
+  return size() - before;
+}
+
+test("what another process commits is seen in the same turn", async () => {
+  await using cache = await Cache.open(root, { durability: "process" });
+  const values = cache.namespace<string>("values");
+  await values.set("read", "value");
+  const reader = programs.start("look-once", { root, key: "read", busy: 10_000, awaited: "late" });
+  try {
+    await reader.message("looked");
+    for (let turn = 0; turn < 3; turn++) await values.set("written", "value");
+    await values.set("late", "value");
+    expect(await reader.message("awaited")).toMatchObject({ value: "value" });
+  } finally {
+    await reader.kill();
+  }
+});
+
+test.each([
+  { next: "waits", busy: 0, pause: 0 },
+  { next: "goes on in the same turn, a second later", busy: 60_000, pause: 2_500 },
+])("one that $next", async ({ busy, pause: before }) => {
+  await using cache = await Cache.open(root, { durability: "process" });
+  const values = cache.namespace<string>("values");
+  await values.set("read", "value");
+  await growth(values);
+  const reader = programs.start("look-once", { root, key: "read", busy });
+  try {
+    expect(await reader.message("looked")).toMatchObject({ value: "value" });
+    await pause(before);
+    expect(await growth(values)).toBeLessThan(GROWTH);
+  } finally {
+    await reader.kill();
+  }
+});
