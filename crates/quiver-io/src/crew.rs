@@ -23,13 +23,18 @@ const SHARE: usize = 64 << 10;
 const SPINS: usize = 2_000;
 
 /// Calls `work` for each of `parts`, on this thread and on idle ones, until one fails; the error of the first that did.
-/// Parts are begun in their order and taken one at a time, so each should be worth some ten microseconds.
+/// Parts are begun in their order and taken one at a time, so each should be worth some ten microseconds. Nobody is woken
+/// for one part alone.
 ///
 /// Panics where `work` does, once nobody is at it any more.
 pub fn try_for_each<P, E: Send>(
     parts: impl Iterator<Item = P> + Send,
     work: impl Fn(P) -> Result<(), E> + Sync,
 ) -> Result<(), E> {
+    let mut parts = parts;
+    if parts.size_hint().1.is_some_and(|most| most < 2) {
+        return parts.try_for_each(work);
+    }
     let parts = Mutex::new(Some(parts));
     let failure = Mutex::new(None);
     Crew::of_this_process().share(&|| {

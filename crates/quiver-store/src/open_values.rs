@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use quiver_io::{CHUNK, Mapping};
+use quiver_io::{CHUNK, Mapping, crew};
 use sha2::{Digest, Sha256};
 
 use crate::catalog::record::Record;
@@ -23,6 +23,8 @@ pub const COPY_BELOW: u64 = 64 * 1024;
 /// Values up to this size are verified when they are opened: then their bytes are at hand, and later the file would have
 /// to be opened and read for it.
 const VERIFIED_AT_ONCE: u64 = 256 * 1024;
+/// Chunks that a thread compares at a time.
+const TOGETHER: usize = 16;
 /// Values above this have a share of the mappings kept for them.
 const LARGE: u64 = 64 << 20;
 
@@ -295,6 +297,12 @@ enum ManySums {
     Read(Vec<u64>),
 }
 
+/// Why chunks can't be said to be right.
+enum Unlike {
+    Differs,
+    Failed(Error),
+}
+
 impl Checked {
     fn is_checked(&self, chunk: usize) -> bool {
         self.bits.get(chunk / 64).is_some_and(|word| word.load(Ordering::Acquire) >> (chunk % 64) & 1 == 1)
@@ -320,27 +328,43 @@ impl Checked {
             return Ok(());
         }
         let file = File::open(&self.path).ok();
-        let mut buffer = vec![0; CHUNK];
         let range = chunks(start, end);
         let Some(sums) = self.sums(range.clone()) else { return self.verify_whole(file.as_ref(), in_memory) };
-        for (chunk, sum) in range.zip(sums) {
+        let parts = sums.chunks(TOGETHER).zip(range.step_by(TOGETHER));
+        match crew::try_for_each(parts, |(sums, first)| self.compare(first, sums, file.as_ref(), in_memory)) {
+            Ok(()) => Ok(()),
+            Err(Unlike::Failed(error)) => Err(error),
+            // The sums may be what is damaged: the digest of the whole decides.
+            Err(Unlike::Differs) => self.verify_whole(file.as_ref(), in_memory),
+        }
+    }
+
+    /// Compares the chunks from number `first` on, those that nobody has compared.
+    fn compare(
+        &self,
+        first: usize,
+        sums: &[u64],
+        file: Option<&File>,
+        in_memory: &[u8],
+    ) -> std::result::Result<(), Unlike> {
+        let mut buffer = vec![0; CHUNK];
+        for (chunk, sum) in (first..).zip(sums) {
             if self.is_checked(chunk) {
                 continue;
             }
             let at = chunk * CHUNK;
             let length = CHUNK.min(self.size as usize - at);
-            let bytes = match &file {
+            let bytes = match file {
                 Some(file) => {
                     let bytes = &mut buffer[..length];
                     quiver_io::read_exact_at(file, bytes, at as u64)
-                        .map_err(|error| Error::os("reading a value", &self.path, &error))?;
+                        .map_err(|error| Unlike::Failed(Error::os("reading a value", &self.path, &error)))?;
                     &*bytes
                 }
                 None => in_memory.get(at..at + length).unwrap_or_default(),
             };
-            if sum != quiver_io::sum64(bytes) {
-                // The sums may be what is damaged: the digest of the whole decides.
-                return self.verify_whole(file.as_ref(), in_memory);
+            if *sum != quiver_io::sum64(bytes) {
+                return Err(Unlike::Differs);
             }
             self.set_checked(chunk);
         }
