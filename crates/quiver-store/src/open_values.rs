@@ -459,3 +459,46 @@ fn chunks(start: u64, end: u64) -> Range<usize> {
     }
     (start / CHUNK as u64) as usize..end.div_ceil(CHUNK as u64) as usize
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_found_wherever_it_is_and_what_is_whole_is_looked_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("value");
+        let whole: Vec<u8> = (0..3 * TOGETHER * CHUNK + 1_000).map(|i| (i / 5 % 253) as u8).collect();
+        let checked = || Checked {
+            path: path.clone(),
+            sums_path: folder.path().join("none"),
+            size: whole.len() as u64,
+            sha256: Some(Sha256::digest(&whole).into()),
+            few_sums: whole.chunks(CHUNK).map(quiver_io::sum64).collect(),
+            many_sums: Mutex::default(),
+            bits: [AtomicU64::new(0)].into(),
+        };
+        for at in (0..whole.len()).step_by(TOGETHER * CHUNK / 2).chain([whole.len() - 1]) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 4;
+            std::fs::write(&path, &bytes).unwrap();
+            let damaged = checked();
+            assert_eq!(
+                damaged.verify(0, damaged.size, &whole).unwrap_err().code,
+                Code::ChecksumMismatch,
+                "{at}"
+            );
+            assert!(!damaged.is_checked(at / CHUNK));
+        }
+        std::fs::write(&path, &whole).unwrap();
+        let value = checked();
+        value.verify(0, value.size, &[]).unwrap();
+        assert!(value.covers(0, value.size));
+        // Nothing is read again; without its file, what nobody has compared is taken from memory.
+        std::fs::remove_file(&path).unwrap();
+        value.verify(0, value.size, &[]).unwrap();
+        checked().verify(0, value.size, &whole).unwrap();
+        assert!(checked().verify(0, value.size, &vec![0; whole.len()]).is_err());
+    }
+}
