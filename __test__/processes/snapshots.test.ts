@@ -1,6 +1,6 @@
 /** What a process that looks entries up sees of others' writes, and that it keeps no pages which they could use again. */
 
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -37,12 +37,12 @@ test("what another process commits is seen in the same turn", async () => {
   await using cache = await Cache.open(root, { durability: "process" });
   const values = cache.namespace<string>("values");
   await values.set("read", "value");
-  const reader = programs.start("look-once", { root, key: "read", busy: 10_000, awaited: "late" });
+  const reader = programs.start("look-once", { root, key: "read", busy: 10_000, awaited: join(root, "go") });
   try {
     await reader.message("looked");
-    for (let turn = 0; turn < 3; turn++) await values.set("written", "value");
-    await values.set("late", "value");
-    expect(await reader.message("awaited")).toMatchObject({ value: "value" });
+    await values.set("read", "new");
+    writeFileSync(join(root, "go"), "");
+    expect(await reader.message("again")).toMatchObject({ value: "new" });
   } finally {
     await reader.kill();
   }

@@ -1,5 +1,6 @@
-/** Looks an entry up, then stays: idle, or busy in the same turn of the event loop, until another entry is there. */
+/** Looks an entry up, then stays: idle, or busy in the same turn of the event loop, until a file is there. */
 
+import { existsSync } from "node:fs";
 import { Cache } from "../../../src/index.ts";
 import { inputOf, leave, stopped, tell } from "./program.ts";
 
@@ -8,7 +9,7 @@ export interface LookInput {
   readonly key: string;
   /** How long the turn goes on after the look-up, ms. */
   readonly busy: number;
-  /** Looked up all the while; the turn ends when it is there. */
+  /** A file that ends the turn; then the entry is looked up once more in it. */
   readonly awaited?: string;
 }
 
@@ -19,9 +20,8 @@ await values.has(key);
 const value = values.getSync(key);
 tell({ kind: "looked", value });
 const until = performance.now() + busy;
-const isThere = (): boolean => awaited !== undefined && values.getSync(awaited) !== undefined;
-while (performance.now() < until && !isThere());
-if (awaited !== undefined) tell({ kind: "awaited", value: values.getSync(awaited) });
+while (performance.now() < until && !(awaited && existsSync(awaited)));
+if (awaited !== undefined) tell({ kind: "again", value: values.getSync(key) });
 await stopped;
 await cache.close();
 leave();
