@@ -38,12 +38,14 @@ export class NamespaceLatencies {
     return this.#reads++ % READS_PER_TIMING === 0 ? performance.now() : undefined;
   }
 
-  /** Counts what began at `started`, a time of `performance.now()`. */
-  end(operation: Operation, started: number | undefined): void {
+  /** Counts what began at `started`, a time of `performance.now()`: one operation, or several that ended together. */
+  end(operation: Operation, started: number | undefined, count = 1): void {
     if (started === undefined) return;
     const microseconds = (performance.now() - started) * 1000;
-    this.#histograms[operation].record(microseconds);
-    this.#tell(operation, microseconds);
+    for (let left = count; left > 0; left--) {
+      this.#histograms[operation].record(microseconds);
+      this.#tell(operation, microseconds);
+    }
   }
 
   summaries(): Readonly<Record<Operation, LatencySummary>> {

@@ -26,6 +26,7 @@ import { privateCopy } from "./private-copy.ts";
 import { type Found, Reader } from "./reader.ts";
 import type { Statistics } from "./statistics.ts";
 import { type ByteRange, type ByteStream, isByteStream, readStream } from "./streams.ts";
+import { type BatchingStore, canBatch, type WriteBatch } from "./write-batch.ts";
 import { plainMetadata, plainTags, SET_OPTIONS, type SetOptions, Writer } from "./writer.ts";
 
 /** Facts about an entry. Times are wall-clock milliseconds, `size` is that of the stored bytes. */
@@ -56,7 +57,10 @@ const TOUCH_OPTIONS: OptionNames<TouchOptions> = { ttl: true, priority: true, ta
 /** Keys read or written at the same time by the methods that take many. */
 const TOGETHER = 64;
 
-/** Small values written so: those under way are committed together, and a durable commit is one flush for all. */
+/** Batches that are written at the same time, so that one can be prepared while another is on its way. */
+const BATCHES = 2;
+
+/** Small values written by stores that have no batches: those under way are committed together, and a durable commit is one flush for all. */
 const SMALL_TOGETHER = 256;
 const SMALL = 16 * 1024;
 
@@ -226,15 +230,44 @@ export class Namespace<T = unknown> {
     pairs: Iterable<readonly [key: string, value: T, options?: SetOptions]>,
     options: SetOptions = {},
   ): Promise<EntryInfo[]> {
+    const all = iterable(pairs, "pairs");
+    const store = this.#link.current;
+    if (store !== undefined && canBatch(store) && !this.#guard.isLenient) {
+      const parts = await mapBounded(this.#batches(store, all, options), BATCHES, (batch) => batch.ended());
+      return parts.flat();
+    }
     const set = (pair: unknown): Promise<EntryInfo> => {
-      if (!Array.isArray(pair)) throw badOption("a pair", pair, "[key, value] or [key, value, options]");
-      const [key, value, own] = pair;
+      const [key, value, own] = pairOf<T>(pair);
       return this.set(key, value, own === undefined ? options : { ...options, ...own });
     };
-    return mapBounded(iterable(pairs, "pairs"), TOGETHER, set, {
-      most: SMALL_TOGETHER,
-      when: ({ size }) => size <= SMALL,
-    });
+    return mapBounded(all, TOGETHER, set, { most: SMALL_TOGETHER, when: ({ size }) => size <= SMALL });
+  }
+
+  /** What is wrong with a pair ends its batch and the last of them. */
+  *#batches(store: BatchingStore, pairs: Iterable<unknown>, common: SetOptions): Generator<WriteBatch> {
+    let batch = this.#writer.batch(store);
+    let checked: SetOptions | undefined;
+    try {
+      for (const pair of pairs) {
+        const [key, value, own] = pairOf<T>(pair);
+        const options = own === undefined ? common : { ...common, ...own };
+        this.#check(key);
+        if (options !== checked) checkOptions(options, SET_OPTIONS);
+        checked = options;
+        this.#context.checkWritable();
+        if (isByteStream(value)) {
+          const stored = this.#writer.stream(key, value, options);
+          batch.addSingle({ size: Number.POSITIVE_INFINITY, stored });
+        } else batch.add(key, value, options);
+        if (batch.isFull) {
+          yield batch;
+          batch = this.#writer.batch(store);
+        }
+      }
+    } catch (error) {
+      batch.fail(error);
+    }
+    yield batch;
   }
 
   /** How many of the keys there were. */
@@ -541,4 +574,9 @@ function unstored(key: string): EntryInfo {
 
 function unsupported(namespace: string, what: string, key: string): QuiverError {
   return new QuiverError("ERR_QUIVER_UNSUPPORTED", `the store of namespace "${namespace}" ${what}`, { key });
+}
+
+function pairOf<T>(pair: unknown): readonly [key: string, value: T | ByteStream, options?: SetOptions] {
+  if (!Array.isArray(pair)) throw badOption("a pair", pair, "[key, value] or [key, value, options]");
+  return pair as [string, T | ByteStream, SetOptions?];
 }

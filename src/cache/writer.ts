@@ -22,6 +22,7 @@ import type { NamespaceLatencies } from "./latencies.ts";
 import { flag, integer } from "./option-readers.ts";
 import type { ResolvedNamespaceOptions } from "./options.ts";
 import { type ByteStream, pump } from "./streams.ts";
+import { type BatchingStore, WriteBatch } from "./write-batch.ts";
 
 /** Options of `set`. One that is left out is inherited from the namespace, then from the cache; null means none. */
 export interface SetOptions {
@@ -97,8 +98,48 @@ export class Writer {
 
   /** The store has its copy when this returns, or the value has been copied here. Throws at once what is wrong with the call. */
   set(key: string, value: unknown, options: SetOptions, extras: WriteExtras = {}): Promise<EntryFacts> {
-    const { transfer = false } = options;
     const { encoded, facts } = this.#encode(key, value, options, extras);
+    return this.#storeInTurn(key, encoded, facts, options);
+  }
+
+  /** Begins to store values together. `store` is the one that the namespace is open in. */
+  batch(store: BatchingStore): WriteBatch {
+    const together = store.batch();
+    const started = performance.now();
+    let last:
+      | { readonly options: SetOptions; readonly codec: Codec; readonly facts: PreparedFacts }
+      | undefined;
+    return new WriteBatch({
+      store: together,
+      write: (key, value, options) => {
+        const codec = this.#codecFor(value, options, false);
+        if (last?.options !== options || last.codec !== codec) {
+          last = { options, codec, facts: this.#prepare(codec, options, {}) };
+        }
+        const { facts } = last;
+        const encoded = this.#encoded(key, value, codec, options);
+        if (isPending(encoded)) {
+          return { size: Number.POSITIVE_INFINITY, stored: this.#storeInTurn(key, encoded, facts, options) };
+        }
+        const isAdded =
+          this.#queue.isIdle(key) && together.add(key, encoded, this.#admitted(store, key, encoded, facts));
+        if (isAdded) return undefined;
+        return { size: encoded.byteLength, stored: this.#storeInTurn(key, encoded, facts, options) };
+      },
+      stored: (facts) => {
+        this.#latencies.end("write", started, facts.length);
+        for (const each of facts) this.#stored(each);
+      },
+    });
+  }
+
+  /** Stores what was encoded within this call, or is being encoded, once earlier writes of the key are there. */
+  #storeInTurn(
+    key: string,
+    encoded: EncodedValue | Promise<EncodedValue>,
+    facts: PreparedFacts,
+    { transfer = false }: SetOptions,
+  ): Promise<EntryFacts> {
     if (isPending(encoded)) {
       // It may fail before its turn has come, when nobody looks at it yet.
       encoded.catch(() => undefined);
@@ -168,18 +209,32 @@ export class Writer {
     options: SetOptions,
     extras: WriteExtras,
   ): { encoded: EncodedValue | Promise<EncodedValue>; facts: PreparedFacts } {
-    const { compression = this.#options.compression, signal, transfer = false } = options;
-    if (signal?.aborted) throw aborted(signal, `setting "${key}"`);
+    const codec = this.#codecFor(value, options, extras.exact ?? false);
+    return {
+      facts: this.#prepare(codec, options, extras),
+      encoded: this.#encoded(key, value, codec, options),
+    };
+  }
+
+  #codecFor(value: unknown, options: SetOptions, exact: boolean): Codec {
     const named = options.codec ?? this.#options.codec;
     const { codecs } = this.#context;
-    const byValue = (): Codec => (extras.exact ? codecs.forResult(value) : codecs.forValue(value));
-    const codec = named === null ? byValue() : codecs.resolve(named);
-    const facts = this.#prepare(codec, options, extras);
+    if (named !== null) return codecs.resolve(named);
+    return exact ? codecs.forResult(value) : codecs.forValue(value);
+  }
+
+  #encoded(
+    key: string,
+    value: unknown,
+    codec: Codec,
+    { compression = this.#options.compression, signal, transfer = false }: SetOptions,
+  ): EncodedValue | Promise<EncodedValue> {
+    if (signal?.aborted) throw aborted(signal, `setting "${key}"`);
     const given: EncodeOptions =
       compression === undefined && signal === undefined
         ? NO_ENCODE_OPTIONS
         : { ...(compression !== undefined && { compression }), ...(signal && { signal }) };
-    return { encoded: codec.encode(transfer ? value : capture(value, codec), given), facts };
+    return codec.encode(transfer ? value : capture(value, codec), given);
   }
 
   /** The facts of a value that the limits admit. */

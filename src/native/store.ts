@@ -85,8 +85,8 @@ export async function translatedAsync<T>(call: () => Promise<T>): Promise<T> {
 type Completion = readonly [id: number, answer: unknown, failure?: Failure];
 
 interface Waiting {
-  readonly resolve: (answer: unknown) => void;
-  readonly reject: (error: unknown) => void;
+  resolve(answer: unknown): void;
+  reject(error: unknown): void;
   readonly read: ((answer: unknown) => unknown) | undefined;
   readonly ended: (() => void) | undefined;
 }
@@ -139,20 +139,9 @@ export class Requests {
     });
   }
 
-  /**
-   * The same for several; resolves to an answer or an error for each, in their order, once all have ended. They are
-   * copied within the call.
-   */
-  putAll(puts: readonly PackedPut[]): Promise<readonly unknown[]> {
-    return new Promise((resolve) => {
-      const answers: unknown[] = [];
-      const ended = (answer: unknown): void => {
-        if (answers.push(answer) === puts.length) resolve(answers);
-      };
-      // Those of a chunk are answered in their order, and chunks in theirs.
-      const waiting = { resolve: ended, reject: ended, read: undefined, ended: undefined };
-      for (const put of puts) this.#gather(put, waiting);
-    });
+  /** The same for several that are given one by one, with one promise for all. */
+  together(): Gathering {
+    return new Gathering((put, waiting) => this.#gather(put, waiting));
   }
 
   #gather(put: PackedPut, waiting: Waiting): void {
@@ -239,14 +228,69 @@ export class Requests {
   }
 }
 
-function succeed({ resolve, read, ended }: Waiting, answer: unknown): void {
-  ended?.();
-  resolve(read === undefined ? answer : read(answer));
+/** Packed values that one caller waits for. */
+export class Gathering {
+  readonly #gather: (put: PackedPut, waiting: Waiting) => void;
+  readonly #answers: unknown[] = [];
+  #count = 0;
+  #answered = 0;
+  #all: (() => void) | undefined;
+
+  constructor(gather: (put: PackedPut, waiting: Waiting) => void) {
+    this.#gather = gather;
+  }
+
+  /** Adds a value, which is copied within the call. */
+  add(put: PackedPut): void {
+    this.#gather(put, new Place(this, this.#count++));
+  }
+
+  /** Resolves to an answer or an error for each, in their order, once all have ended. To be called once, after the last. */
+  async answers(): Promise<readonly unknown[]> {
+    if (this.#answered < this.#count) {
+      await new Promise<void>((resolve) => {
+        this.#all = resolve;
+      });
+    }
+    return this.#answers;
+  }
+
+  settle(index: number, answer: unknown): void {
+    this.#answers[index] = answer;
+    this.#answered++;
+    if (this.#answered === this.#count) this.#all?.();
+  }
 }
 
-function fail({ reject, ended }: Waiting, error: unknown): void {
-  ended?.();
-  reject(error);
+/** Who waits for one of them. */
+class Place implements Waiting {
+  readonly read: undefined;
+  readonly ended: undefined;
+  readonly #gathering: Gathering;
+  readonly #index: number;
+
+  constructor(gathering: Gathering, index: number) {
+    this.#gathering = gathering;
+    this.#index = index;
+  }
+
+  resolve(answer: unknown): void {
+    this.#gathering.settle(this.#index, answer);
+  }
+
+  reject(error: unknown): void {
+    this.#gathering.settle(this.#index, error);
+  }
+}
+
+function succeed(waiting: Waiting, answer: unknown): void {
+  waiting.ended?.();
+  waiting.resolve(waiting.read === undefined ? answer : waiting.read(answer));
+}
+
+function fail(waiting: Waiting, error: unknown): void {
+  waiting.ended?.();
+  waiting.reject(error);
 }
 
 /** One answer stands for all of a chunk where it is the same for all. */

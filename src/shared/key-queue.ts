@@ -13,6 +13,14 @@ interface Pending {
   release: (() => void) | undefined;
 }
 
+/** A write on several keys. */
+export interface Hold {
+  /** Adds a key that is idle. */
+  add(key: string): void;
+  /** Ends the write on all of them. To be called once. */
+  end(): void;
+}
+
 const NOTHING_BEFORE = Promise.resolve();
 
 /**
@@ -21,6 +29,8 @@ const NOTHING_BEFORE = Promise.resolve();
  */
 export class KeyQueue {
   readonly #keys = new Map<string, Pending>();
+  /** Those that stand for several keys, of which nothing has come after any. */
+  readonly #shared = new Set<Pending>();
 
   /** Whether nothing is under way on the key. */
   isIdle(key: string): boolean {
@@ -38,6 +48,30 @@ export class KeyQueue {
       pending.held = false;
       pending.release?.();
       this.#leave(key, pending);
+    };
+  }
+
+  /** The same for several keys, which are named by and by; they end together. */
+  holdAll(): Hold {
+    const shared = pendingWrite();
+    this.#shared.add(shared);
+    const keys: string[] = [];
+    return {
+      add: (key) => {
+        this.#keys.set(key, shared);
+        keys.push(key);
+      },
+      end: () => {
+        this.#shared.delete(shared);
+        for (const key of keys) {
+          const pending = this.#keys.get(key);
+          if (pending === shared) this.#keys.delete(key);
+          else if (pending !== undefined) {
+            pending.release?.();
+            this.#leave(key, pending);
+          }
+        }
+      },
     };
   }
 
@@ -64,6 +98,10 @@ export class KeyQueue {
       pending = { count: 0, write: undefined, all: NOTHING_BEFORE, held: false, release: undefined };
       this.#keys.set(key, pending);
     } else if (pending.held) {
+      if (this.#shared.has(pending)) {
+        pending = pendingWrite();
+        this.#keys.set(key, pending);
+      }
       pending.held = false;
       pending.write = new Promise((resolve) => {
         (pending as Pending).release = resolve;
@@ -84,4 +122,9 @@ export class KeyQueue {
     const leave = (): void => this.#leave(key, pending);
     return result.then(leave, leave);
   }
+}
+
+/** A write that is under way and that nothing has come after. */
+function pendingWrite(): Pending {
+  return { count: 1, write: undefined, all: NOTHING_BEFORE, held: true, release: undefined };
 }

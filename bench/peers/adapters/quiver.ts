@@ -21,7 +21,7 @@ async function blobs(
     setSync: (key, value) => {
       values.setSync(key, value);
     },
-    setMany: (entries) => Promise.all(entries.map(([key, value]) => values.set(key, value))),
+    setMany: (entries) => values.setMany(entries),
     get: (key) => values.get(key),
     getSync: (key) => values.getSync(key),
     delete: (key) => values.delete(key),

@@ -26,11 +26,13 @@ import type {
   Page,
   PathLease,
   ReadOptions,
+  StoreBatch,
   StoredValue,
   StoreNamespace,
   Usage,
   ValueWriter,
 } from "../store.ts";
+import { LocalBatch } from "./batch.ts";
 import type { LocalClock } from "./clock.ts";
 import { factsOf, Manners } from "./packed-facts.ts";
 import { Pool } from "./pool.ts";
@@ -216,6 +218,17 @@ export class LocalNamespace implements StoreNamespace {
     } catch (error) {
       throw asStoreError(error);
     }
+  }
+
+  batch(): StoreBatch {
+    return new LocalBatch({
+      handle: this.#handle,
+      requests: this.#requests,
+      queue: this.#queue,
+      manners: this.#manners,
+      isPacked: (value) => this.#isPacked(value),
+      enter: () => this.#enter(),
+    });
   }
 
   /** Whether a value goes into the catalog and not to a file. */

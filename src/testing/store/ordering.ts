@@ -1,6 +1,7 @@
 /** Operations that are not awaited: call order on one key, and many at a time. */
 
 import assert from "node:assert/strict";
+import type { NewFacts } from "../../stores/store.ts";
 import {
   assertStored,
   bytesOf,
@@ -58,6 +59,38 @@ export function ordering(suite: Suite): void {
       assert.equal(text, "value");
       assert.equal(absent, false);
     });
+
+    suite.test(
+      "values written together keep their places among other calls on their keys",
+      async ({ namespace }) => {
+        const batch = namespace.batch?.();
+        const others: Promise<unknown>[] = [put(namespace, "a", "before")];
+        const write = (key: string, text: string, facts?: Partial<NewFacts>): void => {
+          if (batch?.add(key, encoded(text), factsWith(facts))) return;
+          others.push(namespace.set(key, encoded(text), factsWith(facts)));
+        };
+        for (const [key, text] of [
+          ["a", "1"],
+          ["b", "1"],
+          ["b", "2"],
+          ["c", "1"],
+        ] as const) {
+          write(key, text);
+        }
+        const read = textOf(namespace, "b");
+        others.push(namespace.delete("c"));
+        write("d", "tagged", { tags: ["t"] });
+        const answers = (await batch?.ended()) ?? [];
+        assert.ok(answers.every((answer) => !(answer instanceof Error)));
+        await Promise.all(others);
+        assert.deepEqual(
+          [await textOf(namespace, "a"), await textOf(namespace, "b"), await read],
+          ["1", "2", "2"],
+        );
+        assert.deepEqual(await keysOf(namespace), ["a", "b", "d"]);
+        assert.deepEqual((await namespace.info("d"))?.tags, ["t"]);
+      },
+    );
 
     suite.test("what is set has been copied when the call returns", async ({ namespace }) => {
       for (const size of [100, 3_000_000]) {

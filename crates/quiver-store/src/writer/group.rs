@@ -17,6 +17,7 @@ use crate::catalog::{Catalog, Counters, NamespaceRecord, Totals};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 use crate::names;
+use crate::settings::RootSettings;
 
 /// An open write transaction and what it has done so far.
 pub struct Group<'g> {
@@ -25,6 +26,7 @@ pub struct Group<'g> {
     pub(super) txn: WriteTxn<'g>,
     pub(super) stamp: u32,
     pub(super) now: u64,
+    pub(super) root: RootSettings,
     pub(super) slots: Slots,
     namespaces: HashMap<String, Rc<NamespaceRecord>>,
     totals: HashMap<NamespaceId, Totals>,
@@ -46,6 +48,7 @@ impl<'g> Group<'g> {
             catalog,
             stamp,
             now: engine.now(),
+            root: engine.settings(),
             slots: Slots::default(),
             namespaces: HashMap::new(),
             totals: HashMap::new(),

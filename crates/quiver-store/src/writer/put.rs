@@ -115,7 +115,7 @@ impl Group<'_> {
                 record.sums.clone_from(&file.sums);
             }
         }
-        if let Some(limit) = space.settings.max_size.or(self.engine.settings().max_size)
+        if let Some(limit) = space.settings.max_size.or(self.root.max_size)
             && record.allocated > limit
         {
             return Err(Error::new(
@@ -289,13 +289,13 @@ impl Group<'_> {
         let mut surplus = over(own.entries + more, settings.max_entries);
         let scope = if excess + surplus > 0 { Some(space.id) } else { None };
         if scope.is_none() {
-            let root = self.engine.settings();
-            if root.max_size.is_none() && root.max_entries.is_none() {
+            let (most_bytes, most_entries) = (self.root.max_size, self.root.max_entries);
+            if most_bytes.is_none() && most_entries.is_none() {
                 return Ok(());
             }
             let all = self.all_totals()?;
-            excess = over(all.allocated + added, root.max_size);
-            surplus = over(all.entries + more, root.max_entries);
+            excess = over(all.allocated + added, most_bytes);
+            surplus = over(all.entries + more, most_entries);
             if excess + surplus == 0 {
                 return Ok(());
             }

@@ -128,25 +128,27 @@ pub(super) unsafe extern "C" fn quiver_lmdb_pwritev(
     count: libc::c_int,
     offset: libc::off_t,
 ) -> libc::ssize_t {
-    // SAFETY: the arguments are LMDB's own, passed on unchanged.
-    let written = unsafe { libc::pwritev(fd, pieces, count, offset) };
     // SAFETY: LMDB passed `count` iovecs.
-    let wanted =
-        unsafe { std::slice::from_raw_parts(pieces, count as usize) }.iter().map(|piece| piece.iov_len);
-    if is_short(written, wanted.sum()) {
+    let pieces = unsafe { std::slice::from_raw_parts(pieces, count as usize) };
+    let written = match pieces {
+        // Most pages of a commit lie alone, and this is the shorter way into the kernel.
+        // SAFETY: the iovec names readable bytes.
+        [piece] => unsafe { libc::pwrite(fd, piece.iov_base, piece.iov_len, offset) },
+        // SAFETY: the arguments are LMDB's own, passed on unchanged.
+        pieces => unsafe { libc::pwritev(fd, pieces.as_ptr(), count, offset) },
+    };
+    if is_short(written, pieces.iter().map(|piece| piece.iov_len).sum()) {
         return no_space();
     }
     if written > 0 {
-        // SAFETY: LMDB passed `count` iovecs, each naming readable bytes.
         sealing::note_pages(
             offset,
-            unsafe { std::slice::from_raw_parts(pieces, count as usize) }.iter().map(|piece| unsafe {
+            // SAFETY: each iovec names readable bytes.
+            pieces.iter().map(|piece| unsafe {
                 std::slice::from_raw_parts(piece.iov_base.cast::<u8>(), piece.iov_len)
             }),
         );
         record(|| {
-            // SAFETY: LMDB passed `count` iovecs, each naming readable bytes.
-            let pieces = unsafe { std::slice::from_raw_parts(pieces, count as usize) };
             let mut bytes = Vec::with_capacity(written as usize);
             for piece in pieces {
                 // SAFETY: as above.
