@@ -244,7 +244,11 @@ export class Namespace<T = unknown> {
   }
 
   /** What is wrong with a pair ends its batch and the last of them. */
-  *#batches(store: BatchingStore, pairs: Iterable<unknown>, common: SetOptions): Generator<WriteBatch> {
+  *#batches(
+    store: BatchingStore,
+    pairs: Iterable<unknown>,
+    common: SetOptions,
+  ): Generator<WriteBatch<SetOptions>> {
     let batch = this.#writer.batch(store);
     let checked: SetOptions | undefined;
     try {

@@ -1,7 +1,6 @@
 /** Values of one call that are written together: as far as the store takes them so, with one promise for all. */
 
 import type { EntryFacts, StoreBatch, StoreNamespace } from "../stores/store.ts";
-import type { SetOptions } from "./writer.ts";
 
 /** What a batch holds at most: so many small values, of which the store takes a request to be short work. */
 const MOST = 512;
@@ -24,22 +23,22 @@ export interface Single {
   readonly stored: Promise<EntryFacts>;
 }
 
-export interface WriteBatchParts {
+export interface WriteBatchParts<Options> {
   readonly store: StoreBatch;
   /** Adds a value to the store's batch, or begins to write it by itself. Throws what is wrong with the call. */
-  readonly write: (key: string, value: unknown, options: SetOptions) => Single | undefined;
+  readonly write: (key: string, value: unknown, options: Options) => Single | undefined;
   /** Takes note of values that the store's batch has stored. */
   readonly stored: (facts: readonly EntryFacts[]) => void;
 }
 
-export class WriteBatch {
-  readonly #parts: WriteBatchParts;
+export class WriteBatch<Options> {
+  readonly #parts: WriteBatchParts<Options>;
   /** In the order of the calls; undefined for those in the store's batch. */
   readonly #singles: (Promise<EntryFacts> | undefined)[] = [];
   #load = 0;
   #failure: { readonly reason: unknown } | undefined;
 
-  constructor(parts: WriteBatchParts) {
+  constructor(parts: WriteBatchParts<Options>) {
     this.#parts = parts;
   }
 
@@ -47,7 +46,7 @@ export class WriteBatch {
     return this.#load >= MOST;
   }
 
-  add(key: string, value: unknown, options: SetOptions): void {
+  add(key: string, value: unknown, options: Options): void {
     const single = this.#parts.write(key, value, options);
     if (single !== undefined) this.addSingle(single);
     else {

@@ -103,7 +103,7 @@ export class Writer {
   }
 
   /** Begins to store values together. `store` is the one that the namespace is open in. */
-  batch(store: BatchingStore): WriteBatch {
+  batch(store: BatchingStore): WriteBatch<SetOptions> {
     const together = store.batch();
     const started = performance.now();
     let last:
