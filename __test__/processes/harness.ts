@@ -137,8 +137,17 @@ export class Process {
   /** Asks it to end well, and rejects when it does not. */
   async stop(): Promise<void> {
     this.send({ kind: "stop" });
+    if ((await this.ended).code !== 0) throw await this.#failure();
+  }
+
+  /** Rejects when it has ended, though nobody asked it to, with what it said. */
+  async checkRunning(): Promise<void> {
+    if (this.#isOver()) throw await this.#failure();
+  }
+
+  async #failure(): Promise<Error> {
     const { code, signal } = await this.ended;
-    if (code !== 0) throw new Error(`${this.#name} ended with ${code ?? signal}:\n${this.#errors}`);
+    return new Error(`${this.#name} ended with ${code ?? signal}:\n${this.#errors}`);
   }
 
   #isOver(): boolean {

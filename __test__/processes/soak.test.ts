@@ -102,8 +102,9 @@ test(`in ${SECONDS} s nothing grows, and nothing is left`, async () => {
   while (Date.now() < end) {
     await pause(SAMPLE_MS);
     const { temporary, locks } = leftovers();
-    for (const { pid } of steady) {
-      samples.push({ ...heldBy(pid), disk: allocatedIn(root), temporary, locks });
+    for (const one of steady) {
+      await one.checkRunning();
+      samples.push({ ...heldBy(one.pid), disk: allocatedIn(root), temporary, locks });
     }
   }
   const killed = await killing;
