@@ -26,7 +26,7 @@ import { privateCopy } from "./private-copy.ts";
 import { type Found, Reader } from "./reader.ts";
 import type { Statistics } from "./statistics.ts";
 import { type ByteRange, type ByteStream, isByteStream, readStream } from "./streams.ts";
-import { type BatchingStore, canBatch, type WriteBatch } from "./write-batch.ts";
+import { type BatchingStore, canBatch, SMALL, type WriteBatch } from "./write-batch.ts";
 import { plainMetadata, plainTags, SET_OPTIONS, type SetOptions, Writer } from "./writer.ts";
 
 /** Facts about an entry. Times are wall-clock milliseconds, `size` is that of the stored bytes. */
@@ -62,7 +62,6 @@ const BATCHES = 2;
 
 /** Small values written by stores that have no batches: those under way are committed together, and a durable commit is one flush for all. */
 const SMALL_TOGETHER = 256;
-const SMALL = 16 * 1024;
 
 const NO_PAGE: Page = { entries: [], next: undefined };
 

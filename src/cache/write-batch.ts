@@ -7,7 +7,7 @@ const MOST = 512;
 /** As how many small values a larger one counts, or one of which nobody knows yet how large it is. */
 const LARGE = 16;
 /** Bytes of a small one. */
-const SMALL = 16 * 1024;
+export const SMALL: number = 16 * 1024;
 
 /** A store that writes values together. */
 export type BatchingStore = StoreNamespace & Required<Pick<StoreNamespace, "batch">>;
@@ -36,7 +36,7 @@ export class WriteBatch<Options> {
   /** In the order of the calls; undefined for those in the store's batch. */
   readonly #singles: (Promise<EntryFacts> | undefined)[] = [];
   #load = 0;
-  #failure: { readonly reason: unknown } | undefined;
+  #failure: Failure | undefined;
 
   constructor(parts: WriteBatchParts<Options>) {
     this.#parts = parts;
@@ -65,7 +65,7 @@ export class WriteBatch<Options> {
 
   /** Nothing follows: this went wrong. */
   fail(reason: unknown): void {
-    this.#failure = { reason };
+    this.#failure = new Failure(reason);
   }
 
   /** Facts in the order of the calls, once all have ended; rejects with the first failure. To be called once. */
@@ -77,7 +77,7 @@ export class WriteBatch<Options> {
     for (const single of this.#singles) {
       const answer = single === undefined ? together[next++] : await single.catch(asFailure);
       if (answer instanceof Failure) this.#failure ??= answer;
-      else if (answer instanceof Error) this.#failure ??= { reason: answer };
+      else if (answer instanceof Error) this.#failure ??= new Failure(answer);
       else if (answer !== undefined) results.push(answer);
     }
     if (this.#failure !== undefined) throw this.#failure.reason;

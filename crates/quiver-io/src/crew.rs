@@ -88,7 +88,6 @@ struct Offer {
     panicked: AtomicBool,
 }
 
-#[derive(Clone, Copy)]
 struct Work(&'static (dyn Fn() + Sync));
 
 impl Crew {

@@ -17,23 +17,6 @@ pub fn start_writing(_file: &File) {}
 /// Pages come one by one.
 pub fn populate(_memory: &mut [u8]) {}
 
-/// A thread of this process, for [`keep_off`].
-#[derive(Clone, Copy)]
-pub struct ThreadNumber;
-
-/// The thread that asks.
-pub fn this_thread() -> ThreadNumber {
-    ThreadNumber
-}
-
-/// Not asked for, since threads can't be kept off it.
-pub fn processor() -> usize {
-    0
-}
-
-/// Does nothing.
-pub fn keep_off(_thread: ThreadNumber, _processor: usize) {}
-
 /// `F_PREALLOCATE` takes blocks and leaves the file's length, so that nothing would be gained.
 pub fn allocate(_file: &File, _bytes: u64) -> Result<()> {
     Err(Error::from(ErrorKind::Unsupported))

@@ -1,6 +1,6 @@
 //! What differs between operating systems: one body each, with functions of the same names, so that no other module
 //! asks which system it runs on. `unix`, `ofd` and `signal` are what Linux and macOS share, `linux` and `apple` are what they
-//! don't.
+//! don't, `unplaced` is what macOS and Windows share.
 //!
 //! Linux is tested. The bodies for macOS and Windows are kept compiling and have never run there. ARCHITECTURE.md, "The
 //! edge to the operating system", says how they differ.
@@ -18,6 +18,8 @@ mod ofd;
 mod signal;
 #[cfg(unix)]
 mod unix;
+#[cfg(not(target_os = "linux"))]
+mod unplaced;
 #[cfg(windows)]
 mod windows;
 
@@ -31,6 +33,8 @@ pub use ofd::ByteLocks;
 pub use signal::{catch_lost_pages, put_zeros};
 #[cfg(unix)]
 pub use unix::*;
+#[cfg(not(target_os = "linux"))]
+pub use unplaced::*;
 #[cfg(windows)]
 pub use windows::*;
 

@@ -17,23 +17,6 @@ use windows_sys::w;
 
 use super::{succeeded, wide};
 
-/// A thread of this process, for [`keep_off`].
-#[derive(Clone, Copy)]
-pub struct ThreadNumber;
-
-/// The thread that asks.
-pub fn this_thread() -> ThreadNumber {
-    ThreadNumber
-}
-
-/// Not asked for, since threads can't be kept off it.
-pub fn processor() -> usize {
-    0
-}
-
-/// Does nothing.
-pub fn keep_off(_thread: ThreadNumber, _processor: usize) {}
-
 /// The name of the file system under a folder, and whether it is of another host.
 pub fn file_system(dir: &Path) -> Result<(String, bool)> {
     // The calls below would answer for a folder that isn't there.
