@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type NativeStore, Requests } from "../../src/native/store.ts";
+import { QuiverError } from "../../src/shared/errors.ts";
 
 /** Requests to an add-on that answers when the test says so. */
 function requests() {
@@ -10,9 +11,13 @@ function requests() {
       listener = callback;
     },
     flush: () => null,
+    putMany: (id: number) => {
+      handedOver.push(id);
+    },
   };
+  const handedOver: number[] = [];
   const answer = (...answers: readonly unknown[]): void => listener(JSON.stringify(answers));
-  return { requests: new Requests(store as unknown as NativeStore), answer };
+  return { requests: new Requests(store as unknown as NativeStore), answer, handedOver };
 }
 
 test("whatever the order of the answers, each goes to the request that it is for", async () => {
@@ -53,14 +58,89 @@ test("numbers of requests that have ended are used again, also of those that cou
       if (turn % 2 === 0) throw new Error("refused");
     };
     const ended: number[] = [];
-    const result = sent.send(
-      note,
-      (found) => found,
-      () => ended.push(turn),
-    );
+    const result = sent.send(note, { read: (found) => found, ended: () => ended.push(turn) });
     for (const id of numbers) answer([id, turn], [id, "late"]);
     await (turn % 2 === 0 ? expect(result).rejects.toThrow("refused") : expect(result).resolves.toBe(turn));
     expect(ended).toEqual([turn]);
   }
   expect(numbers.size).toBe(1);
+});
+
+/** Who can't read what is answered, or forgets to be told of its end. */
+const throws = (what: "read" | "ended", error: unknown) => ({
+  read: (answer: unknown) => answer,
+  ended: () => undefined,
+  [what]: () => {
+    throw error;
+  },
+});
+const reads = { read: (answer: unknown) => answer, ended: () => undefined };
+const fault = new SyntaxError("unreadable");
+const corrupt = new QuiverError("ERR_QUIVER_CORRUPT", "damaged");
+const failure = { code: "ERR_QUIVER_DISK_FULL", message: "no space", path: "/cache" };
+const internal = { code: "ERR_QUIVER_INTERNAL", cause: fault };
+
+test("what can't be read of one answer is the failure of that request, and all others are answered", async () => {
+  const { requests: sent, answer } = requests();
+  const ids: number[] = [];
+  const note = (id: number): void => {
+    ids.push(id);
+  };
+  const endings = [reads, throws("read", fault), throws("read", corrupt), throws("ended", fault), reads];
+  const all = [...endings, throws("ended", fault), reads].map((ending) => sent.send(note, ending));
+  const results = Promise.allSettled(all);
+  answer(...ids.map((id, index) => (index < endings.length ? [id, index] : [id, null, failure])));
+  expect(await results).toMatchObject([
+    { value: 0 },
+    { reason: internal },
+    { reason: corrupt },
+    { reason: internal },
+    { value: 4 },
+    { reason: internal },
+    { reason: { code: failure.code, path: failure.path } },
+  ]);
+});
+
+test.each([
+  ["one answer for all", 7, [7, internal, internal, 7]],
+  ["a list", [1, 2, 3, { failure }], [1, internal, internal, { code: failure.code }]],
+  ["a list that is too short", [1], [1, internal, internal, undefined]],
+])("the values of a chunk are each answered: %s", async (_, answers, expected) => {
+  const { requests: sent, answer, handedOver } = requests();
+  const put = { handle: 0, manner: 0, expiresAt: null, bytes: Uint8Array.of(1) };
+  const endings = [reads, throws("read", fault), throws("ended", fault), reads];
+  const alone = endings.map((ending, index) => sent.put({ ...put, key: `alone ${index}` }, ending));
+  sent.handOver();
+  const gathering = sent.together<unknown>();
+  for (const [index, ending] of endings.entries()) {
+    gathering.add({ ...put, key: `together ${index}` }, ending);
+  }
+  sent.handOver();
+  const settled = Promise.all(alone.map((each) => each.catch((error: unknown) => error)));
+  answer(...handedOver.map((id) => [id, answers]));
+  for (const results of [await settled, await gathering.answers()]) {
+    for (const [index, result] of results.entries()) {
+      const wanted = expected[index];
+      if (typeof wanted === "object") expect(result).toMatchObject(wanted);
+      else expect(result).toBe(wanted);
+    }
+  }
+});
+
+test("a value that can't be copied fails alone, and nobody waits for it", async () => {
+  const { requests: sent, answer, handedOver } = requests();
+  const detached = new Uint8Array(8);
+  structuredClone(detached, { transfer: [detached.buffer] });
+  const put = { handle: 0, key: "k", manner: 0, expiresAt: null, bytes: Uint8Array.of(1) };
+  let ended = 0;
+  const counts = { ...reads, ended: () => ended++ };
+  const first = sent.put(put, counts);
+  await expect(sent.put({ ...put, bytes: detached }, counts)).rejects.toThrow(TypeError);
+  expect(ended).toBe(1);
+  const gathering = sent.together<unknown>();
+  gathering.add(put, counts);
+  expect(() => gathering.add({ ...put, bytes: detached }, counts)).toThrow(TypeError);
+  sent.handOver();
+  answer(...handedOver.map((id) => [id, 5]));
+  expect([await first, await gathering.answers(), ended]).toEqual([5, [5], 3]);
 });

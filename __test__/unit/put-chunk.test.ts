@@ -37,7 +37,7 @@ async function opened() {
   return { native, put, infoOf };
 }
 
-const same = (answer: unknown): unknown => answer;
+const same = { read: (answer: unknown): unknown => answer, ended: () => undefined };
 
 test("what waits in a chunk arrives whole, in the order of the calls, also between other requests", async () => {
   const { native, put, infoOf } = await opened();

@@ -3,7 +3,7 @@
  * with the key and path they concern.
  */
 
-import { isQuiverErrorCode, QuiverError } from "../shared/errors.ts";
+import { isQuiverError, isQuiverErrorCode, QuiverError } from "../shared/errors.ts";
 import { arrayTooLarge } from "../shared/largest-array.ts";
 import { addon } from "./addon.ts";
 import type { NativeStore, NativeWriter } from "./generated.ts";
@@ -84,11 +84,19 @@ export async function translatedAsync<T>(call: () => Promise<T>): Promise<T> {
 /** What the add-on says of a request: its number, what it brings or null, and how it failed. */
 type Completion = readonly [id: number, answer: unknown, failure?: Failure];
 
+/** What becomes of a request. */
+export interface Ending<T> {
+  /** What an answer comes to; one that throws makes the request fail. */
+  read(answer: unknown): T;
+  /** Is called first, in whatever way it ends. */
+  ended(): void;
+}
+
+/** Who is told. Neither throws. */
 interface Waiting {
+  readonly ending: Ending<unknown>;
   resolve(answer: unknown): void;
   reject(error: unknown): void;
-  readonly read: ((answer: unknown) => unknown) | undefined;
-  readonly ended: (() => void) | undefined;
 }
 
 /** What the add-on answers for one of the values of a chunk: when its entry was made, all facts of it, or how it failed. */
@@ -98,6 +106,12 @@ type PutAnswer = number | { readonly failure?: Failure };
 const NEVER = 0x7fff_ffff;
 
 function doNothing(): void {}
+
+function asItIs(answer: unknown): unknown {
+  return answer;
+}
+
+const PLAIN: Ending<unknown> = { read: asItIs, ended: doNothing };
 
 /**
  * Requests that are under way. Those sent in one turn of the event loop are committed together, and their answers
@@ -114,6 +128,7 @@ export class Requests {
   readonly #chunk = new PutChunk();
   /** Who waits for the values in the chunk, in their order. */
   #gathered: Waiting[] = [];
+  #chunks = 0;
   #flushScheduled = false;
   readonly #alive = setInterval(doNothing, NEVER).unref();
 
@@ -122,26 +137,36 @@ export class Requests {
     store.listen((answers) => this.#settle(JSON.parse(answers)));
   }
 
-  /**
-   * Sends a request under a free number; resolves to what `read` makes of its answer, null for nothing. `ended` is
-   * called before, in whatever way it ends.
-   */
-  send<T>(submit: (id: number) => void, read?: (answer: unknown) => T, ended?: () => void): Promise<T> {
+  /** Sends a request under a free number; resolves to its answer, null for nothing, or to what is read from it. */
+  send<T>(submit: (id: number) => void, ending: Ending<T> = PLAIN as Ending<T>): Promise<T> {
     // Requests are answered in the order in which they were sent, and take effect so.
     this.handOver();
-    return this.#begin(submit, read, ended);
+    return new Promise((resolve, reject) => {
+      this.#enter(submit, { resolve: resolve as (answer: unknown) => void, reject, ending });
+      this.#scheduleFlush();
+    });
   }
 
   /** The same for a packed value. It waits here for those that follow it in this turn of the event loop. */
-  put<T>(put: PackedPut, read: (answer: unknown) => T, ended?: () => void): Promise<T> {
+  put<T>(put: PackedPut, ending: Ending<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#gather(put, { resolve: resolve as (answer: unknown) => void, reject, read, ended });
+      const waiting: Waiting = { resolve: resolve as (answer: unknown) => void, reject, ending };
+      try {
+        this.#gather(put, waiting);
+      } catch (error) {
+        fail(waiting, error);
+      }
     });
   }
 
   /** The same for several that are given one by one, with one promise for all. */
-  together(): Gathering {
+  together<T>(): Gathering<T> {
     return new Gathering((put, waiting) => this.#gather(put, waiting));
+  }
+
+  /** The number of the chunk that the next value is likely to go into. Those of one chunk are answered together. */
+  get chunk(): number {
+    return this.#chunks;
   }
 
   #gather(put: PackedPut, waiting: Waiting): void {
@@ -156,6 +181,7 @@ export class Requests {
   /** Hands over what waits here. To be called before what has to come after it and is no request. */
   handOver(): void {
     if (this.#chunk.isEmpty) return;
+    this.#chunks++;
     const bytes = this.#chunk.take();
     const gathered = this.#gathered;
     this.#gathered = [];
@@ -164,19 +190,7 @@ export class Requests {
       reject: (error) => {
         for (const waiting of gathered) fail(waiting, error);
       },
-      read: undefined,
-      ended: undefined,
-    });
-  }
-
-  #begin<T>(
-    submit: (id: number) => void,
-    read: ((answer: unknown) => T) | undefined,
-    ended: (() => void) | undefined,
-  ): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#enter(submit, { resolve: resolve as (answer: unknown) => void, reject, read, ended });
-      this.#scheduleFlush();
+      ending: PLAIN,
     });
   }
 
@@ -229,9 +243,9 @@ export class Requests {
 }
 
 /** Packed values that one caller waits for. */
-export class Gathering {
+export class Gathering<T> {
   readonly #gather: (put: PackedPut, waiting: Waiting) => void;
-  readonly #answers: unknown[] = [];
+  readonly #answers: (T | Error)[] = [];
   #count = 0;
   #answered = 0;
   #all: (() => void) | undefined;
@@ -241,12 +255,14 @@ export class Gathering {
   }
 
   /** Adds a value, which is copied within the call. */
-  add(put: PackedPut): void {
-    this.#gather(put, new Place(this, this.#count++));
+  add(put: PackedPut, ending: Ending<T>): void {
+    this.#gather(put, new Place(this, this.#count, ending));
+    // Nobody answers what could not be copied.
+    this.#count++;
   }
 
-  /** Resolves to an answer or an error for each, in their order, once all have ended. To be called once, after the last. */
-  async answers(): Promise<readonly unknown[]> {
+  /** Resolves to what each answer comes to, or an error, in their order, once all have ended. To be called once, after the last. */
+  async answers(): Promise<readonly (T | Error)[]> {
     if (this.#answered < this.#count) {
       await new Promise<void>((resolve) => {
         this.#all = resolve;
@@ -255,7 +271,7 @@ export class Gathering {
     return this.#answers;
   }
 
-  settle(index: number, answer: unknown): void {
+  settle(index: number, answer: T | Error): void {
     this.#answers[index] = answer;
     this.#answered++;
     if (this.#answered === this.#count) this.#all?.();
@@ -263,34 +279,53 @@ export class Gathering {
 }
 
 /** Who waits for one of them. */
-class Place implements Waiting {
-  readonly read: undefined;
-  readonly ended: undefined;
-  readonly #gathering: Gathering;
+class Place<T> implements Waiting {
+  readonly ending: Ending<T>;
+  readonly #gathering: Gathering<T>;
   readonly #index: number;
 
-  constructor(gathering: Gathering, index: number) {
+  constructor(gathering: Gathering<T>, index: number, ending: Ending<T>) {
+    this.ending = ending;
     this.#gathering = gathering;
     this.#index = index;
   }
 
   resolve(answer: unknown): void {
-    this.#gathering.settle(this.#index, answer);
+    this.#gathering.settle(this.#index, answer as T);
   }
 
   reject(error: unknown): void {
-    this.#gathering.settle(this.#index, error);
+    this.#gathering.settle(this.#index, error as Error);
   }
 }
 
+/**
+ * What goes wrong while somebody is told is his failure alone: others are to be told by the same call of the add-on's,
+ * which an exception would leave, and with it the process.
+ */
 function succeed(waiting: Waiting, answer: unknown): void {
-  waiting.ended?.();
-  waiting.resolve(waiting.read === undefined ? answer : waiting.read(answer));
+  try {
+    waiting.ending.ended();
+    waiting.resolve(waiting.ending.read(answer));
+  } catch (error) {
+    waiting.reject(asFault(error));
+  }
 }
 
-function fail(waiting: Waiting, error: unknown): void {
-  waiting.ended?.();
-  waiting.reject(error);
+/** The same for who is told of a failure. */
+function fail(waiting: Waiting, failure: unknown): void {
+  try {
+    waiting.ending.ended();
+    waiting.reject(failure);
+  } catch (error) {
+    waiting.reject(asFault(error));
+  }
+}
+
+/** An error of ours as it is, any other as a fault of ours. */
+function asFault(cause: unknown): unknown {
+  if (isQuiverError(cause)) return cause;
+  return new QuiverError("ERR_QUIVER_INTERNAL", "what the store answered can't be read", { cause });
 }
 
 /** One answer stands for all of a chunk where it is the same for all. */

@@ -7,17 +7,18 @@ interface Pending {
   write: Promise<void> | undefined;
   /** That write and the reads called after it; never rejects. */
   all: Promise<void>;
-  /** Present while the key is held and nobody has asked yet when that ends. */
-  held: boolean;
-  /** Tells those who wait for who holds the key. */
-  release: (() => void) | undefined;
+  /** Ends the first write, where that is one of a `Hold`. */
+  readonly release: (() => void) | undefined;
 }
 
-/** A write on several keys. */
+/**
+ * Writes on several keys. No promise is made for one unless something comes after it, and as long as nothing does, all
+ * that is kept for it is its key.
+ */
 export interface Hold {
-  /** Adds a key that is idle. */
+  /** Begins a write on a key that is idle. */
   add(key: string): void;
-  /** Ends the write on all of them. To be called once. */
+  /** One of them has ended. The keys are let go together, when all have. */
   end(): void;
 }
 
@@ -28,51 +29,41 @@ const NOTHING_BEFORE = Promise.resolve();
  * writes called before it and before those called after it. What finds its key free starts within the call.
  */
 export class KeyQueue {
-  readonly #keys = new Map<string, Pending>();
-  /** Those that stand for several keys, of which nothing has come after any. */
-  readonly #shared = new Set<Pending>();
+  /** What is under way on each; for a write of a hold that nothing has come after, the hold. */
+  readonly #keys = new Map<string, Pending | Hold>();
 
   /** Whether nothing is under way on the key. */
   isIdle(key: string): boolean {
     return !this.#keys.has(key);
   }
 
-  /**
-   * Begins a write on a key that is idle; it ends when the returned function is called, once. No promise is made for
-   * it unless something comes after it.
-   */
-  hold(key: string): () => void {
-    const pending = this.#enter(key);
-    pending.held = true;
-    return () => {
-      pending.held = false;
-      pending.release?.();
-      this.#leave(key, pending);
-    };
-  }
-
-  /** The same for several keys, which are named by and by; they end together. */
-  holdAll(): Hold {
-    const shared = pendingWrite();
-    this.#shared.add(shared);
-    const keys: string[] = [];
-    return {
+  /** Begins writes whose keys are named one by one. */
+  hold(): Hold {
+    let keys: string[] = [];
+    let left = 0;
+    const hold: Hold = {
       add: (key) => {
-        this.#keys.set(key, shared);
+        this.#keys.set(key, hold);
         keys.push(key);
+        left++;
       },
       end: () => {
-        this.#shared.delete(shared);
-        for (const key of keys) {
-          const pending = this.#keys.get(key);
-          if (pending === shared) this.#keys.delete(key);
-          else if (pending !== undefined) {
-            pending.release?.();
-            this.#leave(key, pending);
-          }
-        }
+        left--;
+        if (left > 0) return;
+        for (const key of keys) this.#letGo(key, hold);
+        keys = [];
       },
     };
+    return hold;
+  }
+
+  #letGo(key: string, hold: Hold): void {
+    const pending = this.#keys.get(key);
+    if (pending === hold) this.#keys.delete(key);
+    else if (isPending(pending)) {
+      pending.release?.();
+      this.#leave(key, pending);
+    }
   }
 
   read<T>(key: string, operation: () => Promise<T>): Promise<T> {
@@ -93,22 +84,13 @@ export class KeyQueue {
   }
 
   #enter(key: string): Pending {
-    let pending = this.#keys.get(key);
-    if (pending === undefined) {
-      pending = { count: 0, write: undefined, all: NOTHING_BEFORE, held: false, release: undefined };
-      this.#keys.set(key, pending);
-    } else if (pending.held) {
-      if (this.#shared.has(pending)) {
-        pending = pendingWrite();
-        this.#keys.set(key, pending);
-      }
-      pending.held = false;
-      pending.write = new Promise((resolve) => {
-        (pending as Pending).release = resolve;
-      });
-      pending.all = pending.write;
+    const found = this.#keys.get(key);
+    if (isPending(found)) {
+      found.count++;
+      return found;
     }
-    pending.count++;
+    const pending = found === undefined ? firstOnKey() : afterHold();
+    this.#keys.set(key, pending);
     return pending;
   }
 
@@ -124,7 +106,19 @@ export class KeyQueue {
   }
 }
 
-/** A write that is under way and that nothing has come after. */
-function pendingWrite(): Pending {
-  return { count: 1, write: undefined, all: NOTHING_BEFORE, held: true, release: undefined };
+function isPending(found: Pending | Hold | undefined): found is Pending {
+  return found !== undefined && "count" in found;
+}
+
+function firstOnKey(): Pending {
+  return { count: 1, write: undefined, all: NOTHING_BEFORE, release: undefined };
+}
+
+/** The write of a hold, and what comes after it. */
+function afterHold(): Pending {
+  let release: (() => void) | undefined;
+  const write = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  return { count: 2, write, all: write, release };
 }

@@ -5,7 +5,7 @@ import type { Gathering, Requests } from "../../native/store.ts";
 import type { Hold, KeyQueue } from "../../shared/key-queue.ts";
 import { checkKey } from "../../shared/keys.ts";
 import type { EntryFacts, NewFacts, StoreBatch } from "../store.ts";
-import { factsOf, type Manners } from "./packed-facts.ts";
+import { type Manners, PackedWrite } from "./packed-facts.ts";
 
 export interface LocalBatchParts {
   readonly handle: number;
@@ -18,23 +18,15 @@ export interface LocalBatchParts {
   readonly enter: () => void;
 }
 
-/** What was added. */
-interface Added {
-  readonly key: string;
-  readonly value: EncodedValue;
-  readonly facts: NewFacts;
-}
-
 export class LocalBatch implements StoreBatch {
   readonly #parts: LocalBatchParts;
-  readonly #gathering: Gathering;
+  readonly #gathering: Gathering<EntryFacts>;
   readonly #hold: Hold;
-  readonly #added: Added[] = [];
 
   constructor(parts: LocalBatchParts) {
     this.#parts = parts;
     this.#gathering = parts.requests.together();
-    this.#hold = parts.queue.holdAll();
+    this.#hold = parts.queue.hold();
   }
 
   add(key: string, value: EncodedValue, facts: NewFacts): boolean {
@@ -45,18 +37,13 @@ export class LocalBatch implements StoreBatch {
     if (bytes === undefined || value.parts.length > 1 || !isPacked(value) || !queue.isIdle(key)) return false;
     const manner = manners.of(facts);
     if (typeof manner !== "number") return false;
+    const put = { handle, key, manner, expiresAt: facts.expiresAt, bytes };
+    this.#gathering.add(put, new PackedWrite(key, value.byteLength, facts, this.#hold));
     this.#hold.add(key);
-    this.#gathering.add({ handle, key, manner, expiresAt: facts.expiresAt, bytes });
-    this.#added.push({ key, value, facts });
     return true;
   }
 
-  async ended(): Promise<readonly (EntryFacts | Error)[]> {
-    const answers = await this.#gathering.answers();
-    this.#hold.end();
-    return this.#added.map(({ key, value, facts }, index) => {
-      const answer = answers[index];
-      return answer instanceof Error ? answer : factsOf(key, value, facts, answer);
-    });
+  ended(): Promise<readonly (EntryFacts | Error)[]> {
+    return this.#gathering.answers();
   }
 }

@@ -13,7 +13,7 @@ import {
 } from "../../native/store.ts";
 import { collectGarbage } from "../../shared/collect.ts";
 import { isQuiverError, QuiverError } from "../../shared/errors.ts";
-import { KeyQueue } from "../../shared/key-queue.ts";
+import { type Hold, KeyQueue } from "../../shared/key-queue.ts";
 import { checkKey } from "../../shared/keys.ts";
 import type {
   Coherence,
@@ -34,7 +34,7 @@ import type {
 } from "../store.ts";
 import { LocalBatch } from "./batch.ts";
 import type { LocalClock } from "./clock.ts";
-import { factsOf, Manners } from "./packed-facts.ts";
+import { factsOf, Manners, PackedWrite } from "./packed-facts.ts";
 import { Pool } from "./pool.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { OpenValues, verifier } from "./values.ts";
@@ -103,6 +103,7 @@ export class LocalNamespace implements StoreNamespace {
   readonly #queue = new KeyQueue();
   readonly #manners: Manners;
   readonly #checkOpen: () => void;
+  #held: { readonly chunk: number; readonly hold: Hold } | undefined;
   #settings: NamespaceSettings;
 
   constructor(parts: LocalNamespaceParts) {
@@ -211,7 +212,7 @@ export class LocalNamespace implements StoreNamespace {
     try {
       return factsOf(
         key,
-        value,
+        value.byteLength,
         facts,
         this.#native.putSync(this.#handle, key, manner, facts.expiresAt, bytes),
       );
@@ -244,29 +245,34 @@ export class LocalNamespace implements StoreNamespace {
     // What has to wait for its turn is copied here, all else by what is called here.
     if (!this.#queue.isIdle(key)) {
       const own = single?.slice() ?? Buffer.concat(parts);
-      return this.#queue.write(key, () => this.#put(key, value, own, facts, manner));
+      return this.#queue.write(key, () => this.#put(key, own, facts, manner));
     }
-    return this.#put(key, value, single ?? Buffer.concat(parts), facts, manner, this.#queue.hold(key));
+    const bytes = single ?? Buffer.concat(parts);
+    const hold = typeof manner === "number" ? this.#holdInChunk() : this.#queue.hold();
+    hold.add(key);
+    return this.#put(key, bytes, facts, manner, hold);
   }
 
   #put(
     key: string,
-    value: EncodedValue,
     bytes: Uint8Array,
     facts: NewFacts,
     manner: number | string,
-    ended?: () => void,
+    hold?: Hold,
   ): Promise<EntryFacts> {
-    const { expiresAt } = facts;
-    const answered = (answer: unknown): EntryFacts => factsOf(key, value, facts, answer);
-    if (typeof manner === "number") {
-      return this.#requests.put({ handle: this.#handle, key, manner, expiresAt, bytes }, answered, ended);
+    const write = new PackedWrite(key, bytes.byteLength, facts, hold);
+    if (typeof manner === "string") {
+      return this.#requests.send((id) => this.#native.put(id, this.#handle, key, manner, bytes), write);
     }
-    return this.#requests.send(
-      (id) => this.#native.put(id, this.#handle, key, manner, bytes),
-      answered,
-      ended,
-    );
+    const { expiresAt } = facts;
+    return this.#requests.put({ handle: this.#handle, key, manner, expiresAt, bytes }, write);
+  }
+
+  /** Holds the keys of what goes into the chunk by itself. */
+  #holdInChunk(): Hold {
+    const { chunk } = this.#requests;
+    if (this.#held?.chunk !== chunk) this.#held = { chunk, hold: this.#queue.hold() };
+    return this.#held.hold;
   }
 
   #setFile(key: string, value: EncodedValue, facts: NewFacts): Promise<EntryFacts> {

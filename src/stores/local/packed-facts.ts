@@ -3,8 +3,9 @@
  * longer than storing a small value.
  */
 
-import type { EncodedValue } from "../../codecs/codec.ts";
-import type { NativeStore } from "../../native/store.ts";
+import type { Ending, NativeStore } from "../../native/store.ts";
+import { QuiverError } from "../../shared/errors.ts";
+import type { Hold } from "../../shared/key-queue.ts";
 import type { EntryFacts, NewFacts } from "../store.ts";
 
 /** Combinations of codec, extension and priority that are numbered; programs have a few. */
@@ -23,6 +24,7 @@ export class Manners {
 
   /** The number that stands for all of these facts but `expiresAt`; JSON of them, where they are of this write only. */
   of(facts: NewFacts): number | string {
+    if (facts === this.#last) return this.#number;
     if (!isPlain(facts)) return JSON.stringify(facts);
     const last = this.#last;
     if (
@@ -57,13 +59,42 @@ function isPlain({ staleUntil, pinned, tags, metadata, shape, dtype, fence }: Ne
   );
 }
 
-/** What the add-on answers to a write: all facts, or when the entry was made if the rest follows from the call. */
-export function factsOf(key: string, value: EncodedValue, facts: NewFacts, answer: unknown): EntryFacts {
+/** A write of a packed value that is under way, as one of those that hold their keys together. */
+export class PackedWrite implements Ending<EntryFacts> {
+  readonly #key: string;
+  readonly #size: number;
+  readonly #facts: NewFacts;
+  readonly #hold: Hold | undefined;
+
+  constructor(key: string, size: number, facts: NewFacts, hold: Hold | undefined) {
+    this.#key = key;
+    this.#size = size;
+    this.#facts = facts;
+    this.#hold = hold;
+  }
+
+  read(answer: unknown): EntryFacts {
+    return factsOf(this.#key, this.#size, this.#facts, answer);
+  }
+
+  ended(): void {
+    this.#hold?.end();
+  }
+}
+
+/**
+ * What the add-on answers to a write: all facts, or when the entry was made if the rest follows from the call. Throws
+ * ERR_QUIVER_INTERNAL where it is nothing.
+ */
+export function factsOf(key: string, size: number, facts: NewFacts, answer: unknown): EntryFacts {
   if (typeof answer === "string") return JSON.parse(answer);
+  if (answer === null || answer === undefined) {
+    throw new QuiverError("ERR_QUIVER_INTERNAL", "the store did not say what a write came to", { key });
+  }
   if (typeof answer !== "number") return answer as EntryFacts;
   return {
     key,
-    size: value.byteLength,
+    size,
     digest: undefined,
     createdAt: answer,
     expiresAt: facts.expiresAt,
