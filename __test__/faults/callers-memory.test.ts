@@ -57,6 +57,21 @@ describe.each(sizes)("of %d bytes, while it is being stored,", (size) => {
   });
 });
 
+test("a value that is gone is refused, and its key can be set again", async () => {
+  await using cache = await Cache.open(newFolder(), { memoryLimit: 0, durability: "process" });
+  const values = cache.namespace<Uint8Array>("n");
+  const gone = filled(10);
+  await values.set("k", gone);
+  structuredClone(gone.buffer, { transfer: [gone.buffer] });
+  expect(await codeOf(values.set("k", gone))).toBe("ERR_QUIVER_BAD_VALUE");
+  expect(await codeOf(values.setMany([["k", gone]]))).toBe("ERR_QUIVER_BAD_VALUE");
+  expect(await values.get("k")).toEqual(filled(10));
+  for (const empty of [new Uint8Array(), filled(20)]) {
+    await values.set("k", empty);
+    expect(await values.get("k")).toEqual(empty);
+  }
+});
+
 /** Reads other entries in the middle of everything it is asked, and its values are those that it was asked for. */
 class Nosy implements Codec<string> {
   readonly name = "nosy";

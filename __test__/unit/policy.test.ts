@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { checkAdmission } from "../../src/policy/admission.ts";
 import type { CandidateColumns, EvictionPolicy } from "../../src/policy/eviction.ts";
 import { resolvePolicy, scoreWith } from "../../src/policy/resolve.ts";
-import { expiryOf } from "../../src/policy/ttl.ts";
+import { expiryOf, ttlOf } from "../../src/policy/ttl.ts";
 import { evictionGoal } from "../../src/policy/watermarks.ts";
 
 const NOW = 1_800_000_000_000;
@@ -120,12 +120,13 @@ describe("policies", () => {
 
 describe("time to live", () => {
   test("the first level that says something counts", () => {
-    expect(expiryOf(100)).toBe(null);
-    expect(expiryOf(100, undefined, undefined, undefined)).toBe(null);
-    expect(expiryOf(100, 5, 6, 7)).toBe(105);
-    expect(expiryOf(100, undefined, 6, 7)).toBe(106);
-    expect(expiryOf(100, undefined, null, 7)).toBe(null);
-    expect(expiryOf(100, 0, 6)).toBe(100);
+    expect(ttlOf()).toBe(null);
+    expect(ttlOf(undefined, undefined, undefined)).toBe(null);
+    expect(ttlOf(5, 6, 7)).toBe(5);
+    expect(ttlOf(undefined, 6, 7)).toBe(6);
+    expect(ttlOf(undefined, null, 7)).toBe(null);
+    expect(ttlOf(0, 6)).toBe(0);
+    expect([expiryOf(100, 5), expiryOf(100, 0), expiryOf(100, null)]).toEqual([105, 100, null]);
   });
 
   test("beyond all exact numbers means never", () => {

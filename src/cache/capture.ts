@@ -30,11 +30,18 @@ export function copyOfEncoded(encoded: EncodedValue): EncodedValue {
 }
 
 /**
- * Throws ERR_QUIVER_BAD_VALUE for memory that can shrink while it is being read: native threads must never see
- * that.
+ * Throws ERR_QUIVER_BAD_VALUE for memory that is no longer there, and for memory that can shrink while it is being read:
+ * native threads must never see that.
  */
-export function refuseResizable(key: string, encoded: EncodedValue): void {
-  for (const { buffer } of encoded.parts) {
+export function checkMemory(key: string, encoded: EncodedValue): void {
+  for (const { buffer, byteLength } of encoded.parts) {
+    if (byteLength === 0 && isDetached(buffer)) {
+      throw new QuiverError("ERR_QUIVER_BAD_VALUE", "the value lies in a buffer that was transferred away", {
+        key,
+        hint: "Nothing is left of such a buffer where it was.",
+        fix: "Store the value before its buffer is transferred.",
+      });
+    }
     const { resizable, growable } = buffer as { resizable?: boolean; growable?: boolean };
     if (!resizable && !growable) continue;
     throw new QuiverError("ERR_QUIVER_BAD_VALUE", "the value lies in a resizable buffer", {
@@ -42,6 +49,16 @@ export function refuseResizable(key: string, encoded: EncodedValue): void {
       hint: "Such a buffer can shrink while its bytes are being written.",
       fix: "Store a copy: value.slice().",
     });
+  }
+}
+
+/** Buffers tell it themselves from Node 21 on. */
+function isDetached(buffer: ArrayBufferLike): boolean {
+  try {
+    buffer.slice(0, 0);
+    return false;
+  } catch {
+    return true;
   }
 }
 

@@ -36,16 +36,19 @@ export class Guard {
 
   /** What the user's look-up comes to, or `miss` when the cache fails and nobody is to be troubled. */
   async read<R>(key: string | undefined, miss: R, operation: () => R | Promise<R>): Promise<R> {
-    return this.isLenient ? this.#orMiss("read", key, miss, operation) : operation();
+    return this.isLenient ? this.#orMiss("read", key, () => miss, operation) : operation();
   }
 
   /** The same for a change. What is wrong with the call may be thrown at once. */
-  write<R>(key: string | undefined, miss: R, operation: () => Promise<R>): Promise<R> {
-    const change = (): Promise<R> => {
-      this.#context.checkWritable();
-      return operation();
-    };
-    return this.isLenient ? this.#orMiss("write", key, miss, change) : change();
+  write<R>(key: string | undefined, miss: () => R, operation: () => Promise<R>): Promise<R> {
+    if (this.isLenient) {
+      return this.#orMiss("write", key, miss, () => {
+        this.#context.checkWritable();
+        return operation();
+      });
+    }
+    this.#context.checkWritable();
+    return operation();
   }
 
   /** The same where no error of the cache is ever the caller's: undefined instead. */
@@ -84,7 +87,7 @@ export class Guard {
   async #orMiss<R>(
     kind: Kind,
     key: string | undefined,
-    miss: R,
+    miss: () => R,
     operation: () => R | Promise<R>,
   ): Promise<R> {
     try {
@@ -92,7 +95,7 @@ export class Guard {
     } catch (error) {
       if (isOfTheCaller(error)) throw error;
       this.swallow(key, error);
-      return miss;
+      return miss();
     }
   }
 

@@ -27,7 +27,7 @@ import { type Found, Reader } from "./reader.ts";
 import type { Statistics } from "./statistics.ts";
 import { type ByteRange, type ByteStream, isByteStream, readStream } from "./streams.ts";
 import { type BatchingStore, canBatch, SMALL, type WriteBatch } from "./write-batch.ts";
-import { plainMetadata, plainTags, SET_OPTIONS, type SetOptions, Writer } from "./writer.ts";
+import { NO_SET_OPTIONS, plainMetadata, plainTags, SET_OPTIONS, type SetOptions, Writer } from "./writer.ts";
 
 /** Facts about an entry. Times are wall-clock milliseconds, `size` is that of the stored bytes. */
 export type EntryInfo = EntryFacts;
@@ -113,15 +113,18 @@ export class Namespace<T = unknown> {
    * the time of the call. Resolves when it is as durable as the store promises. Rejects with ERR_QUIVER_BAD_VALUE
    * for what no codec or not the named one can hold, and with ERR_QUIVER_TOO_LARGE for more than a limit allows.
    */
-  set(key: string, value: T | ByteStream, options: SetOptions = {}): Promise<EntryInfo> {
+  set(key: string, value: T | ByteStream, options: SetOptions = NO_SET_OPTIONS): Promise<EntryInfo> {
     // Each promise on the way would take as long as storing a small value does.
     try {
       this.#check(key);
       checkOptions(options, SET_OPTIONS);
-      return this.#guard.write(key, unstored(key), () =>
-        isByteStream(value)
-          ? this.#writer.stream(key, value, options)
-          : this.#writer.set(key, value, options),
+      return this.#guard.write(
+        key,
+        () => unstored(key),
+        () =>
+          isByteStream(value)
+            ? this.#writer.stream(key, value, options)
+            : this.#writer.set(key, value, options),
       );
     } catch (error) {
       return Promise.reject(error);
@@ -134,7 +137,7 @@ export class Namespace<T = unknown> {
    * synchronous form, before the first operation has opened the namespace, and while another write of the key is
    * under way.
    */
-  setSync(key: string, value: T, options: SetOptions = {}): EntryInfo {
+  setSync(key: string, value: T, options: SetOptions = NO_SET_OPTIONS): EntryInfo {
     this.#check(key);
     checkOptions(options, SET_OPTIONS);
     try {
@@ -179,8 +182,10 @@ export class Namespace<T = unknown> {
   async delete(key: string): Promise<boolean> {
     this.#check(key);
     const started = performance.now();
-    const deleted = await this.#guard.write(key, false, () =>
-      this.#writer.change(key, (store) => store.delete(key)),
+    const deleted = await this.#guard.write(
+      key,
+      () => false,
+      () => this.#writer.change(key, (store) => store.delete(key)),
     );
     this.#latencies.end("delete", started);
     if (deleted) this.#noteDeleted(key);
@@ -291,8 +296,10 @@ export class Namespace<T = unknown> {
       ...(tags !== undefined && { tags: plainTags(tags) }),
       ...(metadata !== undefined && { metadata: metadata === null ? null : plainMetadata(metadata) }),
     };
-    return this.#guard.write(key, undefined, () =>
-      this.#writer.change(key, (store) => store.touch(key, given)),
+    return this.#guard.write(
+      key,
+      () => undefined,
+      () => this.#writer.change(key, (store) => store.touch(key, given)),
     );
   }
 
@@ -363,7 +370,11 @@ export class Namespace<T = unknown> {
 
   /** Removes everything at once; how many entries there were. */
   async clear(): Promise<number> {
-    const cleared = await this.#guard.write(undefined, 0, async () => (await this.#link.open()).clear());
+    const cleared = await this.#guard.write(
+      undefined,
+      () => 0,
+      async () => (await this.#link.open()).clear(),
+    );
     this.#link.hot.clear();
     this.#counters.deletes += cleared;
     return cleared;
@@ -494,8 +505,10 @@ export class Namespace<T = unknown> {
 
   async #setPinned(key: string, pinned: boolean): Promise<boolean> {
     this.#check(key);
-    const touched = await this.#guard.write(key, undefined, () =>
-      this.#writer.change(key, (store) => store.touch(key, { pinned })),
+    const touched = await this.#guard.write(
+      key,
+      () => undefined,
+      () => this.#writer.change(key, (store) => store.touch(key, { pinned })),
     );
     return touched !== undefined;
   }

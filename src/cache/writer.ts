@@ -6,7 +6,7 @@
 import type { Codec, Compression, EncodedValue, EncodeOptions } from "../codecs/codec.ts";
 import { isPlainObject } from "../codecs/values.ts";
 import { checkAdmission } from "../policy/admission.ts";
-import { expiryOf } from "../policy/ttl.ts";
+import { expiryOf, ttlOf } from "../policy/ttl.ts";
 import { now } from "../shared/clock.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { KeyQueue } from "../shared/key-queue.ts";
@@ -14,7 +14,7 @@ import { badOption, type OptionNames } from "../shared/options.ts";
 import { type Duration, parseDuration } from "../shared/units.ts";
 import type { Counters } from "../stores/counters.ts";
 import type { EntryFacts, NewFacts, StoreNamespace } from "../stores/store.ts";
-import { capture, copyOfEncoded, refuseResizable } from "./capture.ts";
+import { capture, checkMemory, copyOfEncoded } from "./capture.ts";
 import { type CodecOption, isPending } from "./codec-set.ts";
 import type { CacheContext } from "./context.ts";
 import { aborted } from "./failures.ts";
@@ -48,6 +48,9 @@ export interface SetOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Those of who gives none. */
+export const NO_SET_OPTIONS: SetOptions = Object.freeze({});
+
 export const SET_OPTIONS: OptionNames<SetOptions> = {
   ttl: true,
   jitter: true,
@@ -71,6 +74,8 @@ export interface WriteExtras {
   readonly exact?: boolean;
 }
 
+const NO_EXTRAS: WriteExtras = {};
+
 /** Where a namespace's values go: known at once, or still being opened. */
 export interface StoreLink {
   readonly current: StoreNamespace | undefined;
@@ -86,6 +91,8 @@ export class Writer {
   readonly #latencies: NamespaceLatencies;
   /** Busy while a value of the key is being encoded or streamed; the store keeps the order of what reaches it. */
   readonly #queue = new KeyQueue();
+  /** The facts of values that are set without options, for the codec that was last used so. */
+  #plain: { readonly codec: Codec; readonly facts: PreparedFacts } | undefined;
 
   constructor(context: CacheContext, namespace: string, options: ResolvedNamespaceOptions, link: StoreLink) {
     this.#context = context;
@@ -97,9 +104,15 @@ export class Writer {
   }
 
   /** The store has its copy when this returns, or the value has been copied here. Throws at once what is wrong with the call. */
-  set(key: string, value: unknown, options: SetOptions, extras: WriteExtras = {}): Promise<EntryFacts> {
-    const { encoded, facts } = this.#encode(key, value, options, extras);
-    return this.#storeInTurn(key, encoded, facts, options);
+  set(
+    key: string,
+    value: unknown,
+    options: SetOptions,
+    extras: WriteExtras = NO_EXTRAS,
+  ): Promise<EntryFacts> {
+    const codec = this.#codecFor(value, options, extras.exact ?? false);
+    const facts = this.#prepare(codec, options, extras);
+    return this.#storeInTurn(key, this.#encoded(key, value, codec, options), facts, options);
   }
 
   /** Begins to store values together. `store` is the one that the namespace is open in. */
@@ -114,7 +127,7 @@ export class Writer {
       write: (key, value, options) => {
         const codec = this.#codecFor(value, options, false);
         if (last?.options !== options || last.codec !== codec) {
-          last = { options, codec, facts: this.#prepare(codec, options, {}) };
+          last = { options, codec, facts: this.#prepare(codec, options, NO_EXTRAS) };
         }
         const { facts } = last;
         const encoded = this.#encoded(key, value, codec, options);
@@ -145,9 +158,9 @@ export class Writer {
       encoded.catch(() => undefined);
       return this.#enqueue(key, async (store) => this.#store(store, key, await encoded, facts));
     }
-    refuseResizable(key, encoded);
     const store = this.#link.current;
     if (store !== undefined && this.#queue.isIdle(key)) return this.#store(store, key, encoded, facts);
+    checkMemory(key, encoded);
     const own = transfer ? encoded : copyOfEncoded(encoded);
     return this.#enqueue(key, (opened) => this.#store(opened, key, own, facts));
   }
@@ -156,7 +169,9 @@ export class Writer {
   setSync(key: string, value: unknown, options: SetOptions): EntryFacts {
     const store = this.#link.current;
     if (store?.setSync === undefined || !this.#queue.isIdle(key)) throw needsPromise(this.#namespace, key);
-    const { encoded, facts } = this.#encode(key, value, options, {});
+    const codec = this.#codecFor(value, options, false);
+    const facts = this.#prepare(codec, options, NO_EXTRAS);
+    const encoded = this.#encoded(key, value, codec, options);
     if (isPending(encoded)) {
       encoded.catch(() => undefined);
       throw needsPromise(this.#namespace, key);
@@ -172,7 +187,7 @@ export class Writer {
     const { signal } = options;
     if (signal?.aborted) throw aborted(signal, `setting "${key}"`);
     const codec = this.#context.codecs.resolve(options.codec ?? this.#options.codec ?? "bin");
-    const facts = this.#prepare(codec, options, {});
+    const facts = this.#prepare(codec, options, NO_EXTRAS);
     return this.#enqueue(key, async (store) => {
       const writer = await store.writer(key, { extension: codec.extension, ...(signal && { signal }) });
       try {
@@ -202,20 +217,6 @@ export class Writer {
     );
   }
 
-  /** What is to be stored, and its facts. Throws what is wrong with the call. */
-  #encode(
-    key: string,
-    value: unknown,
-    options: SetOptions,
-    extras: WriteExtras,
-  ): { encoded: EncodedValue | Promise<EncodedValue>; facts: PreparedFacts } {
-    const codec = this.#codecFor(value, options, extras.exact ?? false);
-    return {
-      facts: this.#prepare(codec, options, extras),
-      encoded: this.#encoded(key, value, codec, options),
-    };
-  }
-
   #codecFor(value: unknown, options: SetOptions, exact: boolean): Codec {
     const named = options.codec ?? this.#options.codec;
     const { codecs } = this.#context;
@@ -239,7 +240,7 @@ export class Writer {
 
   /** The facts of a value that the limits admit. */
   #admitted(store: StoreNamespace, key: string, encoded: EncodedValue, prepared: PreparedFacts): NewFacts {
-    refuseResizable(key, encoded);
+    checkMemory(key, encoded);
     this.#admit(store, key, encoded.byteLength);
     const { shape, dtype } = encoded;
     const facts = this.#factsIn(store, prepared);
@@ -272,7 +273,16 @@ export class Writer {
     return facts;
   }
 
-  #prepare(codec: Codec, options: SetOptions, { fence, staleTtl = 0 }: WriteExtras): PreparedFacts {
+  /** The facts of a value. Those of values that are set without options are the same for all of a codec. */
+  #prepare(codec: Codec, options: SetOptions, extras: WriteExtras): PreparedFacts {
+    if (options !== NO_SET_OPTIONS || extras !== NO_EXTRAS) return this.#prepareOwn(codec, options, extras);
+    if (this.#plain?.codec !== codec) {
+      this.#plain = { codec, facts: this.#prepareOwn(codec, options, extras) };
+    }
+    return this.#plain.facts;
+  }
+
+  #prepareOwn(codec: Codec, options: SetOptions, { fence, staleTtl = 0 }: WriteExtras): PreparedFacts {
     const { metadata, tags, pinned, jitter = 0 } = options;
     if (!(jitter >= 0 && jitter < 1)) throw badOption("jitter", jitter, "a number from 0 to below 1");
     // Spreading what is mostly absent takes longer than the rest.
@@ -294,8 +304,10 @@ export class Writer {
   #factsIn(store: StoreNamespace, { facts, ttl, jitter, staleTtl }: PreparedFacts): NewFacts {
     // A recorded null may mean "for ever" or that nobody said anything; only what this process says can tell.
     const recorded = store.settings.ttl ?? undefined;
+    const lifetime = ttlOf(ttl, this.#options.settings.ttl, recorded, this.#context.options.ttl);
+    if (lifetime === null) return facts;
     const time = now();
-    const full = expiryOf(time, ttl, this.#options.settings.ttl, recorded, this.#context.options.ttl);
+    const full = expiryOf(time, lifetime);
     if (full === null) return facts;
     const expiresAt = jitter === 0 ? full : Math.round(full - (full - time) * jitter * Math.random());
     return { ...facts, expiresAt, ...(staleTtl > 0 && { staleUntil: expiresAt + staleTtl }) };
