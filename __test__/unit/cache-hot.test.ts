@@ -158,14 +158,27 @@ describe("the bound", () => {
 });
 
 describe("through a cache", () => {
-  test("a hit hands out the same frozen object without asking the store", async () => {
+  test("a hit hands out the same frozen object, from the second reading on", async () => {
     await using cache = await Cache.open(undefined, { store: new MemoryStore() });
     const values = cache.namespace<{ list: number[] }>("values");
     await values.set("a", { list: [1] });
     const first = await values.get("a");
-    expect(values.getSync("a")).toBe(first);
     expect(() => first?.list.push(2)).toThrow(TypeError);
+    expect(cache.describe().held).toBe(0);
+    const second = values.getSync("a");
+    expect(() => second?.list.push(2)).toThrow(TypeError);
     expect(cache.describe().held).toBeGreaterThan(0);
+    expect(await values.get("a")).toBe(second);
+    expect(second).toEqual(first);
+  });
+
+  test("a parsed object that callers may change is one for all from the first reading on", async () => {
+    await using cache = await Cache.open(undefined, { store: new MemoryStore(), objects: "shared" });
+    const values = cache.namespace<{ list: number[] }>("values", { codec: "json" });
+    await values.set("a", { list: [1] });
+    const first = await values.get("a");
+    first?.list.push(2);
+    expect(values.getSync("a")).toBe(first);
   });
 
   test("objects are one for all and open where the namespace says so, Map and Date included", async () => {

@@ -202,8 +202,8 @@ export class HotNamespace {
   }
 
   /**
-   * Whether it is worth memory of its own to hold a value that was just read: from the second time on. Many values
-   * are read once, and a buffer for each costs more than finding it again.
+   * Whether it is worth memory to hold a value that was just read: from the second time on. Many values are read once,
+   * and a buffer for each, or having the garbage collector copy what was parsed, costs more than finding it again.
    */
   isWorthHolding(stored: StoredValue): boolean {
     return this.canHold && stored.slot !== NOWHERE && this.#tier.isKnown(stored);

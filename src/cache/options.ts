@@ -93,11 +93,12 @@ export interface NamespaceOptions {
   /** Priority of entries whose call names none; lower ones are evicted first. Default: 0. */
   readonly priority?: number;
   /**
-   * Whose the objects are that `get` and its like give. "frozen": one for all callers of this process, frozen; what
-   * can't be (Map, Set, Date, what the codec `clone` holds) is decoded anew for each. "shared": one for all, as it is; who
-   * changes it changes it for all of them, until it is read from the store again. "cloned": decoded anew for each caller,
-   * which costs as much as parsing it. What was computed just now is given to all who waited for it, as it is. Bytes and
-   * tensors are shared in any case; see `GetOptions.copy`. Default: the cache's.
+   * Whose the objects are that `get` and its like give. "frozen": frozen, and from the second reading
+   * on one for all callers of this process; what can't be (Map, Set, Date, what the codec `clone` holds) is decoded anew
+   * for each. "shared": one for all, as it is; who changes it changes it for all of them, until it is read from the store
+   * again. "cloned": decoded anew for each caller, which costs as much as parsing it. What was computed just now is given
+   * to all who waited for it, as it is. Bytes and tensors are shared in any case; see `GetOptions.copy`. Default: the
+   * cache's.
    */
   readonly objects?: ObjectSharing;
   /** Default: the cache's. */

@@ -83,11 +83,17 @@ export class Reader {
     return { value: shareOnce(value, codec, this.#objects), createdAt, expiresAt };
   }
 
-  /** What is to be held of a value just read, if it is: no view on memory that values share, which it would keep. */
+  /**
+   * What is to be held of a value just read, if it is: no view on memory that values share, which it would keep, and no
+   * parsed value that may never be asked for again, unless all callers are to have the one object.
+   */
   #toHold(hot: HotNamespace, codec: Codec, stored: StoredValue): StoredValue | undefined {
     const { bytes } = stored;
-    if (codec.sharing === "frozen" || bytes.byteLength === bytes.buffer.byteLength) return stored;
-    return hot.isWorthHolding(stored) ? { ...stored, bytes: bytes.slice() } : undefined;
+    const isParsed = codec.sharing === "frozen";
+    const isHeldAtOnce = isParsed ? this.#objects === "shared" : bytes.byteLength === bytes.buffer.byteLength;
+    if (isHeldAtOnce) return stored;
+    if (!hot.isWorthHolding(stored)) return undefined;
+    return isParsed ? stored : { ...stored, bytes: bytes.slice() };
   }
 
   async #finish(
