@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::os;
 
@@ -21,6 +22,10 @@ const SHARE: usize = 64 << 10;
 
 /// Turns of waiting for helpers before the caller sleeps: some 50 microseconds, in which most finish their part.
 const SPINS: usize = 2_000;
+
+/// A thread that has helped stays awake for as long as that took, but no longer than this: work often comes in a row, and
+/// to wake up takes a thread of a virtual machine some 55 microseconds.
+const LONGEST_WATCH: Duration = Duration::from_micros(200);
 
 /// Calls `work` for each of `parts`, on this thread and on idle ones, until one fails; the error of the first that did.
 /// Parts are begun in their order and taken one at a time, so each should be worth some ten microseconds. Nobody is woken
@@ -69,6 +74,8 @@ struct Crew {
     board: Mutex<Board>,
     offered: Condvar,
     finished: Condvar,
+    /// How often work was offered, for those that watch without the lock.
+    times_offered: AtomicUsize,
     helpers: usize,
 }
 
@@ -76,6 +83,8 @@ struct Crew {
 struct Board {
     offers: Vec<Arc<Offer>>,
     threads: Vec<os::ThreadNumber>,
+    /// Threads that have to be woken.
+    asleep: usize,
     /// The processor that the threads are kept off.
     avoided: Option<usize>,
 }
@@ -104,7 +113,13 @@ impl Crew {
                     thread::Builder::new().name("quiver-crew".into()).spawn(help).is_ok()
                 })
                 .count();
-            Self { board: Mutex::default(), offered: Condvar::new(), finished: Condvar::new(), helpers }
+            Self {
+                board: Mutex::default(),
+                offered: Condvar::new(),
+                finished: Condvar::new(),
+                times_offered: AtomicUsize::new(0),
+                helpers,
+            }
         })
     }
 
@@ -121,8 +136,10 @@ impl Crew {
         let mut board = lock(&self.board);
         board.keep_off(os::processor());
         board.offers.push(Arc::clone(&offer));
+        self.times_offered.fetch_add(1, Ordering::Release);
+        let asleep = board.asleep;
         drop(board);
-        for _ in 0..self.helpers {
+        for _ in 0..asleep {
             self.offered.notify_one();
         }
         // Taken back also when `work` panics here: what it borrows must not be used after this frame.
@@ -152,11 +169,14 @@ impl Crew {
         board.enlist(os::this_thread());
         loop {
             let Some(offer) = board.offers.first().map(Arc::clone) else {
+                board.asleep += 1;
                 board = self.offered.wait(board).unwrap_or_else(PoisonError::into_inner);
+                board.asleep -= 1;
                 continue;
             };
             offer.joined.fetch_add(1, Ordering::Relaxed);
             drop(board);
+            let begun = Instant::now();
             if catch_unwind(AssertUnwindSafe(offer.work.0)).is_err() {
                 offer.panicked.store(true, Ordering::Relaxed);
             }
@@ -165,6 +185,20 @@ impl Crew {
             board.withdraw(&offer);
             offer.joined.fetch_sub(1, Ordering::Release);
             self.finished.notify_all();
+            if board.offers.is_empty() {
+                let seen = self.times_offered.load(Ordering::Relaxed);
+                drop(board);
+                self.watch(seen, begun.elapsed().min(LONGEST_WATCH));
+                board = lock(&self.board);
+            }
+        }
+    }
+
+    /// Returns when more has been offered than was `seen`, or after a while.
+    fn watch(&self, seen: usize, longest: Duration) {
+        let begun = Instant::now();
+        while self.times_offered.load(Ordering::Acquire) == seen && begun.elapsed() < longest {
+            std::hint::spin_loop();
         }
     }
 }
