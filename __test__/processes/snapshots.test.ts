@@ -49,16 +49,29 @@ test("what another process commits is seen in the same turn", async () => {
 });
 
 test.each([
-  { next: "waits", busy: 0, pause: 0 },
-  { next: "goes on in the same turn, a second later", busy: 60_000, pause: 2_500 },
-])("one that $next", async ({ busy, pause: before }) => {
+  { one: "found nothing and waits", key: "absent", value: undefined, busy: 0, pause: 0 },
+  {
+    one: "found nothing and goes on in the same turn, a second later",
+    key: "absent",
+    value: undefined,
+    busy: 60_000,
+    pause: 2_500,
+  },
+  {
+    one: "found an entry and goes on in the same turn",
+    key: "read",
+    value: "value",
+    busy: 60_000,
+    pause: 0,
+  },
+])("one that $one", async ({ key, value, busy, pause: before }) => {
   await using cache = await Cache.open(root, { durability: "process" });
   const values = cache.namespace<string>("values");
   await values.set("read", "value");
   await growth(values);
-  const reader = programs.start("look-once", { root, key: "read", busy });
+  const reader = programs.start("look-once", { root, key, busy });
   try {
-    expect(await reader.message("looked")).toMatchObject({ value: "value" });
+    expect((await reader.message("looked"))["value"]).toBe(value);
     await pause(before);
     expect(await growth(values)).toBeLessThan(GROWTH);
   } finally {

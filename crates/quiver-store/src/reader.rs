@@ -146,7 +146,11 @@ pub fn look<'v, R>(
     let txn = begin(&catalog.env)?;
     let (id, epoch) = namespace.current(engine, catalog, &txn)?;
     let entry = keys::with_entry_key(id, key, |entry| txn.get(catalog.db.entries, entry))?;
-    let Some(bytes) = entry else { return Ok(None) };
+    let Some(bytes) = entry else {
+        // Absences come in a row. What is found is read next, perhaps from a slow disk.
+        txn.keep();
+        return Ok(None);
+    };
     // Unreadable = of a later version: a miss, and never deleted.
     let Some(glance) = Glance::of(bytes) else { return Ok(None) };
     if !age.allows(glance.term, engine) || glance.long_key.is_some_and(|whole| whole != key) {

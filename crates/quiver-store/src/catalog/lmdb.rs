@@ -270,20 +270,17 @@ impl Env {
         Ok(ReadTxn { env: self, raw, stays: false })
     }
 
-    /// The same for a look-up. Where nothing was committed since, it goes on with the snapshot of the look-up before: in
-    /// a renewed one LMDB looks each database up by its name, which is a good part of finding an entry. As long as a
-    /// snapshot is kept, no page can be used again that anybody has freed since, so it is to be let go soon.
+    /// The same for a look-up. Where nothing was committed since, it goes on with a snapshot that was [kept](ReadTxn::keep):
+    /// in a renewed one LMDB looks each database up by its name, which is a good part of finding out that there is no entry.
     pub fn look(&self) -> Result<ReadTxn<'_>> {
-        let mut txn = match self.take_kept() {
-            Some(kept) if kept.id() == self.last_commit() => kept,
+        match self.take_kept() {
+            Some(kept) if kept.id() == self.last_commit() => Ok(kept),
             // One that is behind is given up first, to be the one that is renewed.
             kept => {
                 drop(kept);
-                self.read()?
+                self.read()
             }
-        };
-        txn.stays = self.keeps;
-        Ok(txn)
+        }
     }
 
     /// Gives the snapshot up that look-ups have kept. Called before each write of this process, at the end of a turn of
@@ -436,12 +433,12 @@ pub trait Read {
     }
 }
 
-/// A consistent snapshot. Dropping it keeps its reader slot for the next one, and that of a look-up the snapshot too.
+/// A consistent snapshot. Dropping it keeps its reader slot for the next one.
 #[derive(Debug)]
 pub struct ReadTxn<'e> {
     env: &'e Env,
     raw: *mut ffi::MDB_txn,
-    /// Whether it is kept for the next look-up.
+    /// Whether the next look-up goes on with it.
     stays: bool,
 }
 
@@ -452,6 +449,12 @@ impl Read for ReadTxn<'_> {
 }
 
 impl ReadTxn<'_> {
+    /// Keeps the snapshot for the next look-up. As long as it is kept, no page can be used again that anybody has freed
+    /// since, so it is to be let go soon.
+    pub fn keep(mut self) {
+        self.stays = self.env.keeps;
+    }
+
     /// Opens a named database if it is there.
     pub fn open(&self, name: &CStr) -> Result<Option<Database>> {
         open_database(self.raw, name, 0)
