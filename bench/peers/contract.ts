@@ -102,6 +102,8 @@ export interface Step {
   readonly columns?: number;
   /** Share of operations that write. */
   readonly writes?: number;
+  /** All files of the peer are read before, so that no figure is that of the disk. */
+  readonly inMemory?: boolean;
 }
 
 /** All that a process needs to know. */

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { NODE_PEERS } from "./adapters/catalogue.ts";
 import type { Answer, Figure, Job, Peer } from "./contract.ts";
+import { bringIntoMemory } from "./page-cache.ts";
 import type { Context } from "./workload.ts";
 import { WORKLOADS } from "./workloads/catalogue.ts";
 
@@ -17,6 +18,7 @@ export async function work(job: Job): Promise<Answer> {
   for (const step of job.steps) {
     const operation = workload.operations[step.op];
     if (operation === undefined) throw new Error(`${job.workload} has no operation ${step.op}`);
+    if (step.inMemory) bringIntoMemory(job.folder);
     const outcome = await operation(context, step);
     figures.push(...(outcome?.figures ?? []));
     seen.push(...(outcome?.seen ?? []));

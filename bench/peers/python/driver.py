@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import blobs
 import tables
+from page_cache import bring_into_memory
 
 OPERATIONS = {"blobs": blobs.OPERATIONS, "tables": tables.OPERATIONS}
 
@@ -16,6 +17,8 @@ def work(job: dict) -> dict:
     peer = importlib.import_module(f"adapters.{module}").Peer(job["folder"])
     figures, seen = [], []
     for step in job["steps"]:
+        if step.get("inMemory"):
+            bring_into_memory(job["folder"])
         outcome = OPERATIONS[job["workload"]][step["op"]](peer, step) or {}
         figures += outcome.get("figures", [])
         seen += outcome.get("seen", [])
