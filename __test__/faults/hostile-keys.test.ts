@@ -38,7 +38,12 @@ const hostile: readonly string[] = [
   "tab\tbell\u0007",
   "\u202Ertl",
   "🦀 emoji 👩‍👩‍👧",
+  // Where the look-up begins to take a key for a long one.
+  "k".repeat(255),
+  "k".repeat(256),
+  "k".repeat(257),
   "k".repeat(5_000),
+  `${"k".repeat(255)}ü`,
   "ü".repeat(2_000),
   "Key",
   "key",
@@ -71,6 +76,7 @@ describe.for(["named", "hashed"] as const)("in the layout %s", (layout) => {
     for await (const key of space.keys()) keys.push(key);
     expect(keys.sort()).toEqual([...hostile].sort());
     for (const [i, key] of hostile.entries()) expect(await space.get(key)).toEqual({ number: i });
+    for (const [i, key] of hostile.entries()) expect(space.getSync(key)).toEqual({ number: i });
     const files = tree(outer);
     expect(files.filter((path) => !path.startsWith("deep/er/cache/"))).toEqual([]);
     const known = /^deep\/er\/cache\/(\.quiver\/|README\.md$|\.gitignore$|CACHEDIR\.TAG$|n\/[^/]+$)/;
@@ -87,9 +93,10 @@ describe.for(["named", "hashed"] as const)("in the layout %s", (layout) => {
     const root = newFolder();
     await using cache = await open(root);
     const space = cache.namespace("n");
-    for (const key of ["", "a\0b", "\ud800", "x\udc00y", "k".repeat(20_000)]) {
+    for (const key of ["", "a\0b", "\ud800", "x\udc00y", "k".repeat(20_000), 3 as never]) {
       expect(await codeOf(space.set(key, 1))).toBe("ERR_QUIVER_BAD_KEY");
       expect(await codeOf(space.get(key))).toBe("ERR_QUIVER_BAD_KEY");
+      expect(() => space.getSync(key)).toThrow(expect.objectContaining({ code: "ERR_QUIVER_BAD_KEY" }));
       expect(await codeOf(space.delete(key))).toBe("ERR_QUIVER_BAD_KEY");
     }
     expect(tree(join(root, ".quiver/objects"))).toEqual([]);

@@ -149,11 +149,12 @@ export declare class NativeStore {
    */
   putMany(id: number, chunk: Uint8Array): void
   /**
-   * The function that looks entries of a namespace up: given the key in `Tables.exchange`, it answers 0 = absent;
-   * 1 = a packed value, in the exchange; 2 = a file value, to be had by `take`; 3 = absent or changed here, but a
-   * file of another program may be there: `adopt`, then look again; 4 = a packed value, in `place`.
+   * The function that looks entries of a namespace up: given a key, or the length of the one in `Tables.exchange`, it
+   * answers 0 = absent; 1 = a packed value, in the exchange; 2 = a file value, to be had by `take`; 3 = absent or
+   * changed here, but a file of another program may be there: `adopt`, then look again; 4 = a packed value, in
+   * `place`; 5 = the key is to be checked and put into the exchange.
    */
-  lookup(handle: number): (keyLength: number, place?: ArrayBuffer, from?: number) => number
+  lookup(handle: number): (key: string | number, place?: ArrayBuffer, from?: number) => number
   /** Gives up the snapshot that look-ups keep for each other. To be called at the end of a turn in which some were made. */
   letGoOfSnapshot(): void
   /** Looks up, in the same way, an entry that may have expired as long as it is kept. */

@@ -32,6 +32,12 @@ const VALUE: usize = NAME + NAME_ROOM;
 const KEY: usize = VALUE + values::LARGEST;
 const KEY_ROOM: usize = 16 * 1024;
 
+/// Keys of fewer bytes are checked here.
+const PLAIN_KEY: usize = 256;
+/// Room for them, with which a key that is cut off has no fewer: a terminating zero, and all but one byte of a character
+/// that didn't fit.
+const PLAIN_KEY_ROOM: usize = PLAIN_KEY + 4;
+
 /// Names of codecs that JavaScript remembers by their number.
 const REMEMBERED: usize = 64;
 
@@ -48,6 +54,8 @@ pub enum Status {
     MaybeForeign = 3,
     /// The value is where the caller wanted it.
     Placed = 4,
+    /// The key is none of the plain ones, which need no check: to be checked, put into the memory and asked for by length.
+    Unchecked = 5,
 }
 
 /// A found file value that JavaScript has not taken yet.
@@ -157,6 +165,29 @@ impl Exchange {
         codecs.len() as u32 - 1
     }
 
+    /// The length of the key in the memory, where a plain one is put that was given as a string: short, and of ASCII
+    /// other than NUL. None for other strings.
+    ///
+    /// # Safety
+    /// Within a call of the isolate that passed the value, and no part of the memory is borrowed.
+    unsafe fn key_of(&self, env: sys::napi_env, given: sys::napi_value) -> Option<usize> {
+        let (mut length, mut written) = (0, 0);
+        // SAFETY: the value is one of this call, the places for the answers are valid, and no more is written than the
+        // part has; the rest by the caller's promise.
+        unsafe {
+            let key = self.part(KEY, PLAIN_KEY_ROOM);
+            let start = key.as_mut_ptr().cast();
+            if sys::napi_get_value_string_utf8(env, given, start, key.len(), &raw mut written)
+                != sys::Status::napi_ok
+            {
+                let status = sys::napi_get_value_uint32(env, given, &raw mut length);
+                return (status == sys::Status::napi_ok).then_some(length as usize);
+            }
+            let is_plain = key.get(..written)?.iter().all(|unit| (1..128).contains(unit));
+            (is_plain && (1..PLAIN_KEY).contains(&written)).then_some(written)
+        }
+    }
+
     /// A part of the memory, as far as it reaches.
     ///
     /// # Safety
@@ -241,8 +272,8 @@ impl Lookup {
         Ok(if same { Status::File } else { Status::MaybeForeign })
     }
 
-    /// The function for JavaScript: takes the length of the key and, for a packed value that is to go there, an
-    /// `ArrayBuffer` and where to begin in it; returns a `Status`. It holds what it needs.
+    /// The function for JavaScript: takes the key, or the length of one that is in the memory, and, for a packed value
+    /// that is to go there, an `ArrayBuffer` and where to begin in it; returns a `Status`. It holds what it needs.
     pub fn into_function(self, env: &Env) -> napi::Result<Function<'_, u32, u32>> {
         let data = Box::into_raw(Box::new(self)).cast::<c_void>();
         let mut function = ptr::null_mut();
@@ -279,17 +310,19 @@ impl Lookup {
 /// What JavaScript calls.
 unsafe extern "C" fn on_call(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     let (mut count, mut arguments, mut data) = (3, [ptr::null_mut(); 3], ptr::null_mut());
-    let mut length = 0;
     let mut answer = ptr::null_mut();
     // SAFETY: env and info are those of this call; the places for the answers are valid; the data is the `Lookup`
     // that the function was made with, which its finalizer frees no earlier than the function is collected.
     unsafe {
         let given = arguments.as_mut_ptr();
         sys::napi_get_cb_info(env, info, &raw mut count, given, ptr::null_mut(), &raw mut data);
-        sys::napi_get_value_uint32(env, arguments[0], &raw mut length);
         let lookup = &*data.cast::<Lookup>();
         let place = || if count == 3 { place_in(env, arguments[1], arguments[2]) } else { None };
-        match unpanicked(|| lookup.run(length as usize, Age::Fresh, place)) {
+        let look = || match lookup.exchange.key_of(env, arguments[0]) {
+            Some(length) => lookup.run(length, Age::Fresh, place),
+            None => Ok(Status::Unchecked),
+        };
+        match unpanicked(look) {
             Ok(status) => {
                 sys::napi_create_uint32(env, status as u32, &raw mut answer);
             }

@@ -50,15 +50,14 @@ const CODEC_AT = 64;
 const VALUE_AT = 320;
 const KEY_AT: number = VALUE_AT + 64 * 1024;
 
-/** Keys up to this many units are checked and written unit by unit, which is quicker than a call. */
-const SHORT_KEY = 48;
-
 /** What a look-up found. */
 const PACKED = 1;
 const FILE = 2;
 const MAYBE_FOREIGN = 3;
 /** Packed as well, and put into the pool already. */
 const PLACED = 4;
+/** Nothing yet: the key is one that has to be checked here. */
+const UNCHECKED = 5;
 
 /** How many entries a request removed, and whether another one would remove more. */
 interface Removed {
@@ -93,7 +92,7 @@ export class LocalNamespace implements StoreNamespace {
   readonly #numbers: Float64Array;
   readonly #contents: BigUint64Array;
   readonly #exchange: ArrayBuffer;
-  readonly #lookupNative: (keyLength: number, place?: ArrayBuffer, from?: number) => number;
+  readonly #lookupNative: (key: string | number, place?: ArrayBuffer, from?: number) => number;
   /** Names of codecs by the add-on's numbers. */
   readonly #codecs: string[] = [];
   readonly #bytes: Uint8Array;
@@ -460,11 +459,15 @@ export class LocalNamespace implements StoreNamespace {
   #lookup(key: string, pooled = false): number {
     this.#enter();
     this.#snapshot.use();
-    const length = this.#writeKey(key);
+    // A number would pass for the length of a key.
+    const status = typeof key === "string" ? this.#ask(key, pooled) : UNCHECKED;
+    return status === UNCHECKED ? this.#ask(this.#writeKey(key), pooled) : status;
+  }
+
+  /** Asks for a plain key, or for the one in the exchange by its length. */
+  #ask(key: string | number, pooled: boolean): number {
     try {
-      return pooled
-        ? this.#lookupNative(length, this.#pool.slab, this.#pool.used)
-        : this.#lookupNative(length);
+      return pooled ? this.#lookupNative(key, this.#pool.slab, this.#pool.used) : this.#lookupNative(key);
     } catch (error) {
       throw asStoreError(error);
     }
@@ -484,19 +487,6 @@ export class LocalNamespace implements StoreNamespace {
 
   /** Checks a key and puts it into the exchange; its length in UTF-8. */
   #writeKey(key: string): number {
-    if (typeof key !== "string" || key.length > SHORT_KEY) return this.#writeLongKey(key);
-    const { length } = key;
-    const bytes = this.#bytes;
-    for (let index = 0; index < length; index++) {
-      const unit = key.charCodeAt(index);
-      // NUL and everything beyond ASCII: the other way checks for what is not allowed.
-      if (unit === 0 || unit > 127) return this.#writeLongKey(key);
-      bytes[KEY_AT + index] = unit;
-    }
-    return length === 0 ? this.#writeLongKey(key) : length;
-  }
-
-  #writeLongKey(key: string): number {
     checkKey(key);
     return this.#text.write(key, KEY_AT);
   }

@@ -27,10 +27,11 @@ struct Listed<'r> {
 
 #[napi]
 impl NativeStore {
-    /// The function that looks entries of a namespace up: given the key in `Tables.exchange`, it answers 0 = absent;
-    /// 1 = a packed value, in the exchange; 2 = a file value, to be had by `take`; 3 = absent or changed here, but a
-    /// file of another program may be there: `adopt`, then look again; 4 = a packed value, in `place`.
-    #[napi(ts_return_type = "(keyLength: number, place?: ArrayBuffer, from?: number) => number")]
+    /// The function that looks entries of a namespace up: given a key, or the length of the one in `Tables.exchange`, it
+    /// answers 0 = absent; 1 = a packed value, in the exchange; 2 = a file value, to be had by `take`; 3 = absent or
+    /// changed here, but a file of another program may be there: `adopt`, then look again; 4 = a packed value, in
+    /// `place`; 5 = the key is to be checked and put into the exchange.
+    #[napi(ts_return_type = "(key: string | number, place?: ArrayBuffer, from?: number) => number")]
     pub fn lookup<'env>(&self, env: &'env Env, handle: u32) -> Result<Function<'env, u32, u32>> {
         let namespace = self.namespace(handle)?;
         Lookup { store: Arc::clone(&self.store), namespace, exchange: Arc::clone(&self.exchange) }
