@@ -72,7 +72,7 @@ export {
   toArrow,
 } from "./tensor/apache-arrow.ts";
 export type { DType } from "./tensor/dtype.ts";
-export { type LoadOptions, Tensor, type TensorOptions } from "./tensor/tensor.ts";
+export { type LoadOptions, Tensor, type TensorOptions, type TensorSummary } from "./tensor/tensor.ts";
 export type { ExtendOptions } from "./vectors/extension.ts";
 export type { CreateOptions, CreateProgress } from "./vectors/options.ts";
 export {

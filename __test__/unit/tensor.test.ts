@@ -5,7 +5,6 @@ import { type DType, dtypeFacts, dtypes } from "../../src/tensor/dtype.ts";
 import { Elements, SYNC_VERIFY_LIMIT } from "../../src/tensor/elements.ts";
 import { fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from "../../src/tensor/float16.ts";
 import { rowMajorStrides } from "../../src/tensor/layout.ts";
-import { summaryOf } from "../../src/tensor/summary.ts";
 import { type NestedArray, Tensor } from "../../src/tensor/tensor.ts";
 
 const counting = (shape: readonly number[], order: "C" | "F" = "C"): Tensor<Float64Array> =>
@@ -302,15 +301,35 @@ test("inspect says what it is and reads nothing", () => {
 });
 
 test("a summary leaves NaN out and knows no order of complex numbers", () => {
-  expect(summaryOf(new Tensor(Float32Array.of(1, Number.NaN, 4)))).toEqual({
+  expect(new Tensor(Float32Array.of(1, Number.NaN, 4)).summary()).toEqual({
     min: 1,
     max: 4,
     mean: 2.5,
+    sum: 5,
     nan: 1,
   });
-  expect(summaryOf(new Tensor(Int8Array.of(-3, 1)))).toMatchObject({ min: -3, max: 1, mean: -1 });
-  expect(summaryOf(new Tensor(new Float32Array(0)))).toEqual({ nan: 0 });
-  expect(summaryOf(new Tensor(new Float32Array(2), undefined, { dtype: "complex64" }))).toBeUndefined();
+  expect(new Tensor(Int8Array.of(-3, 1)).summary()).toMatchObject({ min: -3, max: 1, mean: -1 });
+  expect(new Tensor(new Float32Array(0)).summary()).toEqual({ sum: 0, nan: 0 });
+  expect(new Tensor(new Float32Array(2), undefined, { dtype: "complex64" }).summary()).toBeUndefined();
+});
+
+test("a summary is of the view, however it lies, and of all parts of what is long", () => {
+  const grid = new Tensor(
+    Int16Array.from({ length: 12 }, (_, index) => index),
+    [3, 4],
+    { order: "F" },
+  );
+  expect(grid.slice(1, 2).summary()).toEqual({ min: 1, max: 10, mean: 5.5, sum: 22, nan: 0 });
+  const long = Float64Array.from({ length: 400_000 }, (_, index) => (index * 7) % 1_009);
+  long[399_999] = -5;
+  const sum = long.reduce((total, value) => total + value, 0);
+  expect(new Tensor(long).summary()).toEqual({
+    min: -5,
+    max: 1_008,
+    mean: sum / long.length,
+    sum,
+    nan: 0,
+  });
 });
 
 describe("half-precision numbers", () => {

@@ -44,6 +44,8 @@ export interface Table {
   slice(start: number, end: number): Awaitable<Float32Array>;
   /** All of it, ready to be read from first to last. */
   all(): Awaitable<Float32Array>;
+  /** Of all elements, where the peer adds them up itself. */
+  sum?(): number;
   /** Compares all bytes with their checksums, where the peer keeps any. */
   verify?(): Awaitable<unknown>;
 }

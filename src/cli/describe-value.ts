@@ -3,7 +3,6 @@
 import { inspect } from "node:util";
 import { namedTensors } from "../codecs/pt/contents.ts";
 import type { Scalar } from "../tensor/dtype.ts";
-import { summaryOf } from "../tensor/summary.ts";
 import { Tensor } from "../tensor/tensor.ts";
 
 /** What a value is like. Numbers that a tensor of its kind doesn't have are absent. */
@@ -16,6 +15,7 @@ export interface ValueHead {
   readonly min?: number;
   readonly max?: number;
   readonly mean?: number;
+  readonly sum?: number;
   /** How many elements are NaN. */
   readonly nan?: number;
   /** The first elements, characters or bytes. */
@@ -77,7 +77,7 @@ async function describeTensor(tensor: Tensor): Promise<ValueHead> {
   const { dtype, shape, size } = tensor;
   const count = Math.min(size, FIRST_ELEMENTS);
   const first = Array.from({ length: count }, (_, index) => tensor.at(...positionOf(index, shape)));
-  return { kind: "tensor", dtype, shape, ...summaryOf(tensor), first, more: size > count };
+  return { kind: "tensor", dtype, shape, ...tensor.summary(), first, more: size > count };
 }
 
 /** The indices of an element that is the `index`th in row order. */

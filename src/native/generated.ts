@@ -576,17 +576,19 @@ export interface SafetensorsTensor {
 /** xxh3-128 in lower-case hexadecimal, most significant byte first; some 10 GB/s, on the calling thread. */
 export declare function sum128(bytes: Uint8Array): string
 
-/** Summarises dense elements, at some GB/s. */
+/** Summarises dense elements, long ones also on idle threads. */
 export declare function summarise(bytes: Uint8Array, dtype: string): Summary
 
-/** Extremes and mean of values, absent when there are none. 64-bit integers beyond 2^53 are rounded. */
+/** Extremes, sum and mean of values; 64-bit integers beyond 2^53 are rounded. */
 export interface Summary {
-  /** Least value that is not NaN. */
+  /** Least value that is not NaN; absent when there is none. */
   min?: number
-  /** Greatest value that is not NaN. */
+  /** Greatest value that is not NaN; absent when there is none. */
   max?: number
-  /** Mean of the values that are not NaN. */
+  /** Mean of the values that are not NaN; absent when there are none. */
   mean?: number
+  /** Sum of the values that are not NaN; 0 when there are none. */
+  sum: number
   /** How many are NaN. */
   nan: number
 }

@@ -1,7 +1,7 @@
 /** Tensors: dtype, shape and strides over a typed array, which is often a view into a mapped file. */
 
 import { inspect } from "node:util";
-import { compact, gatherRows } from "../native/tensor.ts";
+import { compact, gatherRows, summarise, type Summary as TensorSummary } from "../native/tensor.ts";
 import { badArgument } from "../shared/arguments.ts";
 import { QuiverError } from "../shared/errors.ts";
 import { checkArrayLength } from "../shared/largest-array.ts";
@@ -34,6 +34,8 @@ export interface LoadOptions {
    */
   readonly map?: boolean;
 }
+
+export type { TensorSummary };
 
 /** Loads the one tensor of a file. */
 type Opener = (path: string, options: LoadOptions) => Promise<Tensor>;
@@ -213,6 +215,16 @@ export class Tensor<A extends TypedArray = TypedArray> {
       }
     }
     return result;
+  }
+
+  /**
+   * Extremes, sum and mean of all elements as float64, NaN left out; undefined for complex numbers, which have no order.
+   * Reads everything at the speed of memory, on idle processors too, and checks it like `data`: call `ready()` before
+   * where that is much.
+   */
+  summary(): TensorSummary | undefined {
+    if (this.dtype === "complex64" || this.dtype === "complex128") return undefined;
+    return summarise(bytesOf(this.data), this.dtype);
   }
 
   /** This tensor when its elements lie row by row, else a compact copy. Checked like `data`. */

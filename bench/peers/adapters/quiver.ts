@@ -61,6 +61,7 @@ async function tables(folder: string): Promise<Tables> {
           return checked || end - start < 1_000 ? rows.data : rows.ready().then(({ data }) => data);
         },
         all: async () => (await tensor.ready()).data,
+        sum: () => tensor.summary()?.sum ?? Number.NaN,
         verify: async () => {
           await tensor.ready();
           checked = true;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use napi::bindgen_prelude::{AsyncTask, Env, Task, Uint8Array, Uint8ArraySlice};
 use napi_derive::napi;
 use quiver_tensor::zip::{self, Member};
-use quiver_tensor::{DType, Rows, npy};
+use quiver_tensor::{DType, Rows, Tally, npy};
 
 use crate::errors::{Result, bad_value, rejection, tensor_failure};
 
@@ -187,24 +187,35 @@ pub fn swap_bytes(source: &[u8], width: u32, mut out: Uint8ArraySlice) -> Result
     quiver_tensor::swap_bytes(source, width as usize, output(&mut out, source)?).map_err(tensor_failure)
 }
 
-/// Extremes and mean of values, absent when there are none. 64-bit integers beyond 2^53 are rounded.
+/// Extremes, sum and mean of values; 64-bit integers beyond 2^53 are rounded.
 #[napi(object)]
 pub struct Summary {
-    /// Least value that is not NaN.
+    /// Least value that is not NaN; absent when there is none.
     pub min: Option<f64>,
-    /// Greatest value that is not NaN.
+    /// Greatest value that is not NaN; absent when there is none.
     pub max: Option<f64>,
-    /// Mean of the values that are not NaN.
+    /// Mean of the values that are not NaN; absent when there are none.
     pub mean: Option<f64>,
+    /// Sum of the values that are not NaN; 0 when there are none.
+    pub sum: f64,
     /// How many are NaN.
     pub nan: f64,
 }
 
-/// Summarises dense elements, at some GB/s.
+/// Bytes of elements that are summarised at a time, some hundred microseconds.
+const SUMMARISED: usize = 1 << 20;
+
+/// Summarises dense elements, long ones also on idle threads.
 #[napi]
 pub fn summarise(bytes: &[u8], dtype: String) -> Result<Summary> {
-    let summary = quiver_tensor::summarise(bytes, dtype_of(&dtype)?).map_err(tensor_failure)?;
-    Ok(Summary { min: summary.min, max: summary.max, mean: summary.mean, nan: summary.nan as f64 })
+    let dtype = dtype_of(&dtype)?;
+    let mut tallies = vec![Tally::default(); bytes.len().div_ceil(SUMMARISED)];
+    let parts = bytes.chunks(SUMMARISED).zip(&mut tallies);
+    quiver_io::crew::try_for_each(parts, |(part, tally)| Tally::of(part, dtype).map(|of| *tally = of))
+        .map_err(tensor_failure)?;
+    let quiver_tensor::Summary { min, max, mean, sum, nan } =
+        tallies.into_iter().fold(Tally::default(), Tally::and).summary();
+    Ok(Summary { min, max, mean, sum, nan: nan as f64 })
 }
 
 /// Deflates a stream of chunks on the thread pool, one call at a time.

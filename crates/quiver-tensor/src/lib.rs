@@ -24,5 +24,5 @@ pub use dtype::DType;
 pub use error::{Error, ErrorKind, Result};
 pub use gather::{Rows, gather_located, gather_rows};
 pub use layout::{ALIGNMENT, NewTensor, byte_length, element_count, extent};
-pub use summary::{Summary, summarise};
+pub use summary::{Summary, Tally};
 pub use swap::swap_bytes;
