@@ -77,7 +77,7 @@ function suite(
         processes = [1, 2, 3].map((number) =>
           programs.start("fill", { ...input, number: round * 10 + number, seed: number }),
         );
-        await Promise.all(processes.map((one) => one.message("ready")));
+        await Promise.race(processes.map((one) => one.message("wrote")));
         await pause(150 + 100 * round);
         await Promise.all(processes.map((one) => one.kill()));
         await using cache = await Cache.open(root, { logger: notes().logger });

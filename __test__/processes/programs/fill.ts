@@ -1,4 +1,4 @@
-/** Writes new entries without pause until it is told to stop; says how many, and the keys of those it pinned. */
+/** Writes new entries without pause until it is told to stop; says when the first is there, how many, and the keys of those it pinned. */
 
 import { Cache } from "../../../src/index.ts";
 import { Random } from "../../../src/testing/store/random.ts";
@@ -34,6 +34,7 @@ async function lane(): Promise<void> {
     const pin = pinEvery > 0 && written % pinEvery === 0 && pinned.length < pins;
     if (pin) pinned.push(key);
     await values.set(key, makeValue(key, 1, least + random.below(most - least)), { pinned: pin });
+    if (key === `${number}-0`) tell({ kind: "wrote" });
   }
 }
 
