@@ -1,10 +1,12 @@
 /** What a figure finds in memory: systems that reclaim unused memory also take files that were read a minute ago. */
 
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 
-/** Reads all files below a folder, by programs of their own: nothing of it warms the process that is measured. */
+/**
+ * Reads all files below a folder, by programs of their own: nothing of it warms the process that is measured. Files that a
+ * peer removes meanwhile are passed over.
+ */
 export function bringIntoMemory(folder: string): void {
-  execFileSync("find", [folder, "-type", "f", "-exec", "cat", "{}", "+"], {
-    stdio: ["ignore", "ignore", "inherit"],
-  });
+  const { error } = spawnSync("find", [folder, "-type", "f", "-exec", "cat", "{}", "+"], { stdio: "ignore" });
+  if (error) throw error;
 }

@@ -26,12 +26,20 @@ export function runJob(job: Job): Promise<Answer> {
     execFile(command, [program, JSON.stringify(job)], options, (error, stdout, stderr) => {
       const last = stdout.trimEnd().split("\n").at(-1) ?? "";
       if (error !== null || !last.startsWith("{")) {
-        reject(new Error(`${job.peer} failed at ${job.workload}: ${lastLines(stderr || stdout)}`));
+        reject(new Error(`${job.peer} failed at ${job.workload}: ${reasonIn(stderr || stdout)}`));
       } else resolve(JSON.parse(last) as Answer);
     });
   });
 }
 
-function lastLines(text: string): string {
-  return text.trimEnd().split("\n").slice(-12).join("\n");
+/** What a process said of its failure: first the error's own line, which goes into the documents, then where it came from. */
+function reasonIn(text: string): string {
+  const lines = text.trimEnd().split("\n");
+  const error = lines.findLast((line) => /^[\w.]*(?:Error|Exception)\b/.test(line)) ?? lines.at(-1) ?? "";
+  return [withoutFolders(error), ...lines.slice(-12)].join("\n");
+}
+
+/** Documents name no folder of the machine they were made on. */
+function withoutFolders(line: string): string {
+  return line.replaceAll(/(?:file:\/\/|(?<![:/]))(?:\/[^\s'":/]+)+\//g, "");
 }
