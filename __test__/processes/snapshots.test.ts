@@ -49,11 +49,12 @@ test("what another process commits is seen in the same turn", async () => {
 });
 
 test.each([
-  { one: "found nothing and waits", key: "absent", value: undefined, busy: 0, pause: 0 },
+  { one: "found nothing and waits", key: "absent", value: undefined, asks: false, busy: 0, pause: 0 },
   {
     one: "found nothing and goes on in the same turn, a second later",
     key: "absent",
     value: undefined,
+    asks: false,
     busy: 60_000,
     pause: 2_500,
   },
@@ -61,15 +62,24 @@ test.each([
     one: "found an entry and goes on in the same turn",
     key: "read",
     value: "value",
+    asks: false,
     busy: 60_000,
     pause: 0,
   },
-])("one that $one", async ({ key, value, busy, pause: before }) => {
+  {
+    one: "asked for what isn't there and goes on in the same turn",
+    key: "absent",
+    value: undefined,
+    asks: true,
+    busy: 60_000,
+    pause: 0,
+  },
+])("one that $one", async ({ key, value, asks, busy, pause: before }) => {
   await using cache = await Cache.open(root, { durability: "process" });
   const values = cache.namespace<string>("values");
   await values.set("read", "value");
   await growth(values);
-  const reader = programs.start("look-once", { root, key, busy });
+  const reader = programs.start("look-once", { root, key, asks, busy });
   try {
     expect((await reader.message("looked"))["value"]).toBe(value);
     await pause(before);

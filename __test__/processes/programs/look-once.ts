@@ -7,17 +7,19 @@ import { inputOf, leave, stopped, tell } from "./program.ts";
 export interface LookInput {
   readonly root: string;
   readonly key: string;
+  /** Whether it only asks if the entry is there. */
+  readonly asks?: boolean;
   /** How long the turn goes on after the look-up, ms. */
   readonly busy: number;
   /** A file that ends the turn; then the entry is looked up once more in it. */
   readonly awaited?: string;
 }
 
-const { root, key, busy, awaited } = inputOf<LookInput>();
+const { root, key, asks, busy, awaited } = inputOf<LookInput>();
 const cache = await Cache.open(root);
 const values = cache.namespace<string>("values");
 await values.has(key);
-const value = values.getSync(key);
+const value = asks ? undefined : values.getSync(key);
 tell({ kind: "looked", value });
 const until = performance.now() + busy;
 while (performance.now() < until && !(awaited && existsSync(awaited)));

@@ -146,11 +146,7 @@ pub fn look<'v, R>(
     let txn = begin(&catalog.env)?;
     let (id, epoch) = namespace.current(engine, catalog, &txn)?;
     let entry = keys::with_entry_key(id, key, |entry| txn.get(catalog.db.entries, entry))?;
-    let Some(bytes) = entry else {
-        // Absences come in a row. What is found is read next, perhaps from a slow disk.
-        txn.keep();
-        return Ok(None);
-    };
+    let Some(bytes) = entry else { return Ok(None) };
     // Unreadable = of a later version: a miss, and never deleted.
     let Some(glance) = Glance::of(bytes) else { return Ok(None) };
     if !age.allows(glance.term, engine) || glance.long_key.is_some_and(|whole| whole != key) {
@@ -167,7 +163,10 @@ pub fn look<'v, R>(
     // While a clear is between its stamp and its commit, this snapshot shows what is about to be gone.
     let coherent = engine.stamps.load(glance.slot) == Some(glance.stamp)
         && engine.stamps.load(namespace.slot) == Some(epoch);
-    Ok(Some(see(&Seen { glance, epoch, coherent, bytes })))
+    let answer = see(&Seen { glance, epoch, coherent, bytes });
+    // Absences come in a row. What is found is read next, perhaps from a slow disk.
+    txn.end();
+    Ok(Some(answer))
 }
 
 /// Looks up an entry that has not expired, with its whole record. `value` gets a packed value.

@@ -10,7 +10,7 @@ use lmdb_master_sys as ffi;
 
 use super::error::{LmdbError, Result, check};
 use super::snapshots::Snapshots;
-use super::{Read, ReadTxn, WriteTxn};
+use super::{Read, ReadTxn, WriteTxn, empty_stat};
 use crate::catalog::flushed::Flushed;
 use crate::catalog::lmdb_hooks;
 
@@ -127,17 +127,20 @@ impl Env {
         Ok(ReadTxn::new(self, raw))
     }
 
-    /// The same for a look-up. Where nothing was committed since, it goes on with a snapshot that was [kept](ReadTxn::keep):
-    /// in a renewed one LMDB looks each database up by its name, which is a good part of finding out that there is no entry.
+    /// The same for a look-up. Dropped, it is kept for the next one, unless it was [ended](ReadTxn::end) or something is
+    /// committed before: in a renewed one LMDB looks each database up by its name, which is a good part of finding out
+    /// that there is no entry. As long as it is kept, no page can be used again that anybody has freed since, so it is to
+    /// be let go soon.
     pub fn look(&self) -> Result<ReadTxn<'_>> {
-        match self.take_kept() {
-            Some(kept) if kept.id() == self.last_commit() => Ok(kept),
+        let txn = match self.take_kept() {
+            Some(kept) if kept.id() == self.last_commit() => kept,
             // One that is behind is given up first, to be the one that is renewed.
             kept => {
                 drop(kept);
-                self.read()
+                self.read()?
             }
-        }
+        };
+        Ok(txn.staying())
     }
 
     /// Gives the snapshot up that look-ups have kept. Called before each write of this process, at the end of a turn of
@@ -210,14 +213,7 @@ impl Env {
 
     /// Bytes of one page.
     pub fn page_size(&self) -> u64 {
-        let mut stat = ffi::MDB_stat {
-            ms_psize: 0,
-            ms_depth: 0,
-            ms_branch_pages: 0,
-            ms_leaf_pages: 0,
-            ms_overflow_pages: 0,
-            ms_entries: 0,
-        };
+        let mut stat = empty_stat();
         // SAFETY: `stat` is a valid place for the answer.
         unsafe { ffi::mdb_env_stat(self.raw, &raw mut stat) };
         u64::from(stat.ms_psize)

@@ -32,6 +32,17 @@ fn empty_value() -> ffi::MDB_val {
     ffi::MDB_val { mv_size: 0, mv_data: ptr::null_mut() }
 }
 
+fn empty_stat() -> ffi::MDB_stat {
+    ffi::MDB_stat {
+        ms_psize: 0,
+        ms_depth: 0,
+        ms_branch_pages: 0,
+        ms_leaf_pages: 0,
+        ms_overflow_pages: 0,
+        ms_entries: 0,
+    }
+}
+
 /// # Safety
 /// `value` must have been filled by LMDB from a transaction that lives for `'a` and isn't written meanwhile.
 unsafe fn bytes_of<'a>(value: &ffi::MDB_val) -> &'a [u8] {

@@ -9,7 +9,7 @@ use lmdb_master_sys as ffi;
 
 use super::cursor::Cursor;
 use super::error::{LmdbError, Result, check, found};
-use super::{Env, bytes_of, empty_value, value_of};
+use super::{Env, bytes_of, empty_stat, empty_value, value_of};
 use crate::catalog::lmdb_hooks;
 
 /// A handle of a named database, valid for the environment that opened it.
@@ -55,14 +55,7 @@ pub trait Read {
 
     /// Page counts.
     fn stat(&self, database: Database) -> Result<DatabaseStat> {
-        let mut stat = ffi::MDB_stat {
-            ms_psize: 0,
-            ms_depth: 0,
-            ms_branch_pages: 0,
-            ms_leaf_pages: 0,
-            ms_overflow_pages: 0,
-            ms_entries: 0,
-        };
+        let mut stat = empty_stat();
         // SAFETY: the transaction is live; `stat` is a valid place for the answer.
         check(unsafe { ffi::mdb_stat(self.raw(), database.0, &raw mut stat) })?;
         Ok(DatabaseStat {
@@ -99,10 +92,15 @@ impl<'e> ReadTxn<'e> {
         Self { env, raw, stays: false }
     }
 
-    /// Keeps the snapshot for the next look-up. As long as it is kept, no page can be used again that anybody has freed
-    /// since, so it is to be let go soon.
-    pub fn keep(mut self) {
+    /// Is to be kept for the next look-up when it is dropped.
+    pub(super) fn staying(mut self) -> Self {
         self.stays = true;
+        self
+    }
+
+    /// Ends it without keeping it.
+    pub fn end(mut self) {
+        self.stays = false;
     }
 
     /// Opens a named database if it is there.
