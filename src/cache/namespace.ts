@@ -9,7 +9,14 @@ import { checkKey } from "../shared/keys.ts";
 import { badOption, checkOptions, type OptionNames } from "../shared/options.ts";
 import { type Duration, parseDuration } from "../shared/units.ts";
 import type { Counters } from "../stores/counters.ts";
-import type { EntryFacts, NamespaceSettings, Page, PathLease, StoreNamespace } from "../stores/store.ts";
+import type {
+  EntryFacts,
+  ListQuery,
+  NamespaceSettings,
+  Page,
+  PathLease,
+  StoreNamespace,
+} from "../stores/store.ts";
 import { mapBounded } from "./bounded.ts";
 import { type ComputeOptions, planOf } from "./compute-options.ts";
 import { Computing, type Task } from "./computing.ts";
@@ -17,7 +24,7 @@ import type { CacheContext } from "./context.ts";
 import { isOfTheCaller } from "./failures.ts";
 import { Guard } from "./guard.ts";
 import type { NamespaceLatencies } from "./latencies.ts";
-import { allEntries, keysWithPrefix, type ListOptions, measure } from "./listing.ts";
+import { keysOf, type ListOptions, measure, pairsOf, walk } from "./listing.ts";
 import { type Memoizable, type MemoizedOf, type Memoizee, type MemoizeOptions, memoize } from "./memoize.ts";
 import type { NamespaceLink } from "./namespace-link.ts";
 import { callable, count, flag, integer, iterable } from "./option-readers.ts";
@@ -63,7 +70,7 @@ const BATCHES = 2;
 /** Small values written by stores that have no batches: those under way are committed together, and a durable commit is one flush for all. */
 const SMALL_TOGETHER = 256;
 
-const NO_PAGE: Page = { entries: [], next: undefined };
+const NO_PAGE: Page<never> = { entries: [], next: undefined };
 
 /**
  * Values that are read are shared: objects are frozen, and bytes and tensors are views that must not be written to.
@@ -216,12 +223,12 @@ export class Namespace<T = unknown> {
 
   /** Keys in ascending order of their UTF-8 bytes. What is set or deleted meanwhile may or may not be among them. */
   keys(options: ListOptions = {}): AsyncIterableIterator<string> {
-    return keysWithPrefix((query) => this.#list(query), options);
+    return walk((query) => this.#list(keysOf, query), options);
   }
 
   /** The same with the facts about each. */
   entries(options: ListOptions = {}): AsyncIterableIterator<[key: string, info: EntryInfo]> {
-    return allEntries((query) => this.#list(query), options);
+    return walk((query) => this.#list(pairsOf, query), options);
   }
 
   /** Values in the order of the keys; undefined for those that are not there. */
@@ -513,8 +520,11 @@ export class Namespace<T = unknown> {
     return touched !== undefined;
   }
 
-  #list(query: Parameters<StoreNamespace["list"]>[0]): Promise<Page> {
-    return this.#guard.read(undefined, NO_PAGE, async () => (await this.#opened()).list(query));
+  #list<E>(
+    pageOf: (store: StoreNamespace, query: ListQuery) => Promise<Page<E>>,
+    query: ListQuery,
+  ): Promise<Page<E>> {
+    return this.#guard.read<Page<E>>(undefined, NO_PAGE, async () => pageOf(await this.#opened(), query));
   }
 
   async #opened(): Promise<StoreNamespace> {

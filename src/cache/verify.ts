@@ -3,7 +3,7 @@
 import type { OptionNames } from "../shared/options.ts";
 import type { StoreNamespace } from "../stores/store.ts";
 import type { CodecSet } from "./codec-set.ts";
-import { allEntries } from "./listing.ts";
+import { keysOf, walk } from "./listing.ts";
 
 /** Options of `verify`. */
 export interface VerifyOptions {
@@ -37,7 +37,7 @@ export async function verifyEntries(
   let checked = 0;
   let repaired = 0;
   for (const namespace of namespaces) {
-    for await (const [key] of allEntries((query) => namespace.list(query), {})) {
+    for await (const key of walk((query) => keysOf(namespace, query), {})) {
       options.signal?.throwIfAborted();
       try {
         await verifyEntry(namespace, key, codecs);

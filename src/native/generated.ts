@@ -172,6 +172,8 @@ export declare class NativeStore {
   has(handle: number, key: string): boolean
   /** One page of facts: `{ entries, next? }` as JSON. */
   list(handle: number, prefix: string, after: string | undefined | null, limit: number): Promise<string>
+  /** The keys of such a page: `{ entries, next? }` as JSON. */
+  listKeys(handle: number, prefix: string, after: string | undefined | null, limit: number): Promise<string>
   /** Kept older values, newest first, as JSON. */
   versions(handle: number, key: string): string
   /** Sums over a namespace, or over all. */

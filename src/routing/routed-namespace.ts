@@ -9,6 +9,7 @@ import type {
   FactChanges,
   Flight,
   GetFromStore,
+  ListQuery,
   NamespaceSettings,
   NewFacts,
   Page,
@@ -124,7 +125,7 @@ export class RoutedNamespace implements StoreNamespace {
     return this.#first(key, (target) => target.info(key));
   }
 
-  async list(options: { prefix?: string; after?: string; limit: number }): Promise<Page> {
+  async list(options: ListQuery): Promise<Page> {
     const pages = await Promise.all(this.#targets.map((target) => target.list(options)));
     // Of a page that is not the last only what comes up to its end is known.
     const ends = pages.map((page) => page.next).filter((next) => next !== undefined);

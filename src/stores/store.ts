@@ -133,8 +133,17 @@ export interface Coherence {
   readonly epochSlot: number;
 }
 
-export interface Page {
-  readonly entries: readonly EntryFacts[];
+/** Which entries a page of a listing has: at most `limit` of those that begin with `prefix` and come after `after`. */
+export interface ListQuery {
+  readonly prefix?: string;
+  /** A key that need not be there. */
+  readonly after?: string;
+  /** At most 10,000. */
+  readonly limit: number;
+}
+
+export interface Page<T = EntryFacts> {
+  readonly entries: readonly T[];
   /** Pass as `after` for the next page; undefined at the end. */
   readonly next: string | undefined;
 }
@@ -220,8 +229,10 @@ export interface StoreNamespace {
   ): Promise<ValueWriter>;
   delete(key: string): Promise<boolean>;
   info(key: string): Promise<EntryFacts | undefined>;
-  /** Keys in ascending order of their UTF-8 bytes; expired entries left out. `limit` at most 10,000. */
-  list(options: { prefix?: string; after?: string; limit: number }): Promise<Page>;
+  /** Entries in ascending order of the UTF-8 bytes of their keys; expired ones left out. */
+  list(query: ListQuery): Promise<Page>;
+  /** The keys of the same page. Present where they are quicker to have without facts. */
+  listKeys?(query: ListQuery): Promise<Page<string>>;
   /** undefined when absent. */
   touch(key: string, changes: FactChanges): Promise<EntryFacts | undefined>;
   /** Removes everything at once; how many entries there were. */

@@ -18,6 +18,7 @@ use crate::catalog::record::{FileIdentity, Record};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 use crate::index_json::{ForeignEntry, ForeignIndex};
+use crate::listing::Query;
 use crate::names;
 use crate::publisher::{Commit, ObjectWriter, Threads};
 use crate::reader::{self, Age, Namespace};
@@ -348,7 +349,7 @@ fn forget_gone(store: &Store, namespace: &Namespace) -> Result<()> {
     let mut victims = Vec::new();
     let mut after: Option<Vec<u8>> = None;
     loop {
-        let page = store.list(namespace, b"", after.as_deref(), 1_000)?;
+        let page = store.list(namespace, Query { prefix: b"", after: after.as_deref(), limit: 1_000 })?;
         for (key, record) in &page.entries {
             if store.named_file(namespace, record) == NamedFile::Gone {
                 let catalog = store.engine.catalog()?;

@@ -13,6 +13,7 @@ pub mod holds;
 mod housekeeper;
 pub mod ids;
 pub mod index_json;
+pub mod listing;
 pub mod maintenance;
 mod names;
 pub mod open_values;

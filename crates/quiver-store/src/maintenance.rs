@@ -12,6 +12,7 @@ use crate::catalog::lmdb::Read;
 use crate::catalog::record::Record;
 use crate::catalog::{keys, values, walk};
 use crate::error::{Code, Error, Result};
+use crate::listing::Query;
 use crate::reader::{self, Age, Namespace};
 use crate::store::{Format, Store};
 use crate::writer::{Op, Reason, Victim};
@@ -56,7 +57,7 @@ pub fn verify(
     let mut out = Verified::default();
     let mut after: Option<Vec<u8>> = None;
     loop {
-        let page = store.list(namespace, b"", after.as_deref(), 256)?;
+        let page = store.list(namespace, Query { prefix: b"", after: after.as_deref(), limit: 256 })?;
         for (key, record) in &page.entries {
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::new(Code::Aborted, "verification was given up"));

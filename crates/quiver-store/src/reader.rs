@@ -1,4 +1,4 @@
-//! Reading: one entry, a page of them, sums.
+//! Reading: one entry, sums.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -235,78 +235,6 @@ pub fn versions(engine: &Engine, namespace: &Namespace, key: &[u8]) -> Result<Ve
         .collect();
     out.reverse();
     Ok(out)
-}
-
-/// One page of a listing.
-#[derive(Debug, Default)]
-pub struct Page {
-    /// Keys and facts, in byte order of the keys.
-    pub entries: Vec<(Vec<u8>, Record)>,
-    /// Where the next page starts.
-    pub next: Option<Vec<u8>>,
-}
-
-/// Lists entries whose key begins with `prefix`, after `after`, up to `limit` of them.
-///
-/// Long keys are stored as a prefix and a digest, so those with one prefix lie in the order of their digests. A
-/// run of them is read whole and sorted before the page is cut.
-pub fn list(
-    engine: &Engine,
-    namespace: &Namespace,
-    prefix: &[u8],
-    after: Option<&[u8]>,
-    limit: usize,
-) -> Result<Page> {
-    let catalog = engine.catalog()?;
-    let txn = catalog.env.read()?;
-    let (id, _) = namespace.current(engine, &catalog, &txn)?;
-    let now = engine.now();
-    let mut page = Page::default();
-    let short = &prefix[..prefix.len().min(keys::PLAIN)];
-    let mut stem = keys::entry_key(id, short);
-    let after_key = after.map(|after| keys::entry_key(id, &after[..after.len().min(keys::PLAIN)]));
-    if let Some(after_key) = &after_key
-        && *after_key > stem
-    {
-        stem.clone_from(after_key);
-    }
-    let bound = keys::entry_key(id, short);
-    let mut more = false;
-    let mut cursor = txn.cursor(catalog.db.entries)?;
-    let mut pair = cursor.seek(&stem)?;
-    while let Some((entry, bytes)) = pair {
-        if !entry.starts_with(&bound) {
-            break;
-        }
-        if let Some(record) = Record::decode(bytes)
-            && !record.is_expired(now)
-        {
-            let key = record.long_key.clone().unwrap_or_else(|| keys::user_key(entry).to_vec());
-            if key.starts_with(prefix) && after.is_none_or(|after| key.as_slice() > after) {
-                let same_run = page.entries.last().is_some_and(|(last, _)| shares_stored_prefix(last, &key));
-                if page.entries.len() >= limit && !same_run {
-                    more = true;
-                    break;
-                }
-                page.entries.push((key, record));
-            }
-        }
-        pair = cursor.next()?;
-    }
-    page.entries.sort_by(|a, b| a.0.cmp(&b.0));
-    if page.entries.len() > limit {
-        page.entries.truncate(limit);
-        more = true;
-    }
-    if more {
-        page.next = page.entries.last().map(|(key, _)| key.clone());
-    }
-    Ok(page)
-}
-
-/// Whether two keys are both so long that only the same prefix of them orders their records.
-fn shares_stored_prefix(one: &[u8], other: &[u8]) -> bool {
-    keys::is_long(one) && keys::is_long(other) && one[..keys::PLAIN] == other[..keys::PLAIN]
 }
 
 /// Sums over a namespace.

@@ -16,6 +16,7 @@ import type {
   FactChanges,
   Flight,
   GetFromStore,
+  ListQuery,
   NamespaceSettings,
   NewFacts,
   Page,
@@ -128,7 +129,7 @@ export class FileNamespace implements StoreNamespace {
   }
 
   /** The first page walks over all files. */
-  async list(options: { prefix?: string; after?: string; limit: number }): Promise<Page> {
+  async list(options: ListQuery): Promise<Page> {
     this.#checkOpen();
     const { prefix = "", after, limit } = options;
     if (!Number.isInteger(limit) || limit < 1 || limit > LONGEST_PAGE) {

@@ -21,6 +21,7 @@ import type {
   FactChanges,
   Flight,
   GetFromStore,
+  ListQuery,
   NamespaceSettings,
   NewFacts,
   Page,
@@ -354,12 +355,14 @@ export class LocalNamespace implements StoreNamespace {
     });
   }
 
-  async list(options: { prefix?: string; after?: string; limit: number }): Promise<Page> {
+  async list({ prefix = "", after, limit }: ListQuery): Promise<Page> {
     this.#enter();
-    const { prefix = "", after, limit } = options;
-    const json = await translatedAsync(() => this.#native.list(this.#handle, prefix, after, limit));
-    const { entries, next } = JSON.parse(json);
-    return { entries, next: next ?? undefined };
+    return pageOf(await translatedAsync(() => this.#native.list(this.#handle, prefix, after, limit)));
+  }
+
+  async listKeys({ prefix = "", after, limit }: ListQuery): Promise<Page<string>> {
+    this.#enter();
+    return pageOf(await translatedAsync(() => this.#native.listKeys(this.#handle, prefix, after, limit)));
   }
 
   async touch(key: string, changes: FactChanges): Promise<EntryFacts | undefined> {
@@ -538,6 +541,12 @@ export class LocalNamespace implements StoreNamespace {
     if (number !== 0xffff_ffff) this.#codecs[number] = name;
     return name;
   }
+}
+
+/** A page as the add-on writes it. */
+function pageOf<T>(json: string): Page<T> {
+  const { entries, next } = JSON.parse(json);
+  return { entries, next: next ?? undefined };
 }
 
 function checkSignal(key: string, signal: AbortSignal | undefined): void {

@@ -8,6 +8,7 @@ import type {
   EntryFacts,
   FactChanges,
   GetFromStore,
+  ListQuery,
   NamespaceSettings,
   NewFacts,
   Page,
@@ -140,7 +141,7 @@ export class MemoryNamespace implements StoreNamespace {
     return this.#facts(key, value);
   }
 
-  async list(options: { prefix?: string; after?: string; limit: number }): Promise<Page> {
+  async list(options: ListQuery): Promise<Page> {
     this.#owner.checkOpen();
     const { prefix = "", after, limit } = options;
     if (!Number.isInteger(limit) || limit < 1 || limit > LONGEST_PAGE) {

@@ -14,6 +14,7 @@ import type {
   FactChanges,
   Flight,
   GetFromStore,
+  ListQuery,
   NamespaceSettings,
   NewFacts,
   Page,
@@ -154,7 +155,7 @@ export class RedisNamespace implements StoreNamespace {
     });
   }
 
-  async list(options: { prefix?: string; after?: string; limit: number }): Promise<Page> {
+  async list(options: ListQuery): Promise<Page> {
     this.#link.check();
     const { prefix = "", after, limit } = options;
     if (!Number.isInteger(limit) || limit < 1 || limit > LONGEST_PAGE) {

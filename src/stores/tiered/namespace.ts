@@ -12,6 +12,7 @@ import type {
   FactChanges,
   Flight,
   GetFromStore,
+  ListQuery,
   NamespaceSettings,
   NewFacts,
   Page,
@@ -168,7 +169,7 @@ export class TieredNamespace implements StoreNamespace {
     });
   }
 
-  async list(options: { prefix?: string; after?: string; limit: number }): Promise<Page> {
+  async list(options: ListQuery): Promise<Page> {
     this.#checkOpen();
     await this.flush();
     return this.#home.target.list(options);

@@ -136,6 +136,10 @@ export async function keysOf(namespace: StoreNamespace, prefix = "", limit = 7):
   do {
     const page = await namespace.list({ prefix, limit, ...(after !== undefined && { after }) });
     assert.ok(page.entries.length <= limit, "a page is longer than its limit");
+    const alone = await namespace.listKeys?.({ prefix, limit, ...(after !== undefined && { after }) });
+    if (alone !== undefined) {
+      assert.deepEqual(alone, { entries: page.entries.map((entry) => entry.key), next: page.next });
+    }
     keys.push(...page.entries.map((entry) => entry.key));
     after = page.next;
   } while (after !== undefined);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use napi::Env;
 use napi::bindgen_prelude::{ArrayBuffer, AsyncTask, Function};
 use napi_derive::napi;
+use quiver_store::listing::{self, Listing, Query};
 use quiver_store::maintenance;
 use quiver_store::open_values::{COPY_BELOW, ValueBytes};
 use quiver_store::reader::{self, Age};
@@ -19,9 +20,10 @@ use crate::lookup::{Answer, Lookup, Pending, Status};
 use crate::task::Job;
 use crate::value::{self, ValueCheck};
 
+/// A page of facts or of keys.
 #[derive(Serialize)]
-struct Listed<'r> {
-    entries: Vec<Facts<'r>>,
+struct Page<'r, T> {
+    entries: Vec<T>,
     next: Option<Cow<'r, str>>,
 }
 
@@ -144,15 +146,32 @@ impl NativeStore {
     ) -> Result<AsyncTask<Job<String>>> {
         let (store, namespace) = (Arc::clone(&self.store), self.namespace(handle)?);
         Ok(Job::start(move || {
-            let page = store.list(
-                &namespace,
-                prefix.as_bytes(),
-                after.as_deref().map(str::as_bytes),
-                limit as usize,
-            )?;
-            let entries = page.entries.iter().map(|(key, record)| Facts::of(&store, &namespace, key, record));
-            let next = page.next.as_deref().map(String::from_utf8_lossy);
-            Ok(facts::json(&Listed { entries: entries.collect(), next }))
+            let query = query(&prefix, after.as_deref(), limit);
+            Ok(listing::look(&store.engine, &namespace, query, |page| {
+                let records: Vec<_> =
+                    page.entries.iter().filter_map(|listed| Some((listed.key, listed.record()?))).collect();
+                let facts = records.iter().map(|(key, record)| Facts::of(&store, &namespace, key, record));
+                page_json(facts.collect(), page)
+            })?)
+        }))
+    }
+
+    /// The keys of such a page: `{ entries, next? }` as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn list_keys(
+        &self,
+        handle: u32,
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<AsyncTask<Job<String>>> {
+        let (store, namespace) = (Arc::clone(&self.store), self.namespace(handle)?);
+        Ok(Job::start(move || {
+            let query = query(&prefix, after.as_deref(), limit);
+            Ok(listing::look(&store.engine, &namespace, query, |page| {
+                let keys = page.entries.iter().map(|listed| String::from_utf8_lossy(listed.key));
+                page_json(keys.collect(), page)
+            })?)
         }))
     }
 
@@ -187,4 +206,12 @@ impl NativeStore {
         let counters = self.store.counters(&namespace).map_err(store_failure)?;
         Ok(facts::json(&counters))
     }
+}
+
+fn query<'q>(prefix: &'q str, after: Option<&'q str>, limit: u32) -> Query<'q> {
+    Query { prefix: prefix.as_bytes(), after: after.map(str::as_bytes), limit: limit as usize }
+}
+
+fn page_json<T: Serialize>(entries: Vec<T>, page: &Listing<'_>) -> String {
+    facts::json(&Page { entries, next: page.next().map(String::from_utf8_lossy) })
 }

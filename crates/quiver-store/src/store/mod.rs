@@ -17,10 +17,11 @@ use crate::catalog::{Counters, keys};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 use crate::housekeeper::Housekeeper;
+use crate::listing::{self, Page, Query};
 use crate::open_values::{OpenValues, ValueBytes};
 use crate::pool::Pool;
 use crate::publisher::{ObjectWriter, Threads};
-use crate::reader::{self, Age, Found, Incoherent, Namespace, Page, Seen};
+use crate::reader::{self, Age, Found, Incoherent, Namespace, Seen};
 use crate::session::Session;
 use crate::settings::{Layout, NamespaceSettings};
 use crate::writer::{Completion, Op, Outcome, Reason, Victim, Writer};
@@ -233,14 +234,8 @@ impl Store {
     }
 
     /// One page of a listing.
-    pub fn list(
-        &self,
-        namespace: &Namespace,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Page> {
-        reader::list(&self.engine, namespace, prefix, after, limit)
+    pub fn list(&self, namespace: &Namespace, query: Query<'_>) -> Result<Page> {
+        listing::list(&self.engine, namespace, query)
     }
 
     /// Counters of a namespace over all processes and time, this process's newest included.
