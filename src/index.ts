@@ -20,7 +20,14 @@ export type { VerifyOptions, VerifyReport } from "./cache/verify.ts";
 export type { Recipe, RecipeParameters, WarmOptions, WarmProgress, WarmReport } from "./cache/warm.ts";
 export type { WarmInputsOptions, WarmInputsProgress, WarmInputsReport } from "./cache/warm-inputs.ts";
 export type { SetOptions } from "./cache/writer.ts";
-export type { Codec, Compression, DecodeContext, EncodedValue, EncodeOptions } from "./codecs/codec.ts";
+export type {
+  Codec,
+  Compression,
+  DecodeContext,
+  EncodedValue,
+  EncodeOptions,
+  PartedBytes,
+} from "./codecs/codec.ts";
 export { loadFile, type SaveOptions, saveFile } from "./codecs/files.ts";
 export { PythonObject, type TensorFacts, Tuple, torchFacts } from "./codecs/pt/python.ts";
 export {

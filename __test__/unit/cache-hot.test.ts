@@ -27,7 +27,7 @@ function tierOf(limit: number) {
       stamp: coherence.stamps[slot] ?? 0,
       ...facts,
     };
-    hot.hold(key, { value: { key }, stored, epoch: hot.epoch(), buffers: [], weight });
+    hot.hold(key, { value: { key }, stored, epoch: hot.epoch(), memory: [], weight });
   };
   return { tier, hot, hold, ...coherence };
 }
@@ -106,7 +106,7 @@ describe("a held value", () => {
       slot: 3,
       stamp: 0,
     };
-    hot.hold("a", { value: bytes, stored, epoch: 0, buffers: [bytes.buffer], weight: 16 });
+    hot.hold("a", { value: bytes, stored, epoch: 0, memory: [bytes.buffer], weight: 16 });
     expect(hot.find("a")).toBeDefined();
     structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
     expect(hot.find("a")).toBeUndefined();

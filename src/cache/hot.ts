@@ -6,6 +6,7 @@
 
 import { CLOCK_TOLERANCE, coarseNow } from "../shared/clock.ts";
 import type { Coherence, StoredValue } from "../stores/store.ts";
+import type { Memory } from "./sharing.ts";
 
 /** The slot of values that nothing can tell to be current. */
 const NOWHERE = 0xffff_ffff;
@@ -51,7 +52,7 @@ export interface HotEntry {
   readonly freshFrom: number;
   readonly freshUntil: number;
   /** The memory that the value is a view on, none of it empty; a length of 0 means that somebody transferred it away. */
-  readonly buffers: readonly ArrayBufferLike[];
+  readonly memory: readonly Memory[];
   readonly weight: number;
   readonly home: HotNamespace;
   visited: boolean;
@@ -66,7 +67,7 @@ export interface HotCandidate {
   /** The epoch word as it was before the value was read. */
   readonly epoch: number;
   /** The memory that the value is a view on. */
-  readonly buffers: readonly ArrayBufferLike[];
+  readonly memory: readonly Memory[];
   /** Bytes of memory that holding the value costs. */
   readonly weight: number;
 }
@@ -134,7 +135,7 @@ export class HotTier {
     let entry = this.#oldest;
     while (entry !== undefined) {
       const { newer } = entry;
-      if (entry.buffers.length > 0) entry.home.drop(entry);
+      if (entry.memory.length > 0) entry.home.drop(entry);
       entry = newer;
     }
   }
@@ -176,7 +177,7 @@ export class HotNamespace {
       stamps[epochSlot] === entry.epoch &&
       time < entry.freshUntil &&
       time >= entry.freshFrom &&
-      isIntact(entry.buffers)
+      isIntact(entry.memory)
     ) {
       entry.visited = true;
       heat[entry.slot] = (heat[entry.slot] as number) + 1;
@@ -224,7 +225,7 @@ export class HotNamespace {
       epoch,
       freshFrom: stored.expiresAt === null ? Number.NEGATIVE_INFINITY : stored.createdAt - CLOCK_TOLERANCE,
       freshUntil: stored.expiresAt ?? Number.POSITIVE_INFINITY,
-      buffers: candidate.buffers.filter((buffer) => buffer.byteLength > 0),
+      memory: candidate.memory.filter(({ byteLength }) => byteLength > 0),
       weight: candidate.weight + OVERHEAD,
       home: this,
       visited: false,
@@ -252,9 +253,9 @@ export class HotNamespace {
   }
 }
 
-function isIntact(buffers: readonly ArrayBufferLike[]): boolean {
-  for (let index = 0; index < buffers.length; index++) {
-    if (buffers[index]?.byteLength === 0) return false;
+function isIntact(memory: readonly Memory[]): boolean {
+  for (let index = 0; index < memory.length; index++) {
+    if (memory[index]?.byteLength === 0) return false;
   }
   return true;
 }

@@ -1,9 +1,10 @@
 /** Reading: from the hot tier where it can be, else from the store, decoded and made fit for sharing. */
 
 import type { Codec, DecodeContext } from "../codecs/codec.ts";
+import { decodeStored, decodeStoredAsync } from "../codecs/context.ts";
 import { collectGarbage } from "../shared/collect.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
-import type { ReadOptions, StoredValue, StoreNamespace } from "../stores/store.ts";
+import { type ReadOptions, type StoredValue, type StoreNamespace, sizeOf } from "../stores/store.ts";
 import type { CodecSet } from "./codec-set.ts";
 import type { HotNamespace } from "./hot.ts";
 import { type ObjectSharing, share, shareOnce } from "./sharing.ts";
@@ -73,7 +74,7 @@ export class Reader {
   #decodeAtOnce(hot: HotNamespace, key: string, stored: StoredValue, epoch: number): Found {
     const codec = this.#codecs.named(stored.codec);
     const own = hot.canHold ? this.#toHold(hot, codec, stored) : undefined;
-    const value = codec.decode((own ?? stored).bytes, this.#contextOf(stored, key));
+    const value = decodeStored(codec, own ?? stored, this.#contextOf(stored, key));
     return own === undefined
       ? this.#handOver(value, codec, stored)
       : this.#hold(hot, key, { value, codec, stored: own, epoch });
@@ -88,12 +89,11 @@ export class Reader {
    * parsed value that may never be asked for again, unless all callers are to have the one object.
    */
   #toHold(hot: HotNamespace, codec: Codec, stored: StoredValue): StoredValue | undefined {
-    const { bytes } = stored;
     const isParsed = codec.sharing === "frozen";
-    const isHeldAtOnce = isParsed ? this.#objects === "shared" : bytes.byteLength === bytes.buffer.byteLength;
+    const isHeldAtOnce = isParsed ? this.#objects === "shared" : ownsItsMemory(stored);
     if (isHeldAtOnce) return stored;
     if (!hot.isWorthHolding(stored)) return undefined;
-    return isParsed ? stored : { ...stored, bytes: bytes.slice() };
+    return isParsed ? stored : { ...stored, bytes: stored.bytes.slice() };
   }
 
   async #finish(
@@ -127,7 +127,7 @@ export class Reader {
     const epoch = hot.epoch();
     const stored = this.#getSync(store, hot, key);
     if (stored === undefined) return undefined;
-    if (this.#verify === "full") stored.verify?.(0, stored.bytes.byteLength);
+    if (this.#verify === "full") stored.verify?.(0, sizeOf(stored));
     return this.#decodeAtOnce(hot, key, stored, epoch);
   }
 
@@ -159,18 +159,18 @@ export class Reader {
     read: { value: unknown; codec: Codec; stored: StoredValue; epoch: number },
   ): Found {
     const { stored, epoch } = read;
-    const { value, buffers, weight } = share(read.value, read.codec, stored, this.#objects);
-    const candidate = { value, buffers, weight, stored, epoch };
+    const { value, memory, weight } = share(read.value, read.codec, stored, this.#objects);
+    const candidate = { value, memory, weight, stored, epoch };
     // Bytes in a mapped file can't tell that the file was cut short, as a tensor does: the store looks each time.
     if (!(stored.mapped && value instanceof Uint8Array)) hot.hold(key, candidate);
     return { value, createdAt: stored.createdAt, expiresAt: stored.expiresAt };
   }
 
   async #decode(codec: Codec, stored: StoredValue, key: string): Promise<unknown> {
-    if (this.#verify === "full") await stored.ready?.(0, stored.bytes.byteLength);
+    if (this.#verify === "full") await stored.ready?.(0, sizeOf(stored));
     const context = this.#contextOf(stored, key);
-    if (codec.whole) await context.ready?.(0, stored.bytes.byteLength);
-    return codec.decodeAsync?.(stored.bytes, context) ?? codec.decode(stored.bytes, context);
+    if (codec.whole) await context.ready?.(0, sizeOf(stored));
+    return decodeStoredAsync(codec, stored, context);
   }
 
   /** Values that were verified whole, or never are to be, come without the means to. */
@@ -178,6 +178,11 @@ export class Reader {
     if (this.#verify !== "touch" || verify === undefined) return { key, mapped };
     return { key, mapped, verify, ...(ready && { ready }) };
   }
+}
+
+/** Whether nothing else lies in the memory that a value is a view on. */
+function ownsItsMemory(stored: StoredValue): boolean {
+  return stored.parts !== undefined || stored.bytes.byteLength === stored.bytes.buffer.byteLength;
 }
 
 /** Calls again without the views that only memory holds, where those are in the way of one more. */

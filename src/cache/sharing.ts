@@ -4,7 +4,7 @@ import { markAsUntransferable } from "node:worker_threads";
 import type { Codec } from "../codecs/codec.ts";
 import { tensorsIn } from "../codecs/pt/contents.ts";
 import { isPlainObject } from "../codecs/values.ts";
-import type { StoredValue } from "../stores/store.ts";
+import { type StoredValue, sizeOf } from "../stores/store.ts";
 
 /** A parsed value holds about this many bytes of heap for each byte of text. */
 const HEAP_PER_ENCODED_BYTE = 3;
@@ -28,11 +28,16 @@ function handlingOf(codec: Codec, objects: ObjectSharing): Handling {
   return codec.sharing === "frozen" ? "frozen" : "private";
 }
 
+/** Memory that values are views on: a buffer, or what makes buffers as they are needed. Empty once it was transferred away. */
+export interface Memory {
+  readonly byteLength: number;
+}
+
 /** A value that can be handed to any number of callers. */
 export interface Shareable {
   readonly value: unknown;
   /** The memory it is a view on, made untransferable: a transfer by one caller would empty it for all. */
-  readonly buffers: readonly ArrayBufferLike[];
+  readonly memory: readonly Memory[];
   /** Bytes that holding it costs; infinite where it must not be held. */
   readonly weight: number;
 }
@@ -44,15 +49,16 @@ export function shareOnce(value: unknown, codec: Codec, objects: ObjectSharing):
 
 export function share(value: unknown, codec: Codec, stored: StoredValue, objects: ObjectSharing): Shareable {
   const handling = handlingOf(codec, objects);
-  if (handling === "private") return { value, buffers: [], weight: Number.POSITIVE_INFINITY };
+  if (handling === "private") return { value, memory: [], weight: Number.POSITIVE_INFINITY };
   if (handling !== "views") {
-    const weight = codec.weight?.(value) ?? stored.bytes.byteLength * HEAP_PER_ENCODED_BYTE;
-    return { value: handling === "frozen" ? deepFreeze(value) : value, buffers: [], weight };
+    const weight = codec.weight?.(value) ?? sizeOf(stored) * HEAP_PER_ENCODED_BYTE;
+    return { value: handling === "frozen" ? deepFreeze(value) : value, memory: [], weight };
   }
   const buffers = buffersOf(value, stored);
   for (const buffer of buffers) markAsUntransferable(buffer as ArrayBuffer);
-  const viewed = stored.mapped ? MAPPING_WEIGHT : stored.bytes.byteLength;
-  return { value, buffers, weight: viewed + (codec.weight?.(value) ?? 0) };
+  const viewed = stored.mapped ? MAPPING_WEIGHT : sizeOf(stored);
+  const memory = stored.parts === undefined ? buffers : [stored.parts, ...buffers];
+  return { value, memory, weight: viewed + (codec.weight?.(value) ?? 0) };
 }
 
 /** Freezes plain objects and arrays all the way down; returns its argument. */
@@ -68,9 +74,9 @@ export function deepFreeze<T>(value: T): T {
   return value;
 }
 
+/** The buffers that a value is a view on, but for those that the store makes of parts. */
 function buffersOf(value: unknown, stored: StoredValue): readonly ArrayBufferLike[] {
-  if (value === stored.bytes) return [stored.bytes.buffer];
-  const buffers = new Set<ArrayBufferLike>([stored.bytes.buffer]);
+  const buffers = new Set<ArrayBufferLike>(stored.parts === undefined ? [stored.bytes.buffer] : []);
   for (const member of isPlainObject(value) ? Object.values(value) : []) {
     if (ArrayBuffer.isView(member)) buffers.add(member.buffer);
   }

@@ -1,7 +1,8 @@
 /** Reading everything once, to see whether it can be read. */
 
+import { decodeStoredAsync } from "../codecs/context.ts";
 import type { OptionNames } from "../shared/options.ts";
-import type { StoreNamespace } from "../stores/store.ts";
+import { type StoreNamespace, sizeOf } from "../stores/store.ts";
 import type { CodecSet } from "./codec-set.ts";
 import { keysOf, walk } from "./listing.ts";
 
@@ -56,10 +57,8 @@ export async function verifyEntries(
 async function verifyEntry(namespace: StoreNamespace, key: string, codecs: CodecSet): Promise<void> {
   const stored = await namespace.get(key);
   if (stored === undefined) return;
-  const { bytes, mapped, verify, ready } = stored;
-  if (ready === undefined) verify?.(0, bytes.byteLength);
-  else await ready(0, bytes.byteLength);
-  const codec = codecs.named(stored.codec);
-  const context = { key, mapped };
-  await (codec.decodeAsync?.(bytes, context) ?? codec.decode(bytes, context));
+  const { mapped, verify, ready } = stored;
+  if (ready === undefined) verify?.(0, sizeOf(stored));
+  else await ready(0, sizeOf(stored));
+  await decodeStoredAsync(codecs.named(stored.codec), stored, { key, mapped });
 }

@@ -1,12 +1,16 @@
 /** One npy array in bytes: what the npy codec stores, and what an npz archive has for members. */
 
-import { npyHeader, npyParse } from "../native/tensor.ts";
+import { type NpyHeader, npyHeader, npyParse } from "../native/tensor.ts";
 import { QuiverError } from "../shared/errors.ts";
 import type { DType } from "../tensor/dtype.ts";
+import type { Elements } from "../tensor/elements.ts";
 import { columnMajorStrides, elementCount, isColumnMajor, rowMajorStrides } from "../tensor/layout.ts";
 import { bytesOf, Tensor } from "../tensor/tensor.ts";
-import type { DecodeContext } from "./codec.ts";
-import { elementsIn, knownDType } from "./views.ts";
+import type { DecodeContext, PartedBytes } from "./codec.ts";
+import { elementsIn, elementsInParts, knownDType, type StoredElements } from "./views.ts";
+
+/** More than the header of any file that is read, with all before it. */
+const LONGEST_HEADER = 64 * 1024;
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59] as const;
 
@@ -41,11 +45,24 @@ export function encodeArray(tensor: Tensor): [header: Uint8Array, data: Uint8Arr
  * permit, else a copy. The header is checked before this returns, a view's data when it is first used.
  */
 export function decodeArray(bytes: Uint8Array, start: number, context: DecodeContext): Tensor {
-  const header = npyParse(bytes);
+  const header = npyParse(bytes, bytes.byteLength);
   context.verify?.(start, start + header.dataOffset);
+  return tensorOf(header, elementsIn(bytes, elementsOf(header, start), context));
+}
+
+/** The same of a whole npy file of which parts can be had by themselves. */
+export function decodeArrayParts(bytes: PartedBytes, context: DecodeContext): Tensor {
+  const header = npyParse(bytes.part(0, Math.min(LONGEST_HEADER, bytes.byteLength)), bytes.byteLength);
+  context.verify?.(0, header.dataOffset);
+  return tensorOf(header, elementsInParts(bytes, elementsOf(header, 0), context));
+}
+
+function elementsOf(header: NpyHeader, start: number): StoredElements {
   const { shape, bigEndian, dataOffset: at } = header;
-  const dtype = knownDType(header.dtype);
-  const stored = { dtype, count: elementCount(shape), at, start: start + at, bigEndian };
-  const strides = header.fortranOrder ? columnMajorStrides(shape) : rowMajorStrides(shape);
-  return new Tensor(elementsIn(bytes, stored, context), shape, { dtype, strides, offset: 0 });
+  return { dtype: knownDType(header.dtype), count: elementCount(shape), at, start: start + at, bigEndian };
+}
+
+function tensorOf({ dtype, shape, fortranOrder }: NpyHeader, elements: Elements): Tensor {
+  const strides = fortranOrder ? columnMajorStrides(shape) : rowMajorStrides(shape);
+  return new Tensor(elements, shape, { dtype: knownDType(dtype), strides, offset: 0 });
 }

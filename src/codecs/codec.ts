@@ -24,6 +24,15 @@ export interface EncodeOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Bytes of which a part can be had at less expense than all of them, as of a mapped file. */
+export interface PartedBytes {
+  readonly byteLength: number;
+  /** All of them; the same array each time. */
+  readonly all: Uint8Array;
+  /** The bytes `[start, end)`, as a view. */
+  part(start: number, end: number): Uint8Array;
+}
+
 /** What is known about bytes being decoded. */
 export interface DecodeContext {
   /** For messages. */
@@ -50,6 +59,8 @@ export interface Codec<T = unknown> {
   encode(value: T, options: EncodeOptions): EncodedValue | Promise<EncodedValue>;
   /** Synchronous; may return views on `bytes`. Throws ERR_QUIVER_CORRUPT for bytes that aren't this format. */
   decode(bytes: Uint8Array, context: DecodeContext): T;
+  /** The same, looking at no more than it needs, where parts of the bytes can be had at less expense than all. Must equal `decode`. */
+  decodeParts?(bytes: PartedBytes, context: DecodeContext): T;
   /** `decode` looks at all bytes at once, so that they are checked off the main thread before it is called. */
   readonly whole?: boolean;
   /** Where decoding can take long (inflating): the same off the main thread. Must equal `decode`. */

@@ -1,10 +1,34 @@
 /** What the codecs share: checking bytes before they are believed, naming what failed, refusing options. */
 
 import { QuiverError } from "../shared/errors.ts";
-import type { DecodeContext, EncodeOptions } from "./codec.ts";
+import type { Codec, DecodeContext, EncodeOptions, PartedBytes } from "./codec.ts";
 
 /** The context for bytes that are checked already and belong to nobody's file. */
 export const PLAIN: DecodeContext = { mapped: false };
+
+/** Bytes of a value: `bytes` is best not asked for where there are parts. */
+interface StoredBytes {
+  readonly bytes: Uint8Array;
+  readonly parts?: PartedBytes;
+}
+
+/** Decodes a value, looking at no more of its bytes than the codec needs. */
+export function decodeStored<T>(codec: Codec<T>, stored: StoredBytes, context: DecodeContext): T {
+  return stored.parts !== undefined && codec.decodeParts !== undefined
+    ? codec.decodeParts(stored.parts, context)
+    : codec.decode(stored.bytes, context);
+}
+
+/** The same off the main thread where it can take long. */
+export async function decodeStoredAsync<T>(
+  codec: Codec<T>,
+  stored: StoredBytes,
+  context: DecodeContext,
+): Promise<T> {
+  return codec.decodeAsync === undefined
+    ? decodeStored(codec, stored, context)
+    : codec.decodeAsync(stored.bytes, context);
+}
 
 /** Runs `decode`; what fails there names the key and the path that the context knows. */
 export function located<T>(context: DecodeContext, decode: () => T): T {

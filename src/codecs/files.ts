@@ -3,8 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
-import { markAsUntransferable } from "node:worker_threads";
-import { type MappedBytes, mapFile } from "../native/files.ts";
+import { type MappedFile, mapFile } from "../native/files.ts";
 import { checkPath } from "../shared/arguments.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import { ioError, syncFolder, writeAll, writeError } from "../shared/file-system.ts";
@@ -12,6 +11,7 @@ import { checkArrayLength } from "../shared/largest-array.ts";
 import { checkOptions, type OptionNames } from "../shared/options.ts";
 import { type LoadOptions, openWith, type Tensor } from "../tensor/tensor.ts";
 import type { Codec, Compression, DecodeContext } from "./codec.ts";
+import { decodeStoredAsync } from "./context.ts";
 import { namedTensors } from "./pt/contents.ts";
 import { codecByExtension, codecByFile, codecByValue, codecFor } from "./registry.ts";
 
@@ -41,11 +41,11 @@ const FIRST_BYTES = 128;
 export async function loadFile(path: string, options: LoadOptions = {}): Promise<unknown> {
   checkPath(path);
   checkOptions(options, LOAD_OPTIONS);
-  const { codec, bytes, mapped } = await readFile(path, options.map ?? true).catch((error: unknown) => {
+  const { codec, file } = await readFile(path, options.map ?? true).catch((error: unknown) => {
     throw isQuiverError(error) ? error : ioError(error, path);
   });
-  const context = mapped === undefined ? { path, mapped: false } : mappedContext(path, mapped);
-  const value = await (codec.decodeAsync?.(bytes, context) ?? codec.decode(bytes, context));
+  const context = "isWhole" in file ? mappedContext(path, file) : { path, mapped: false };
+  const value = await decodeStoredAsync(codec, file, context);
   // What was parsed may have been cut off meanwhile.
   context.verify?.(0, 0);
   return value;
@@ -65,11 +65,11 @@ openWith(async (path, options): Promise<Tensor> => {
   });
 });
 
-/** A file's bytes, mapped or read, with the codec that they are for. */
+/** A file, mapped or read, with the codec that it is for. */
 async function readFile(
   path: string,
   map: boolean,
-): Promise<{ codec: Codec; bytes: Uint8Array; mapped?: MappedBytes }> {
+): Promise<{ codec: Codec; file: MappedFile | { readonly bytes: Uint8Array } }> {
   const file = await open(path, "r");
   try {
     const { size } = await file.stat();
@@ -82,19 +82,15 @@ async function readFile(
     const { buffer, bytesRead } = await file.read({ buffer: new Uint8Array(FIRST_BYTES), position: 0 });
     const codec = codecByFile(extname(path).slice(1), buffer.subarray(0, bytesRead));
     const mapped = map && codec.mappable && size >= MAP_FROM ? mapFile(file.fd) : undefined;
-    if (mapped !== undefined) {
-      // Transferred to a worker it would be a silent copy of everything, and empty here.
-      markAsUntransferable(mapped.buffer);
-      return { codec, bytes: new Uint8Array(mapped.buffer), mapped };
-    }
+    if (mapped !== undefined) return { codec, file: mapped };
     const whole = await file.readFile();
-    return { codec, bytes: new Uint8Array(whole.buffer, whole.byteOffset, whole.byteLength) };
+    return { codec, file: { bytes: new Uint8Array(whole.buffer, whole.byteOffset, whole.byteLength) } };
   } finally {
     await file.close();
   }
 }
 
-function mappedContext(path: string, mapped: MappedBytes): DecodeContext {
+function mappedContext(path: string, mapped: MappedFile): DecodeContext {
   const verify = (): void => {
     if (mapped.isWhole()) return;
     throw new QuiverError("ERR_QUIVER_CORRUPT", `${path} was cut short while it was in use`, {

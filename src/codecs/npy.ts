@@ -2,7 +2,7 @@
 
 import { QuiverError } from "../shared/errors.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import { decodeArray, encodeArray, isNumPyType } from "./array.ts";
+import { decodeArray, decodeArrayParts, encodeArray, isNumPyType } from "./array.ts";
 import type { Codec, EncodedValue } from "./codec.ts";
 import { located, refuseCompression, throwIfAborted } from "./context.ts";
 import { nameOf } from "./values.ts";
@@ -26,6 +26,7 @@ export const npy: Codec<Tensor> = {
     return tensor.isView ? tensor.ready().then(encodeReady) : encodeReady(tensor);
   },
   decode: (bytes, context) => located(context, () => decodeArray(bytes, 0, context)),
+  decodeParts: (bytes, context) => located(context, () => decodeArrayParts(bytes, context)),
   weight: weightOf,
 };
 

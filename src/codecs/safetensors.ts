@@ -1,19 +1,30 @@
 /** Named tensors as a safetensors file: `safetensors.torch.load_file`, `safetensors.numpy.load_file`. */
 
-import { safetensorsLayout, safetensorsParse } from "../native/tensor.ts";
+import { type SafetensorsHeader, safetensorsLayout, safetensorsParse } from "../native/tensor.ts";
 import { QuiverError } from "../shared/errors.ts";
+import type { Elements } from "../tensor/elements.ts";
 import { elementCount, rowMajorStrides } from "../tensor/layout.ts";
 import { bytesOf, Tensor } from "../tensor/tensor.ts";
-import type { Codec, DecodeContext, EncodedValue, EncodeOptions } from "./codec.ts";
+import type { Codec, DecodeContext, EncodedValue, EncodeOptions, PartedBytes } from "./codec.ts";
 import { located, refuseCompression, throwIfAborted } from "./context.ts";
 import { loneSurrogate } from "./values.ts";
-import { elementsIn, isTensors, knownDType, weightOf } from "./views.ts";
+import {
+  elementsIn,
+  elementsInParts,
+  isTensors,
+  knownDType,
+  type StoredElements,
+  weightOf,
+} from "./views.ts";
 
 /** Tensors by name. */
 export type StateDict = Readonly<Record<string, Tensor>>;
 
 /** What programs look for before they load a file with PyTorch; harmless to all others. */
 const WRITTEN_FOR: Readonly<Record<string, string>> = { format: "pt" };
+
+/** Bytes of the header's length. */
+const LENGTH = 8;
 
 const LONGEST_HEADER = 100_000_000;
 
@@ -36,14 +47,26 @@ export const safetensors: Codec<StateDict> = {
   },
   encode,
   decode: (bytes, context) => located(context, () => decode(bytes, context)),
+  decodeParts: (bytes, context) => located(context, () => decodeParts(bytes, context)),
   weight: (value) => Object.values(value).reduce((sum, tensor) => sum + weightOf(tensor), 0),
 };
 
 /** Whether the first nine bytes can be those of a safetensors file: a header's length, and its first brace. */
 export function startsLikeSafetensors(bytes: Uint8Array): boolean {
-  if (bytes.byteLength < 9 || bytes[8] !== 0x7b) return false;
-  const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
+  if (bytes.byteLength < LENGTH + 1 || bytes[LENGTH] !== 0x7b) return false;
+  const length = headerLength(bytes);
   return length >= 2n && length <= LONGEST_HEADER;
+}
+
+/** The length of the header, which a file begins with. */
+function headerLength(bytes: Uint8Array): bigint {
+  return new DataView(bytes.buffer, bytes.byteOffset, LENGTH).getBigUint64(0, true);
+}
+
+/** Where the header ends, in a file that is whole. */
+function headerEnd(bytes: PartedBytes): number {
+  if (bytes.byteLength < LENGTH) return bytes.byteLength;
+  return Math.min(LENGTH + Number(headerLength(bytes.part(0, LENGTH))), bytes.byteLength);
 }
 
 /** The texts beside the tensors of a file (`__metadata__`); undefined for values that were not read from one. */
@@ -84,14 +107,26 @@ async function encode(value: StateDict, options: EncodeOptions): Promise<Encoded
 }
 
 function decode(bytes: Uint8Array, context: DecodeContext): StateDict {
-  const { metadata, tensors, dataOffset } = safetensorsParse(bytes);
+  const header = safetensorsParse(bytes, bytes.byteLength);
+  return stateOf(header, context, (stored) => elementsIn(bytes, stored, context));
+}
+
+function decodeParts(bytes: PartedBytes, context: DecodeContext): StateDict {
+  const header = safetensorsParse(bytes.part(0, headerEnd(bytes)), bytes.byteLength);
+  return stateOf(header, context, (stored) => elementsInParts(bytes, stored, context));
+}
+
+function stateOf(
+  { metadata, tensors, dataOffset }: SafetensorsHeader,
+  context: DecodeContext,
+  elementsOf: (stored: StoredElements) => Elements,
+): StateDict {
   context.verify?.(0, dataOffset);
   const value = Object.fromEntries(
     tensors.map(({ name, dtype: dtypeName, shape, start }) => {
       const dtype = knownDType(dtypeName);
-      const stored = { dtype, count: elementCount(shape), at: start, start };
-      const placement = { dtype, strides: rowMajorStrides(shape), offset: 0 };
-      return [name, new Tensor(elementsIn(bytes, stored, context), shape, placement)];
+      const elements = elementsOf({ dtype, count: elementCount(shape), at: start, start });
+      return [name, new Tensor(elements, shape, { dtype, strides: rowMajorStrides(shape), offset: 0 })];
     }),
   );
   metadataOf.set(value, Object.freeze(Object.fromEntries(metadata)));

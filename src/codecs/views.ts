@@ -2,10 +2,10 @@
 
 import { swapBytes } from "../native/tensor.ts";
 import { QuiverError } from "../shared/errors.ts";
-import { type DType, dtypeFacts, isDType } from "../tensor/dtype.ts";
+import { type DType, dtypeFacts, isDType, type TypedArray } from "../tensor/dtype.ts";
 import { type Backing, Elements } from "../tensor/elements.ts";
 import { allocate, bytesOf, Tensor } from "../tensor/tensor.ts";
-import type { DecodeContext } from "./codec.ts";
+import type { DecodeContext, PartedBytes } from "./codec.ts";
 import { isPlainObject } from "./values.ts";
 
 /** Elements as they lie in a file. */
@@ -37,6 +37,26 @@ export function elementsIn(bytes: Uint8Array, stored: StoredElements, context: D
   if (swapped) swapBytes(data, array.BYTES_PER_ELEMENT, bytesOf(values));
   else bytesOf(values).set(data);
   return new Elements(values);
+}
+
+/** The same where parts of the bytes can be had by themselves. Of a view none are, before it is used. */
+export function elementsInParts(
+  bytes: PartedBytes,
+  stored: StoredElements,
+  context: DecodeContext,
+): Elements {
+  const { dtype, count, at, start, bigEndian = false } = stored;
+  const { array, components } = dtypeFacts(dtype);
+  const size = array.BYTES_PER_ELEMENT;
+  if (at % size !== 0 || (bigEndian && size > 1)) return elementsIn(bytes.all, stored, context);
+  const values = {
+    length: count * components,
+    part: (from: number, to: number): TypedArray => {
+      const part = bytes.part(at + from * size, at + to * size);
+      return new array(part.buffer, part.byteOffset, to - from);
+    },
+  };
+  return new Elements(values, context.mapped, backingOf(context), start);
 }
 
 /** The dtype that the add-on names. */

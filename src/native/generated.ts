@@ -48,6 +48,13 @@ export declare class Inflater {
 
 /** A mapped file. Holds its memory for as long as it is referenced. */
 export declare class MappedFile {
+  /** Bytes of the file. */
+  get byteLength(): number
+  /**
+   * An array buffer over its bytes from `start` to `end`, one at least, which holds the mapping. Several may lie over
+   * the same bytes.
+   */
+  memory(start: number, end: number): ArrayBuffer
   /** Nothing of the file has been cut off so far; what was cut off reads as zeros. */
   get whole(): boolean
 }
@@ -162,10 +169,10 @@ export declare class NativeStore {
   /** Looks a kept older value up, with the same answers. */
   lookupVersion(handle: number, key: string, version: number): number
   /**
-   * Opens the file value just found; null when its file is gone. `check` is null when it is small and was
-   * verified at once.
+   * Opens the file value just found, or copies it where it is small, which is verified at once; null when its file is
+   * gone.
    */
-  take(): [Taken, ValueCheck | undefined | null] | null
+  take(): ArrayBuffer | OpenFile | null
   /** An entry's facts as JSON, with a digest made now where there is none; null when absent. */
   info(handle: number, key: string): Promise<string | null>
   /** Whether there is an entry. */
@@ -264,24 +271,33 @@ export declare class NativeWriter {
   abort(): void
 }
 
-/** Asks work on the thread pool to end. */
-export declare class StopFlag {
-  /** Not stopped. */
-  constructor()
-  /** Whatever was given this flag fails with `ERR_QUIVER_ABORTED` soon. */
-  stop(): void
-}
-
-/** Verifies parts of a value. Holds its memory for as long as it is referenced. */
-export declare class ValueCheck {
+/** An open file value. Holds its memory for as long as it is referenced. */
+export declare class OpenFile {
+  /** Bytes of the value. */
+  get byteLength(): number
+  /** It lies in a mapped file. */
+  get mapped(): boolean
+  /**
+   * An array buffer over its bytes from `start` to `end`, one at least, which holds all of its memory. Several may
+   * lie over the same bytes.
+   */
+  memory(start: number, end: number): ArrayBuffer
   /** Compares the chunks of 64 KiB that cover `[start, end)` with their sums, each once a process. */
   verify(start: number, end: number): void
   /** The same on the thread pool, reading ahead. */
   ready(start: number, end: number): Promise<void>
   /** Whether all of `[start, end)` has been verified. */
   covers(start: number, end: number): boolean
-  /** The file was cut short under the mapping; what was lost reads as zeros. */
-  get poisoned(): boolean
+  /** Nothing of the file has been cut off under the mapping so far; what was cut off reads as zeros. */
+  get whole(): boolean
+}
+
+/** Asks work on the thread pool to end. */
+export declare class StopFlag {
+  /** Not stopped. */
+  constructor()
+  /** Whatever was given this flag fails with `ERR_QUIVER_ABORTED` soon. */
+  stop(): void
 }
 
 /** A column of a file. */
@@ -402,7 +418,7 @@ export declare function foundTexts(wanted: Uint8Array, present: Uint8Array): Uin
 export declare function gatherRows(source: Uint8Array, rows: number, rowBytes: number, stride: number, indices: Uint32Array, out: Uint8Array): void
 
 /** Maps an open file; some microseconds. null where it is to be read instead. The descriptor stays the caller's. */
-export declare function mapFile(descriptor: number): [ArrayBuffer, MappedFile] | null
+export declare function mapFile(descriptor: number): MappedFile | null
 
 /** What a column is, and where its values lie. */
 export interface NativeColumn {
@@ -481,8 +497,11 @@ export interface NpyHeader {
   dataOffset: number
 }
 
-/** Reads the header of a whole npy file; the data behind it is as long as it says. */
-export declare function npyParse(bytes: Uint8Array): NpyHeader
+/**
+ * Reads the header of an npy file of `length` bytes from its first ones, which hold it whole; the data behind it is as
+ * long as it says.
+ */
+export declare function npyParse(bytes: Uint8Array, length: number): NpyHeader
 
 /** Opens a folder; resolves to its splits, or to one dataset without a name. */
 export declare function openDataset(path: string): Promise<Array<NativeSplit>>
@@ -560,8 +579,11 @@ export interface SafetensorsLayout {
   order: Array<number>
 }
 
-/** Reads the header of a whole file; the tensors cover exactly what follows it. */
-export declare function safetensorsParse(bytes: Uint8Array): SafetensorsHeader
+/**
+ * Reads the header of a file of `length` bytes from its first ones, which hold it whole; the tensors cover exactly what
+ * follows it.
+ */
+export declare function safetensorsParse(bytes: Uint8Array, length: number): SafetensorsHeader
 
 /** One tensor of a file. */
 export interface SafetensorsTensor {
@@ -609,14 +631,6 @@ export interface Tables {
   heat: ArrayBuffer
   /** Where look-ups find the key and put what they found; see `lookup.rs`. */
   exchange: ArrayBuffer
-}
-
-/** A file value. */
-export interface Taken {
-  /** All of its bytes. */
-  buffer: ArrayBuffer
-  /** They lie in a mapped file. */
-  mapped: boolean
 }
 
 /** What follows the last member: the directory, which starts at `position`. */

@@ -16,7 +16,7 @@ export type {
   NativeStore,
   NativeUsage,
   NativeWriter,
-  ValueCheck,
+  OpenFile,
 } from "./generated.ts";
 
 /** What the add-on says of a failure, as JSON in the message. */

@@ -24,7 +24,8 @@ export function asQuiverError(error: unknown): unknown {
   return isQuiverErrorCode(code) ? new QuiverError(code, error.message, { cause: error }) : error;
 }
 
-function translated<Args extends unknown[], Result>(
+/** The same function, whose errors are what users catch. */
+export function translated<Args extends unknown[], Result>(
   call: (...args: Args) => Result,
 ): (...args: Args) => Result {
   return (...args) => {

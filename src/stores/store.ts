@@ -4,7 +4,7 @@
  * conformance suite in `src/testing/store-suite.ts`.
  */
 
-import type { EncodedValue } from "../codecs/codec.ts";
+import type { EncodedValue, PartedBytes } from "../codecs/codec.ts";
 import type { CandidateColumns } from "../policy/eviction.ts";
 
 /** What a store can do. Data, not methods: callers and the conformance suite read it. */
@@ -108,6 +108,8 @@ export interface FactChanges {
  */
 export interface StoredValue {
   readonly bytes: Uint8Array;
+  /** The same bytes where a part of them can be had at less expense; then `bytes` is best not asked for. */
+  readonly parts?: PartedBytes;
   readonly codec: string;
   readonly createdAt: number;
   readonly expiresAt: number | null;
@@ -120,6 +122,11 @@ export interface StoredValue {
   /** Where to look whether this value is still the one stored (see `Coherence`); 0xffffffff = nowhere. */
   readonly slot: number;
   readonly stamp: number;
+}
+
+/** Bytes of a value. */
+export function sizeOf(stored: StoredValue): number {
+  return (stored.parts ?? stored.bytes).byteLength;
 }
 
 /**

@@ -16,10 +16,17 @@ export interface Backing {
 /** Up to this many bytes are checked on the spot when they are first used; more would hold up the event loop. */
 export const SYNC_VERIFY_LIMIT: number = 8 * 1024 * 1024;
 
+/** Values of which some can be viewed at less expense than all. */
+export interface PartedValues {
+  readonly length: number;
+  /** The values `[start, end)`. */
+  part(start: number, end: number): TypedArray;
+}
+
 /** A typed array shared by all views on one tensor, and what is known about its bytes. */
 export class Elements {
-  /** In memory order. Complex numbers take two values each. */
-  readonly values: TypedArray;
+  readonly #parts: PartedValues | undefined;
+  #values: TypedArray | undefined;
   /** The values lie in a mapped file. Writing to them changes only this process's copy of the touched pages. */
   readonly mapped: boolean;
   readonly #backing: Backing | undefined;
@@ -28,11 +35,24 @@ export class Elements {
   /** Ranges that `ready` has checked: ascending, apart from each other. */
   #checked: { readonly start: number; readonly end: number }[] = [];
 
-  constructor(values: TypedArray, mapped = false, backing?: Backing, start = 0) {
-    this.values = values;
+  constructor(values: TypedArray | PartedValues, mapped = false, backing?: Backing, start = 0) {
+    if (ArrayBuffer.isView(values)) this.#values = values;
+    else this.#parts = values;
     this.mapped = mapped;
     this.#backing = backing;
     this.#start = start;
+  }
+
+  /** All values in memory order. Complex numbers take two each. */
+  get values(): TypedArray {
+    this.#values ??= this.#parts?.part(0, this.#parts.length);
+    return this.#values as TypedArray;
+  }
+
+  /** The values `[start, end)`, on the same memory. */
+  part(start: number, end: number): TypedArray {
+    if (this.#values !== undefined || this.#parts === undefined) return this.values.subarray(start, end);
+    return start === 0 && end === this.#parts.length ? this.values : this.#parts.part(start, end);
   }
 
   /** Whether the bytes `[start, end)` of `values` may be used without another word. */

@@ -150,7 +150,7 @@ export class Tensor<A extends TypedArray = TypedArray> {
     const length = extent(this.shape, this.strides);
     this.#elements.verify(this.#offset * itemSize, (this.#offset + length) * itemSize);
     const start = this.#offset * components;
-    return this.#elements.values.subarray(start, start + length * components) as A;
+    return this.#elements.part(start, start + length * components) as A;
   }
 
   /**
@@ -247,9 +247,10 @@ export class Tensor<A extends TypedArray = TypedArray> {
       checkIndex(index, size);
       position += index * (this.strides[axis] as number);
     }
-    const { itemSize } = dtypeFacts(this.dtype);
+    const { itemSize, components } = dtypeFacts(this.dtype);
     this.#elements.verify(position * itemSize, (position + 1) * itemSize);
-    return readElement(this.#elements.values, this.dtype, position);
+    const start = position * components;
+    return readElement(this.#elements.part(start, start + components), this.dtype, 0);
   }
 
   /** All elements as nested arrays, outermost axis first; the element itself for a 0-d tensor. */
@@ -289,10 +290,10 @@ export class Tensor<A extends TypedArray = TypedArray> {
 
   /** All bytes from the first element to the last, unchecked. */
   #bytes(): Uint8Array {
-    const { itemSize } = dtypeFacts(this.dtype);
-    const { values } = this.#elements;
-    const start = values.byteOffset + this.#offset * itemSize;
-    return new Uint8Array(values.buffer, start, extent(this.shape, this.strides) * itemSize);
+    const { components } = dtypeFacts(this.dtype);
+    const start = this.#offset * components;
+    const length = extent(this.shape, this.strides) * components;
+    return bytesOf(this.#elements.part(start, start + length));
   }
 
   #verifyRows(indices: Uint32Array): void {

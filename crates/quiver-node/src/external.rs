@@ -1,4 +1,4 @@
-//! Array buffers over memory of ours.
+//! Array buffers over memory of ours: of all of it, or of parts.
 
 #![allow(unsafe_code)]
 
@@ -12,8 +12,8 @@ use napi::bindgen_prelude::ArrayBuffer;
 /// forgets what it was given, so the owner is lent to it and taken back.
 ///
 /// # Safety
-/// `owner` must keep the memory mapped until it is dropped, no other array buffer may lie over it, and whatever
-/// else reads it natively has to bear that JavaScript writes to it.
+/// `owner` must keep the memory mapped until it is dropped, array buffers of another isolate may not lie over it, and
+/// whatever else reads it natively has to bear that JavaScript writes to it.
 pub unsafe fn array_buffer<T: Send + 'static>(
     env: &Env,
     (start, length): (*const u8, usize),
@@ -32,4 +32,29 @@ pub unsafe fn array_buffer<T: Send + 'static>(
         drop(take(&lent));
     }
     made
+}
+
+/// The part from `start` to `end` of some memory; none that isn't within it, or is empty.
+pub fn part_of((first, length): (*const u8, usize), start: f64, end: f64) -> Option<(*const u8, usize)> {
+    let whole = |position: f64| (position >= 0.0 && position.fract() == 0.0).then_some(position as usize);
+    let (start, end) = (whole(start)?, whole(end)?);
+    (start < end && end <= length).then(|| (first.wrapping_add(start), end - start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_lie_within_the_memory() {
+        let bytes = [0_u8; 100];
+        let memory = (bytes.as_ptr(), bytes.len());
+        assert_eq!(part_of(memory, 0.0, 100.0), Some(memory));
+        assert_eq!(part_of(memory, 98.0, 99.0), Some((&raw const bytes[98], 1)));
+        for (start, end) in
+            [(0.0, 101.0), (5.0, 5.0), (6.0, 5.0), (-1.0, 5.0), (0.5, 5.0), (0.0, f64::NAN), (0.0, 1e300)]
+        {
+            assert_eq!(part_of(memory, start, end), None);
+        }
+    }
 }

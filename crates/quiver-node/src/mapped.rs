@@ -19,6 +19,25 @@ pub struct MappedFile {
 
 #[napi]
 impl MappedFile {
+    /// Bytes of the file.
+    #[napi(getter)]
+    pub fn byte_length(&self) -> f64 {
+        self.mapping.len() as f64
+    }
+
+    /// An array buffer over its bytes from `start` to `end`, one at least, which holds the mapping. Several may lie over
+    /// the same bytes.
+    #[napi]
+    pub fn memory<'env>(&self, env: &'env Env, start: f64, end: f64) -> Result<ArrayBuffer<'env>> {
+        let part = external::part_of((self.mapping.as_ptr(), self.mapping.len()), start, end)
+            .ok_or_else(|| bad_value("the part is not within the file"))?;
+        // SAFETY: the mapping is private and writable (copy-on-write), stays until it is dropped, and is this isolate's
+        // alone. Natively only its last byte is read, whatever it is.
+        #[allow(unsafe_code)]
+        let buffer = unsafe { external::array_buffer(env, part, Arc::clone(&self.mapping)) };
+        buffer.map_err(|error| bad_value(&error.reason))
+    }
+
     /// Nothing of the file has been cut off so far; what was cut off reads as zeros.
     #[napi(getter)]
     pub fn whole(&self) -> bool {
@@ -28,7 +47,7 @@ impl MappedFile {
 
 /// Maps an open file; some microseconds. null where it is to be read instead. The descriptor stays the caller's.
 #[napi]
-pub fn map_file(env: &Env, descriptor: i32) -> Result<Option<(ArrayBuffer<'_>, MappedFile)>> {
+pub fn map_file(descriptor: i32) -> Result<Option<MappedFile>> {
     if descriptor < 0 {
         return Err(bad_value("a file descriptor is not negative"));
     }
@@ -37,12 +56,5 @@ pub fn map_file(env: &Env, descriptor: i32) -> Result<Option<(ArrayBuffer<'_>, M
         Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(None),
         opened => opened.map_err(|error| bad_value(&error.to_string()))?,
     };
-    let Some(mapping) = Mapping::open_foreign(&file) else { return Ok(None) };
-    let mapping = Arc::new(mapping);
-    let memory = (mapping.as_ptr(), mapping.len());
-    // SAFETY: the mapping is private and writable (copy-on-write), stays until it is dropped, and was made for this
-    // buffer alone. Natively only its last byte is read, whatever it is.
-    #[allow(unsafe_code)]
-    let buffer = unsafe { external::array_buffer(env, memory, Arc::clone(&mapping)) };
-    Ok(Some((buffer.map_err(|error| bad_value(&error.reason))?, MappedFile { mapping })))
+    Ok(Mapping::open_foreign(&file).map(|mapping| MappedFile { mapping: Arc::new(mapping) }))
 }

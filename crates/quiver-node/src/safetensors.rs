@@ -32,10 +32,11 @@ pub struct SafetensorsHeader {
     pub data_offset: f64,
 }
 
-/// Reads the header of a whole file; the tensors cover exactly what follows it.
+/// Reads the header of a file of `length` bytes from its first ones, which hold it whole; the tensors cover exactly what
+/// follows it.
 #[napi]
-pub fn safetensors_parse(bytes: &[u8]) -> Result<SafetensorsHeader> {
-    let header = safetensors::parse(bytes).map_err(tensor_failure)?;
+pub fn safetensors_parse(bytes: &[u8], length: f64) -> Result<SafetensorsHeader> {
+    let header = safetensors::parse_start(bytes, length as u64).map_err(tensor_failure)?;
     let tensors = header.tensors.into_iter().map(|tensor| SafetensorsTensor {
         name: tensor.name,
         dtype: tensor.dtype.name().to_owned(),

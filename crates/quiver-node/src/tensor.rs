@@ -27,10 +27,11 @@ pub struct NpyHeader {
     pub data_offset: f64,
 }
 
-/// Reads the header of a whole npy file; the data behind it is as long as it says.
+/// Reads the header of an npy file of `length` bytes from its first ones, which hold it whole; the data behind it is as
+/// long as it says.
 #[napi]
-pub fn npy_parse(bytes: &[u8]) -> Result<NpyHeader> {
-    let header = npy::parse(bytes).map_err(tensor_failure)?;
+pub fn npy_parse(bytes: &[u8], length: f64) -> Result<NpyHeader> {
+    let header = npy::parse_start(bytes, length as u64).map_err(tensor_failure)?;
     Ok(NpyHeader {
         dtype: header.dtype.name().to_owned(),
         shape: header.shape.iter().map(|&size| size as f64).collect(),

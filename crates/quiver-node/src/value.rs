@@ -1,4 +1,4 @@
-//! File values as JavaScript holds them: an array buffer over memory of ours, and the means to verify parts of it.
+//! File values as JavaScript holds them: array buffers over memory of ours, and the means to verify parts of it.
 
 use std::sync::Arc;
 
@@ -7,18 +7,43 @@ use napi::bindgen_prelude::{ArrayBuffer, AsyncTask};
 use napi_derive::napi;
 use quiver_store::open_values::ValueBytes;
 
-use crate::errors::{Result, store_failure};
+use crate::errors::{Result, bad_value, store_failure};
 use crate::external;
 use crate::task::Job;
 
-/// Verifies parts of a value. Holds its memory for as long as it is referenced.
+/// An open file value. Holds its memory for as long as it is referenced.
 #[napi]
-pub struct ValueCheck {
+pub struct OpenFile {
     bytes: Arc<ValueBytes>,
 }
 
 #[napi]
-impl ValueCheck {
+impl OpenFile {
+    /// Bytes of the value.
+    #[napi(getter)]
+    pub fn byte_length(&self) -> f64 {
+        self.bytes.len() as f64
+    }
+
+    /// It lies in a mapped file.
+    #[napi(getter)]
+    pub fn mapped(&self) -> bool {
+        self.bytes.is_mapped()
+    }
+
+    /// An array buffer over its bytes from `start` to `end`, one at least, which holds all of its memory. Several may
+    /// lie over the same bytes.
+    #[napi]
+    pub fn memory<'env>(&self, env: &'env Env, start: f64, end: f64) -> Result<ArrayBuffer<'env>> {
+        let part = external::part_of((self.bytes.as_ptr(), self.bytes.len()), start, end)
+            .ok_or_else(|| bad_value("the part is not within the value"))?;
+        // SAFETY: the memory is writable and this process's own (copy-on-write), stays in place until `bytes` is
+        // dropped, and is this isolate's alone: every open of a value maps it anew.
+        #[allow(unsafe_code)]
+        let buffer = unsafe { external::array_buffer(env, part, Arc::clone(&self.bytes)) };
+        buffer.map_err(|error| bad_value(&error.reason))
+    }
+
     /// Compares the chunks of 64 KiB that cover `[start, end)` with their sums, each once a process.
     #[napi]
     pub fn verify(&self, start: f64, end: f64) -> Result<()> {
@@ -41,10 +66,10 @@ impl ValueCheck {
         self.bytes.checked.covers(start as u64, end as u64)
     }
 
-    /// The file was cut short under the mapping; what was lost reads as zeros.
+    /// Nothing of the file has been cut off under the mapping so far; what was cut off reads as zeros.
     #[napi(getter)]
-    pub fn poisoned(&self) -> bool {
-        self.bytes.is_poisoned()
+    pub fn whole(&self) -> bool {
+        self.bytes.is_whole()
     }
 }
 
@@ -62,20 +87,8 @@ fn verify(bytes: &ValueBytes, start: f64, end: f64) -> quiver_store::Result<()> 
     bytes.checked.verify(start.max(0.0) as u64, end.max(0.0) as u64, memory)
 }
 
-impl ValueCheck {
-    /// For a value.
-    pub fn new(bytes: &Arc<ValueBytes>) -> Self {
-        Self { bytes: Arc::clone(bytes) }
-    }
-}
-
-/// An array buffer over a value's memory, which it holds until it is collected.
-pub fn array_buffer(env: &Env, bytes: Arc<ValueBytes>) -> napi::Result<ArrayBuffer<'_>> {
-    let memory = (bytes.as_ptr(), bytes.len());
-    // SAFETY: the memory is writable and this process's own (copy-on-write), stays in place until `bytes` is
-    // dropped, and no other ArrayBuffer lies over it: every open of a value maps it anew.
-    #[allow(unsafe_code)]
-    unsafe {
-        external::array_buffer(env, memory, bytes)
+impl From<ValueBytes> for OpenFile {
+    fn from(bytes: ValueBytes) -> Self {
+        Self { bytes: Arc::new(bytes) }
     }
 }

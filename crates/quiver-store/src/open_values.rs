@@ -1,7 +1,7 @@
 //! File values as one process has them open: mapped or copied, with what of them has been verified.
 //!
-//! Each buffer that JavaScript gets has a mapping of its own, gone when the buffer is: no two buffers ever share
-//! an address, whatever the garbage collector's order, and no lease is counted. How many there may be is bounded,
+//! Each time that JavaScript opens a value it gets a mapping of its own, gone when all array buffers over it are: nothing
+//! of two isolates or two times ever shares an address, whatever the garbage collector's order, and no lease is counted. How many there may be is bounded,
 //! far below the kernel's 65,530 mappings; beyond the bound values are copied, within a budget, then refused.
 
 use std::collections::HashMap;
@@ -114,6 +114,14 @@ impl ValueBytes {
     /// Whether they lie in a mapped file.
     pub fn is_mapped(&self) -> bool {
         matches!(self.bytes, Bytes::Mapped(_))
+    }
+
+    /// Whether nothing was cut off the file under the mapping so far. Reads the last byte, by which that shows.
+    pub fn is_whole(&self) -> bool {
+        match &self.bytes {
+            Bytes::Mapped(mapping) => mapping.is_whole(),
+            Bytes::Copied(_) => true,
+        }
     }
 
     /// Whether the file was cut short under the mapping, so that zeros were read in place of its bytes.

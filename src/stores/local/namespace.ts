@@ -38,7 +38,7 @@ import type { LocalClock } from "./clock.ts";
 import { factsOf, Manners, PackedWrite } from "./packed-facts.ts";
 import { Pool } from "./pool.ts";
 import type { Snapshot } from "./snapshot.ts";
-import { OpenValues, verifier } from "./values.ts";
+import { OpenValues } from "./values.ts";
 
 /** Values up to this many bytes are packed into the catalog, unless the namespace keeps one file an entry. */
 export const PACKED_LIMIT: number = 16 * 1024;
@@ -512,18 +512,26 @@ export class LocalNamespace implements StoreNamespace {
     }
     const value = this.#values.take(this.#native, this.#contents[0] as bigint);
     if (value === undefined) return undefined;
-    if (value.buffer.byteLength !== size) {
+    if (value.byteLength !== size) {
       throw new QuiverError("ERR_QUIVER_CORRUPT", "the value's file has another length", { key });
     }
+    if (value instanceof Uint8Array) {
+      return { codec, createdAt, expiresAt, slot, stamp, bytes: value, mapped: false };
+    }
+    const { bytes: parts, mapped, verify, ready } = value;
     return {
       codec,
       createdAt,
       expiresAt,
       slot,
       stamp,
-      bytes: new Uint8Array(value.buffer),
-      mapped: value.mapped,
-      ...(value.check && verifier(value.check)),
+      parts,
+      get bytes() {
+        return parts.all;
+      },
+      mapped,
+      verify,
+      ready,
     };
   }
 

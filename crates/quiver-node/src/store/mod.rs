@@ -112,15 +112,6 @@ pub struct Tables<'env> {
     pub exchange: ArrayBuffer<'env>,
 }
 
-/// A file value.
-#[napi(object, object_from_js = false)]
-pub struct Taken<'env> {
-    /// All of its bytes.
-    pub buffer: ArrayBuffer<'env>,
-    /// They lie in a mapped file.
-    pub mapped: bool,
-}
-
 /// Sums.
 #[napi(object)]
 pub struct NativeUsage {

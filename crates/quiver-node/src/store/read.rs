@@ -4,21 +4,21 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use napi::Env;
-use napi::bindgen_prelude::{ArrayBuffer, AsyncTask, Function};
+use napi::bindgen_prelude::{ArrayBuffer, AsyncTask, Either, Function};
 use napi_derive::napi;
 use quiver_store::listing::{self, Listing, Query};
 use quiver_store::maintenance;
-use quiver_store::open_values::{COPY_BELOW, ValueBytes};
+use quiver_store::open_values::COPY_BELOW;
 use quiver_store::reader::{self, Age};
 use quiver_store::stamps::NO_SLOT;
 use serde::Serialize;
 
-use super::{NativeStore, NativeUsage, Taken};
+use super::{NativeStore, NativeUsage};
 use crate::errors::{Result, bad_value, store_failure};
 use crate::facts::{self, Facts};
 use crate::lookup::{Answer, Lookup, Pending, Status};
 use crate::task::Job;
-use crate::value::{self, ValueCheck};
+use crate::value::OpenFile;
 
 /// A page of facts or of keys.
 #[derive(Serialize)]
@@ -84,30 +84,26 @@ impl NativeStore {
         Ok(Status::File as u32)
     }
 
-    /// Opens the file value just found; null when its file is gone. `check` is null when it is small and was
-    /// verified at once.
+    /// Opens the file value just found, or copies it where it is small, which is verified at once; null when its file is
+    /// gone.
     #[napi]
-    pub fn take<'env>(&self, env: &'env Env) -> Result<Option<(Taken<'env>, Option<ValueCheck>)>> {
+    pub fn take<'env>(&self, env: &'env Env) -> Result<Option<Either<ArrayBuffer<'env>, OpenFile>>> {
         let Some(found) = self.exchange.take() else { return Ok(None) };
         let bytes =
             self.store.open_value(&found.namespace, &found.key, &found.record).map_err(store_failure)?;
         let Some(bytes) = bytes else { return Ok(None) };
-        let internal = |error: napi::Error| bad_value(&error.reason);
-        if bytes.len() as u64 <= COPY_BELOW {
-            // SAFETY: the bytes live as long as `bytes`.
-            #[allow(unsafe_code)]
-            let memory = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) };
-            bytes
-                .checked
-                .verify(0, bytes.len() as u64, memory)
-                .map_err(|error| store_failure(error.about(&found.key)))?;
-            let buffer = ArrayBuffer::copy_from(env, memory).map_err(internal)?;
-            return Ok(Some((Taken { buffer, mapped: false }, None)));
+        if bytes.len() as u64 > COPY_BELOW {
+            return Ok(Some(Either::B(bytes.into())));
         }
-        let bytes: Arc<ValueBytes> = Arc::new(bytes);
-        let (check, mapped) = (ValueCheck::new(&bytes), bytes.is_mapped());
-        let buffer = value::array_buffer(env, bytes).map_err(internal)?;
-        Ok(Some((Taken { buffer, mapped }, Some(check))))
+        // SAFETY: the bytes live as long as `bytes`.
+        #[allow(unsafe_code)]
+        let memory = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) };
+        bytes
+            .checked
+            .verify(0, bytes.len() as u64, memory)
+            .map_err(|error| store_failure(error.about(&found.key)))?;
+        let copy = ArrayBuffer::copy_from(env, memory).map_err(|error| bad_value(&error.reason))?;
+        Ok(Some(Either::A(copy)))
     }
 
     /// An entry's facts as JSON, with a digest made now where there is none; null when absent.

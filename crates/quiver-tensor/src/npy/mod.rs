@@ -10,7 +10,7 @@ mod literal;
 mod read;
 mod write;
 
-pub use read::{Header, claimed_length, parse, parse_header};
+pub use read::{Header, claimed_length, parse, parse_header, parse_start};
 pub use write::header;
 
 /// The first bytes of every npy file.

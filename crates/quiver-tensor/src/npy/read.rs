@@ -8,6 +8,8 @@ use crate::layout::byte_length;
 
 /// `NumPy` refuses longer header texts, because parsing them could be made to take very long.
 const LONGEST_TEXT: usize = 10_000;
+/// Bytes of a character in UTF-8.
+const LONGEST_CHARACTER: usize = 4;
 
 /// What a header says about the data behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,9 +36,14 @@ impl Header {
 /// Reads the header of a whole file. `Corrupt` when it is not one `NumPy` would read or the data is cut short;
 /// `Unsupported` for arrays that hold no plain numbers. Bytes after the data are ignored, as `NumPy` does.
 pub fn parse(bytes: &[u8]) -> Result<Header> {
+    parse_start(bytes, bytes.len() as u64)
+}
+
+/// The same from the first bytes of a file of `length`, which must hold the whole header.
+pub fn parse_start(bytes: &[u8], length: u64) -> Result<Header> {
     let header = parse_header(bytes)?;
-    let (needed, present) = (header.data_length()?, bytes.len() - header.data_offset);
-    if needed > present as u64 {
+    let (needed, present) = (header.data_length()?, length.saturating_sub(header.data_offset as u64));
+    if needed > present {
         return Err(Error::corrupt("the file ends before its data does")
             .with("shape", format!("{:?}", header.shape))
             .with("needed", needed)
@@ -106,6 +113,10 @@ fn header_text(bytes: &[u8]) -> Result<(String, bool, usize)> {
         }
     }
     .ok_or_else(short)?;
+    let too_long = || Error::corrupt("the header is longer than NumPy accepts").with("length", length);
+    if length as usize > LONGEST_TEXT * LONGEST_CHARACTER {
+        return Err(too_long());
+    }
     let text = rest.get(..length as usize).ok_or_else(short)?;
     let data_offset = bytes.len() - rest.len() + text.len();
     let text: String = if version[0] == 3 {
@@ -114,7 +125,7 @@ fn header_text(bytes: &[u8]) -> Result<(String, bool, usize)> {
         text.iter().map(|&byte| char::from(byte)).collect()
     };
     if text.chars().count() > LONGEST_TEXT {
-        return Err(Error::corrupt("the header is longer than NumPy accepts").with("length", length));
+        return Err(too_long());
     }
     Ok((text, version[0] < 3, data_offset))
 }

@@ -11,7 +11,7 @@ mod dtype;
 mod read;
 mod write;
 
-pub use read::{Header, TensorEntry, parse, parse_header};
+pub use read::{Header, TensorEntry, parse, parse_header, parse_start};
 pub use write::{Layout, header};
 
 /// The key of the header that is no tensor.

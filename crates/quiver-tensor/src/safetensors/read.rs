@@ -40,17 +40,22 @@ pub struct TensorEntry {
 /// behind the header: no hole, no overlap, nothing after the last. Names that occur twice are refused, where the
 /// reference implementation silently keeps the last.
 pub fn parse(bytes: &[u8]) -> Result<Header> {
+    parse_start(bytes, bytes.len() as u64)
+}
+
+/// The same from the first bytes of a file of `length`, which must hold the whole header.
+pub fn parse_start(bytes: &[u8], length: u64) -> Result<Header> {
     let header = parse_header(bytes)?;
     let end = header.tensors.iter().map(|tensor| tensor.range.end).max().unwrap_or(header.data_offset);
-    if end == bytes.len() {
+    if end as u64 == length {
         return Ok(header);
     }
-    let sentence = if end > bytes.len() {
+    let sentence = if end as u64 > length {
         "the file ends before its data does"
     } else {
         "the file goes on after its last tensor"
     };
-    Err(Error::corrupt(sentence).with("needed", end).with("present", bytes.len()))
+    Err(Error::corrupt(sentence).with("needed", end).with("present", length))
 }
 
 /// The same from a file's first bytes, which must hold the whole header; the data is not looked at.
