@@ -9,7 +9,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::catalog::lmdb::Read;
-use crate::catalog::record::Record;
+use crate::catalog::record::{Glance, Record};
 use crate::catalog::{keys, values, walk};
 use crate::error::{Code, Error, Result};
 use crate::listing::Query;
@@ -124,18 +124,23 @@ pub fn digest(store: &Store, namespace: &Namespace, key: &[u8], record: &Record)
     }
     let catalog = store.engine.catalog()?;
     let mut value = Vec::new();
-    let id = {
+    let entry = {
         let txn = catalog.env.read()?;
-        if values::get(&txn, &catalog.db, record.content, record.size, &mut value).is_err() {
+        let entry = keys::entry_key(namespace.current(&store.engine, &catalog, &txn)?.0, key);
+        let glance = txn.get(catalog.db.entries, &entry)?.and_then(Glance::of);
+        let Some(glance) = glance.filter(|glance| glance.content == record.content) else {
             // Replaced since its facts were read.
             return Ok(None);
+        };
+        if values::read(&txn, &catalog.db, &glance, reader::room_in(&mut value)).is_err() {
+            // Damaged, which who asks for the value is told.
+            return Ok(None);
         }
-        namespace.current(&store.engine, &catalog, &txn)?.0
+        entry
     };
     drop(catalog);
     let sha256 = Sha256::digest(&value).into();
     if let Some(writer) = &store.writer {
-        let entry = keys::entry_key(id, key);
         writer.submit(Op::SetDigest { entry, content: record.content, sha256 }, Box::new(|_| {}));
     }
     Ok(Some(sha256))

@@ -153,11 +153,7 @@ pub fn look<'v, R>(
         return Ok(None);
     }
     if glance.is_inline() {
-        let value = room(values::checked_size(glance.size)?);
-        values::read(&txn, &catalog.db, glance.content, value)?;
-        if glance.sum128.is_some_and(|sum| sum != quiver_io::sum128(value)) {
-            return Err(Error::new(Code::ChecksumMismatch, "a packed value differs from its sum").about(key));
-        }
+        values::read(&txn, &catalog.db, &glance, room).map_err(|error| error.about(key))?;
     }
     let _ = engine.stamps.ensure(glance.slot);
     // While a clear is between its stamp and its commit, this snapshot shows what is about to be gone.
@@ -211,17 +207,19 @@ pub fn lookup_version(
     let txn = catalog.env.read()?;
     let (id, _) = namespace.current(engine, &catalog, &txn)?;
     let entry = keys::entry_key(id, key);
-    let present = txn.get(catalog.db.entries, &entry)?.and_then(Record::decode);
-    let record = match present.filter(|record| record.number == number) {
-        Some(record) => Some(record),
-        None => txn.get(catalog.db.versions, &keys::version_key(&entry, number))?.and_then(Record::decode),
+    let numbered =
+        |bytes: &&[u8]| Record::decode(bytes).is_some_and(|record| record.number == number);
+    let bytes = match txn.get(catalog.db.entries, &entry)?.filter(numbered) {
+        Some(present) => Some(present),
+        None => txn.get(catalog.db.versions, &keys::version_key(&entry, number))?,
     };
-    if let Some(record) = &record
-        && record.is_inline()
-    {
-        values::get(&txn, &catalog.db, record.content, record.size, value)?;
+    let Some((record, glance)) = bytes.and_then(|bytes| Record::decode(bytes).zip(Glance::of(bytes))) else {
+        return Ok(None);
+    };
+    if glance.is_inline() {
+        values::read(&txn, &catalog.db, &glance, room_in(value)).map_err(|error| error.about(key))?;
     }
-    Ok(record)
+    Ok(Some(record))
 }
 
 /// Kept older values, newest first.

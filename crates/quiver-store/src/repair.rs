@@ -4,6 +4,7 @@
 //! over when it can be read and its value is there and whole; everything that follows from the entries (queues,
 //! indexes, sums, slots) is made anew. Named namespaces get the rest back by adoption when they are opened.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
@@ -14,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::adopt::Index;
 use crate::catalog::keys::{self, NamespaceId};
 use crate::catalog::lmdb::{EnvOptions, Read};
-use crate::catalog::record::{NEVER, Record};
+use crate::catalog::record::{NEVER, Record, Row};
 use crate::catalog::walk;
 use crate::catalog::{Catalog, NamespaceRecord, Totals, values};
 use crate::engine::Modes;
@@ -34,8 +35,8 @@ pub struct Rebuilt {
 #[derive(Default)]
 struct Rows {
     namespaces: BTreeMap<String, NamespaceRecord>,
-    entries: BTreeMap<Vec<u8>, Record>,
-    versions: BTreeMap<Vec<u8>, Record>,
+    entries: BTreeMap<Vec<u8>, Row>,
+    versions: BTreeMap<Vec<u8>, Row>,
     parts: HashMap<u64, BTreeMap<u16, Vec<u8>>>,
     counters: BTreeMap<Vec<u8>, Vec<u8>>,
 }
@@ -156,13 +157,13 @@ impl Rows {
                 }
             }
             "entries" => {
-                if let Some(record) = Record::decode(value) {
-                    self.entries.insert(key.to_vec(), record);
+                if let Some(row) = Row::decode(value) {
+                    self.entries.insert(key.to_vec(), row);
                 }
             }
             "versions" => {
-                if let Some(record) = Record::decode(value) {
-                    self.versions.insert(key.to_vec(), record);
+                if let Some(row) = Row::decode(value) {
+                    self.versions.insert(key.to_vec(), row);
                 }
             }
             "values" => {
@@ -180,12 +181,13 @@ impl Rows {
     }
 
     /// The value of a packed record, when all of it is there and its sum agrees.
-    fn packed(&self, record: &Record) -> Option<Vec<u8>> {
-        if record.size == 0 {
-            return Some(Vec::new());
-        }
-        let parts = self.parts.get(&record.content)?;
-        let value: Vec<u8> = parts.values().flatten().copied().collect();
+    fn packed<'r>(&self, row: &'r Row) -> Option<Cow<'r, [u8]>> {
+        let record = &row.record;
+        let value = match &row.value {
+            Some(value) => Cow::from(value),
+            None if record.size == 0 => Cow::default(),
+            None => self.parts.get(&record.content)?.values().flatten().copied().collect(),
+        };
         (value.len() as u64 == record.size
             && record.sum128.is_none_or(|sum| sum == quiver_io::sum128(&value)))
         .then_some(value)
@@ -221,26 +223,29 @@ fn write_rows(
     }
     let mut totals: HashMap<NamespaceId, Totals> = HashMap::new();
     for (versions, entries) in [(false, &rows.entries), (true, &rows.versions)] {
-        for (key, record) in entries {
+        for (key, row) in entries {
+            let record = &row.record;
             let Some(id) = keys::namespace_of(key).filter(|id| names.contains_key(id)) else { continue };
-            let packed = record.is_inline().then(|| rows.packed(record));
+            let packed = record.is_inline().then(|| rows.packed(row));
             if matches!(packed, Some(None)) || (packed.is_none() && !file_is_whole(root, record, verify)) {
                 rebuilt.lost += 1;
                 continue;
             }
             rebuilt.kept += 1;
-            if let Some(Some(value)) = packed {
+            if let Some(Some(value)) = packed
+                && !record.embedded
+            {
                 values::put(&mut txn, &db, record.content, &value)?;
             }
-            let mut record = record.clone();
             let sum = totals.entry(id).or_default();
             sum.allocated += record.allocated;
             if versions {
-                txn.put(db.versions, key, &record.encode())?;
+                txn.put(db.versions, key, &row.encode())?;
                 continue;
             }
             sum.entries += 1;
             sum.bytes += record.size;
+            let mut record = record.clone();
             record.stamp = stamp;
             record.slot = slot();
             stamps.store(record.slot, stamp)?;
@@ -253,7 +258,7 @@ fn write_rows(
             if let Some(name) = &record.name {
                 txn.put(db.names, &keys::name_key(id, &crate::names::folded(name)), key)?;
             }
-            txn.put(db.entries, key, &record.encode())?;
+            txn.put(db.entries, key, &record.encode(row.value.as_deref()))?;
         }
     }
     for (id, sum) in totals {

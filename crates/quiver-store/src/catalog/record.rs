@@ -1,14 +1,20 @@
 //! One entry's facts as bytes. A fixed head, then fields by tag and length:
 //!
 //! ```text
-//! u8 version = 1 | u8 flags | i32 priority | u32 stamp | u32 slot | u64 content id | u64 size | u64 allocated
+//! u8 version | u8 flags | i32 priority | u32 stamp | u32 slot | u64 content id | u64 size | u64 allocated
 //! u64 created ms | u64 expires ms (max = never) | { u8 tag | u32 length | bytes }*
 //! ```
 //! All little-endian. Unknown tags are kept as they are, so that an older writer loses nothing of a newer one's;
-//! an unknown version makes the record unreadable, which is a miss and never a deletion.
+//! an unknown version makes the record unreadable, which is a miss and never a deletion. So version 2, which has a small
+//! value as its last field, is not mistaken by those who would look for its value elsewhere.
 
-const VERSION: u8 = 1;
+/// The facts alone.
+const FACTS: u8 = 1;
+/// Facts and, as the last field, the value.
+const WITH_VALUE: u8 = 2;
 const HEAD: usize = 2 + 4 + 4 + 4 + 8 * 5;
+/// Bytes of a field before its own.
+const FIELD_HEAD: usize = 5;
 
 /// No expiry.
 pub const NEVER: u64 = u64::MAX;
@@ -20,7 +26,7 @@ pub struct Flags(pub u8);
 impl Flags {
     /// Never evicted.
     pub const PINNED: u8 = 1;
-    /// The value is in the catalog, not in a file.
+    /// The value is in the catalog, in its record or in parts of its own, not in a file.
     pub const INLINE: u8 = 2;
     /// Taken over from a file that somebody else wrote.
     pub const ADOPTED: u8 = 4;
@@ -54,6 +60,7 @@ mod tag {
     pub const SEED_ACCESS: u8 = 12;
     pub const SUMS: u8 = 13;
     pub const STALE_UNTIL: u8 = 14;
+    pub const VALUE: u8 = 15;
 }
 
 /// Identity of the file under the readable name, as it was when its facts were taken.
@@ -116,6 +123,8 @@ pub struct Record {
     pub seed_access: Option<(u64, u64)>,
     /// xxh3-64 of each 64 KiB of a file value, while they are few; of larger ones they are in a file.
     pub sums: Vec<u64>,
+    /// Its bytes hold the value too, which is read from them where it is needed (`Glance`, `Row`).
+    pub embedded: bool,
     /// Fields of later versions.
     pub unknown: Vec<(u8, Vec<u8>)>,
 }
@@ -147,6 +156,7 @@ impl Record {
             number: 1,
             seed_access: None,
             sums: Vec::new(),
+            embedded: false,
             unknown: Vec::new(),
         }
     }
@@ -176,10 +186,11 @@ impl Record {
         self.term().is_gone(now)
     }
 
-    /// The record as bytes.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(HEAD + 128);
-        out.push(VERSION);
+    /// The record as bytes, with the value of one that is to hold it.
+    pub fn encode(&self, value: Option<&[u8]>) -> Vec<u8> {
+        debug_assert_eq!(self.embedded, value.is_some(), "a record keeps its value, and only its own");
+        let mut out = Vec::with_capacity(HEAD + 128 + value.map_or(0, <[u8]>::len));
+        out.push(if value.is_some() { WITH_VALUE } else { FACTS });
         out.push(self.flags.0);
         out.extend_from_slice(&self.priority.to_le_bytes());
         out.extend_from_slice(&self.stamp.to_le_bytes());
@@ -192,6 +203,21 @@ impl Record {
             out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
             out.extend_from_slice(bytes);
         };
+        self.each_field(&mut field);
+        if let Some(value) = value {
+            field(tag::VALUE, value);
+        }
+        out
+    }
+
+    /// How many bytes it takes with an embedded value of `value` bytes.
+    pub fn encoded_len(&self, value: usize) -> usize {
+        let mut length = HEAD + FIELD_HEAD + value;
+        self.each_field(&mut |_, bytes| length += FIELD_HEAD + bytes.len());
+        length
+    }
+
+    fn each_field(&self, field: &mut impl FnMut(u8, &[u8])) {
         field(tag::CODEC, self.codec.as_bytes());
         field(tag::EXTENSION, self.extension.as_bytes());
         if let Some(key) = &self.long_key {
@@ -241,13 +267,12 @@ impl Record {
         for (tag, bytes) in &self.unknown {
             field(*tag, bytes);
         }
-        out
     }
 
-    /// Reads a record; `None` for bytes that are none of this or an earlier version.
+    /// Reads a record without its value; `None` for bytes that are none of this or an earlier version.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let head = bytes.get(..HEAD)?;
-        if head[0] != VERSION {
+        if !is_known(head[0]) {
             return None;
         }
         let mut record = Self::new("", "");
@@ -299,9 +324,33 @@ impl Record {
                 }
                 self.sums = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
             }
+            tag::VALUE => self.embedded = true,
             other => self.unknown.push((other, value.to_vec())),
         }
         Some(())
+    }
+}
+
+/// A record with all that has to be written again with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The facts.
+    pub record: Record,
+    /// The value of an embedded one.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Row {
+    /// Reads a record and copies its value; `None` as for `Record::decode`.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let record = Record::decode(bytes)?;
+        let value = if record.embedded { Glance::of(bytes)?.value.map(<[u8]>::to_vec) } else { None };
+        Some(Self { record, value })
+    }
+
+    /// What `decode` reads.
+    pub fn encode(&self) -> Vec<u8> {
+        self.record.encode(self.value.as_deref())
     }
 }
 
@@ -356,12 +405,14 @@ pub struct Glance<'t> {
     pub sum128: Option<u128>,
     /// The whole key, where it is too long to be the catalog's key.
     pub long_key: Option<&'t [u8]>,
+    /// The value of a packed entry, where the record has it.
+    pub value: Option<&'t [u8]>,
 }
 
 impl<'t> Glance<'t> {
     /// Reads a record; `None` for exactly the bytes for which `Record::decode` answers so, as far as it looks.
     pub fn of(bytes: &'t [u8]) -> Option<Self> {
-        if *bytes.first()? != VERSION {
+        if !is_known(*bytes.first()?) {
             return None;
         }
         let mut glance = Self {
@@ -378,6 +429,7 @@ impl<'t> Glance<'t> {
             codec: "",
             sum128: None,
             long_key: None,
+            value: None,
         };
         for field in fields(bytes) {
             let (tag, value) = field?;
@@ -385,6 +437,7 @@ impl<'t> Glance<'t> {
                 tag::CODEC => glance.codec = std::str::from_utf8(value).ok()?,
                 tag::SUM128 => glance.sum128 = Some(u128::from_le_bytes(value.try_into().ok()?)),
                 tag::KEY => glance.long_key = Some(value),
+                tag::VALUE => glance.value = Some(value),
                 tag::STALE_UNTIL => {
                     glance.term.stale_until = Some(u64::from_le_bytes(array(value, 0)?));
                 }
@@ -400,6 +453,10 @@ impl<'t> Glance<'t> {
     }
 }
 
+fn is_known(version: u8) -> bool {
+    matches!(version, FACTS | WITH_VALUE)
+}
+
 /// The tagged fields of a record; the last one is `None` where the bytes end within it.
 fn fields(bytes: &[u8]) -> impl Iterator<Item = Option<(u8, &[u8])>> {
     let mut rest = bytes.get(HEAD..).unwrap_or_default();
@@ -407,8 +464,8 @@ fn fields(bytes: &[u8]) -> impl Iterator<Item = Option<(u8, &[u8])>> {
         let tag = *rest.first()?;
         let value = array(rest, 1)
             .map(u32::from_le_bytes)
-            .and_then(|length| rest.get(5..5_usize.checked_add(length as usize)?));
-        rest = value.map_or(&[], |value| &rest[5 + value.len()..]);
+            .and_then(|length| rest.get(FIELD_HEAD..FIELD_HEAD.checked_add(length as usize)?));
+        rest = value.map_or(&[], |value| &rest[FIELD_HEAD + value.len()..]);
         Some(value.map(|value| (tag, value)))
     })
 }
@@ -451,12 +508,12 @@ mod tests {
 
     #[test]
     fn every_fact_survives() {
-        assert_eq!(Record::decode(&full().encode()), Some(full()));
+        assert_eq!(Record::decode(&full().encode(None)), Some(full()));
     }
 
     #[test]
     fn a_glance_sees_what_the_whole_record_says() {
-        let (record, bytes) = (full(), full().encode());
+        let (record, bytes) = (full(), full().encode(None));
         let glance = Glance::of(&bytes).unwrap();
         assert_eq!((glance.stamp, glance.slot, glance.content), (record.stamp, record.slot, record.content));
         assert_eq!(
@@ -473,12 +530,12 @@ mod tests {
 
     #[test]
     fn a_later_version_is_unreadable_and_every_cut_is_noticed() {
-        let mut bytes = full().encode();
+        let mut bytes = full().encode(None);
         for length in 0..HEAD {
             assert_eq!(Record::decode(&bytes[..length]), None);
         }
         assert_eq!(Record::decode(&bytes[..bytes.len() - 1]), None);
-        bytes[0] = VERSION + 1;
+        bytes[0] = WITH_VALUE + 1;
         assert_eq!(Record::decode(&bytes), None);
     }
 
@@ -497,7 +554,7 @@ mod tests {
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             if let Some(record) = Record::decode(&bytes) {
                 prop_assert!(Glance::of(&bytes).is_some());
-                prop_assert_eq!(Record::decode(&record.encode()), Some(record));
+                prop_assert_eq!(Record::decode(&record.encode(None)), Some(record));
             }
             let _ = Glance::of(&bytes);
         }

@@ -1,4 +1,7 @@
-//! Values inside the catalog, in parts that fill one page each.
+//! Values inside the catalog: small ones in their entry's record, others in parts that fill one page each.
+//!
+//! A value in its record is found with its facts, by one search, and is written and removed with them: one page of
+//! `entries` and those above it change, and none elsewhere.
 //!
 //! LMDB gives a node beyond 2,038 bytes a run of pages of its own, and runs of several pages must be contiguous:
 //! with values of mixed sizes coming and going, every allocation then searches the free list and the file grows
@@ -7,6 +10,7 @@
 use super::Databases;
 use super::keys::value_key;
 use super::lmdb::{Read, WriteTxn};
+use super::record::{Glance, Record};
 use crate::error::{Code, Error, Result};
 
 /// Bytes of a part: a page without its header.
@@ -18,8 +22,20 @@ pub const INLINE_LIMIT: usize = 16 * 1024;
 /// The largest that is read: another version may have kept more inline.
 pub const LARGEST: usize = 64 * 1024;
 
-/// Writes a value under its content id, unless another one has it; whether it was written. Ids ascend, so it mostly
-/// goes behind all others.
+/// The largest value that its record holds.
+pub const EMBEDDED_LIMIT: usize = 1_100;
+
+/// The most bytes of key and record with such a value. Two of them and more have room in a page, after a digest and
+/// the longer key of a kept version have been added too: LMDB puts what is beyond 2,030 bytes on pages of its own.
+const ROW_LIMIT: usize = 1_900;
+
+/// Whether the record of a key of `key` bytes has room for a value of `value` bytes.
+pub fn fits(key: usize, record: &Record, value: usize) -> bool {
+    value <= EMBEDDED_LIMIT && key + record.encoded_len(value) <= ROW_LIMIT
+}
+
+/// Writes a value in parts under its content id, unless another one has it; whether it was written. Ids ascend, so it
+/// mostly goes behind all others.
 pub fn put(txn: &mut WriteTxn<'_>, db: &Databases, content: u64, value: &[u8]) -> Result<bool> {
     for (part, bytes) in value.chunks(PART).enumerate() {
         let key = value_key(content, part as u16);
@@ -35,23 +51,34 @@ pub fn put(txn: &mut WriteTxn<'_>, db: &Databases, content: u64, value: &[u8]) -
     Ok(true)
 }
 
-/// Reads a value of `size` bytes into `out`, which is cleared first.
-pub fn get(txn: &impl Read, db: &Databases, content: u64, size: u64, out: &mut Vec<u8>) -> Result<()> {
-    out.clear();
-    out.resize(checked_size(size)?, 0);
-    read(txn, db, content, out)
-}
-
 /// The size that a record claims for a packed value, where it can be one.
-pub fn checked_size(size: u64) -> Result<usize> {
+fn checked_size(size: u64) -> Result<usize> {
     if size > LARGEST as u64 {
         return Err(Error::new(Code::Corrupt, format!("a packed value claims {size} bytes")));
     }
     Ok(size as usize)
 }
 
+/// Reads the value of a packed entry into what `room` has for so many bytes, and compares it with its sum.
+pub fn read<'v>(
+    txn: &impl Read,
+    db: &Databases,
+    glance: &Glance<'_>,
+    room: impl FnOnce(usize) -> &'v mut [u8],
+) -> Result<()> {
+    let out = room(checked_size(glance.size)?);
+    match glance.value {
+        Some(value) => fill(out, value)?,
+        None => read_parts(txn, db, glance.content, out)?,
+    }
+    if glance.sum128.is_some_and(|sum| sum != quiver_io::sum128(out)) {
+        return Err(Error::new(Code::ChecksumMismatch, "a packed value differs from its sum"));
+    }
+    Ok(())
+}
+
 /// Fills `out`, which has the value's size. The parts of a value are neighbours: it is searched for once.
-pub fn read(txn: &impl Read, db: &Databases, content: u64, out: &mut [u8]) -> Result<()> {
+fn read_parts(txn: &impl Read, db: &Databases, content: u64, out: &mut [u8]) -> Result<()> {
     if out.len() <= PART {
         return match txn.get(db.values, &value_key(content, 0))? {
             Some(bytes) => fill(out, bytes),
@@ -83,7 +110,7 @@ fn lost() -> Error {
     Error::new(Code::Corrupt, "a packed value is not in the catalog")
 }
 
-/// Removes a value of `size` bytes.
+/// Removes the parts of a value of `size` bytes.
 pub fn delete(txn: &mut WriteTxn<'_>, db: &Databases, content: u64, size: u64) -> Result<()> {
     for part in 0..(size as usize).div_ceil(PART) {
         txn.delete(db.values, &value_key(content, part as u16))?;

@@ -12,8 +12,8 @@ use super::ops::{FactChanges, Op, Outcome};
 use super::slots::Slots;
 use crate::catalog::keys::{self, NamespaceId};
 use crate::catalog::lmdb::{Read, WriteTxn};
-use crate::catalog::record::{Flags, NEVER, Record};
-use crate::catalog::{Catalog, Counters, NamespaceRecord, Totals};
+use crate::catalog::record::{Flags, NEVER, Record, Row};
+use crate::catalog::{Catalog, Counters, NamespaceRecord, Totals, values};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 use crate::names;
@@ -172,18 +172,67 @@ impl<'g> Group<'g> {
 
     /// The record under an entry key. A record of a later version reads as an error, so that nothing replaces it.
     pub(super) fn entry(&self, entry: &[u8]) -> Result<Option<Record>> {
+        self.read_entry(entry, Record::decode)
+    }
+
+    /// The same with the value of an embedded one, for who writes it again.
+    fn row(&self, entry: &[u8]) -> Result<Option<Row>> {
+        self.read_entry(entry, Row::decode)
+    }
+
+    fn read_entry<T>(&self, entry: &[u8], decode: impl FnOnce(&[u8]) -> Option<T>) -> Result<Option<T>> {
         match self.txn.get(self.catalog.db.entries, entry)? {
             None => Ok(None),
-            Some(bytes) => Record::decode(bytes).map(Some).ok_or_else(|| {
+            Some(bytes) => decode(bytes).map(Some).ok_or_else(|| {
                 Error::new(Code::FormatVersion, "this entry was written by a newer version")
                     .about(keys::user_key(entry))
             }),
         }
     }
 
-    pub(super) fn store_entry(&mut self, entry: &[u8], record: &Record) -> Result<()> {
+    /// Writes an entry, with the value of an embedded one.
+    pub(super) fn store_entry(&mut self, entry: &[u8], record: &Record, value: Option<&[u8]>) -> Result<()> {
         self.engine.stamps.store(record.slot, self.stamp)?;
-        Ok(self.txn.put(self.catalog.db.entries, entry, &record.encode())?)
+        Ok(self.txn.put(self.catalog.db.entries, entry, &record.encode(value))?)
+    }
+
+    /// Decides where the value of a packed entry lies, and writes it there unless that is its record. The entry is not
+    /// in the indexes: it gets another content id where another one has its own. Ids of two processes can meet in
+    /// one millisecond, once in four million times.
+    pub(super) fn settle(
+        &mut self,
+        id: NamespaceId,
+        entry: &[u8],
+        record: &mut Record,
+        value: &[u8],
+    ) -> Result<()> {
+        record.embedded = values::fits(entry.len(), record, value.len());
+        loop {
+            let is_free = if record.embedded {
+                !self.is_indexed(id, record)?
+            } else {
+                values::put(&mut self.txn, &self.catalog.db, record.content, value)?
+            };
+            if is_free {
+                return Ok(());
+            }
+            record.content = self.engine.ids.next(self.now);
+        }
+    }
+
+    /// Whether an entry of the same content id is in a place of the indexes that this one needs.
+    fn is_indexed(&self, id: NamespaceId, record: &Record) -> Result<bool> {
+        let db = &self.catalog.db;
+        let expiry = keys::expiry_key(record.kept_until(), record.content);
+        if record.expires != NEVER && self.txn.get(db.expiry, &expiry)?.is_some() {
+            return Ok(true);
+        }
+        for tag in &record.tags {
+            if self.txn.get(db.tags, &keys::tag_key(tag, id, record.content))?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     pub(super) fn index(&mut self, id: NamespaceId, entry: &[u8], record: &Record) -> Result<()> {
@@ -219,9 +268,8 @@ impl<'g> Group<'g> {
     fn touch(&mut self, namespace: &str, key: &[u8], changes: &FactChanges, ticket: u64) -> Result<Outcome> {
         let space = self.namespace(namespace)?;
         let entry = keys::entry_key(space.id, key);
-        let Some(mut record) = self.entry(&entry)?.filter(|record| !record.is_expired(self.now)) else {
-            return Ok(Outcome::Touched(None));
-        };
+        let row = self.row(&entry)?.filter(|row| !row.record.is_expired(self.now));
+        let Some(Row { mut record, value }) = row else { return Ok(Outcome::Touched(None)) };
         if !self.engine.order.admit(namespace, key, ticket) {
             return Ok(Outcome::Touched(Some(Box::new(record))));
         }
@@ -246,8 +294,11 @@ impl<'g> Group<'g> {
             self.sidecar(namespace, &record);
         }
         record.stamp = self.stamp;
+        if let Some(value) = &value {
+            self.settle(space.id, &entry, &mut record, value)?;
+        }
         self.index(space.id, &entry, &record)?;
-        self.store_entry(&entry, &record)?;
+        self.store_entry(&entry, &record, value.as_deref().filter(|_| record.embedded))?;
         self.after.mark_dirty(namespace);
         Ok(Outcome::Touched(Some(Box::new(record))))
     }
@@ -263,20 +314,20 @@ impl<'g> Group<'g> {
     }
 
     fn mend(&mut self, entry: &[u8]) -> Result<Outcome> {
-        if let Some(mut record) = self.entry(entry)? {
+        if let Some(Row { mut record, value }) = self.row(entry)? {
             record.stamp = self.stamp;
-            self.store_entry(entry, &record)?;
+            self.store_entry(entry, &record, value.as_deref())?;
         }
         Ok(Outcome::Done)
     }
 
     fn set_digest(&mut self, entry: &[u8], content: u64, sha256: [u8; 32]) -> Result<Outcome> {
-        if let Some(mut record) = self.entry(entry)?
-            && record.content == content
+        if let Some(mut row) = self.row(entry)?
+            && row.record.content == content
         {
-            record.sha256 = Some(sha256);
+            row.record.sha256 = Some(sha256);
             // The value is what it was, so whoever holds it may go on.
-            self.txn.put(self.catalog.db.entries, entry, &record.encode())?;
+            self.txn.put(self.catalog.db.entries, entry, &row.encode())?;
         }
         Ok(Outcome::Done)
     }

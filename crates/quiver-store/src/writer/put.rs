@@ -2,7 +2,7 @@
 
 use super::after::Link;
 use super::group::Group;
-use super::ops::{Adoption, NewValue, Outcome, Put, Reason};
+use super::ops::{Adoption, FileValue, NewValue, Outcome, Put, Reason};
 use crate::catalog::keys::{self, NamespaceId};
 use crate::catalog::lmdb::Read;
 use crate::catalog::record::{Flags, NEVER, Record};
@@ -56,20 +56,23 @@ impl Group<'_> {
         if keys::is_long(&put.key) {
             record.long_key = Some(put.key.to_vec());
         }
-        self.make_room(&space, &entry, &record, old.as_ref())?;
-        if let NewValue::Inline(bytes) = &put.value {
-            // Ids of two processes can meet in one millisecond, once in four million times.
-            while !values::put(&mut self.txn, &self.catalog.db, record.content, bytes)? {
-                record.content = self.engine.ids.next(self.now);
-            }
-        }
-        self.place(&space, put, &entry, &mut record, old.as_ref())?;
         if let Some(old) = &old {
             record.number = old.number + u32::from(space.settings.versions > 0);
+        }
+        self.make_room(&space, &entry, &record, old.as_ref())?;
+        let mut embedded = None;
+        match &put.value {
+            NewValue::Inline(value) => {
+                self.settle(space.id, &entry, &mut record, value)?;
+                embedded = record.embedded.then_some(&**value);
+            }
+            NewValue::File(file) => self.place(&space, put, file, &entry, &mut record, old.as_ref())?,
+        }
+        if let Some(old) = &old {
             self.retire(&space, &put.namespace, &entry, old)?;
         }
         self.index(space.id, &entry, &record)?;
-        self.store_entry(&entry, &record)?;
+        self.store_entry(&entry, &record, embedded)?;
         let totals = self.totals(space.id)?;
         totals.entries += u64::from(old.is_none());
         totals.bytes = (totals.bytes + record.size).saturating_sub(old.map_or(0, |old| old.size));
@@ -146,16 +149,16 @@ impl Group<'_> {
         Ok(record)
     }
 
-    /// Finds the readable name and plans its link.
+    /// Finds the readable name of a file and plans its link.
     fn place(
         &mut self,
         space: &NamespaceRecord,
         put: &Put,
+        file: &FileValue,
         entry: &[u8],
         record: &mut Record,
         old: Option<&Record>,
     ) -> Result<()> {
-        let NewValue::File(file) = &put.value else { return Ok(()) };
         let object = self.engine.root.object(record.content, &record.extension);
         match space.settings.layout {
             Layout::Hashed => {
@@ -223,7 +226,10 @@ impl Group<'_> {
             totals.allocated = totals.allocated.saturating_sub(old.allocated);
             return Ok(());
         }
-        self.txn.put(self.catalog.db.versions, &keys::version_key(entry, old.number), &old.encode())?;
+        // As it lies there, with an embedded value.
+        if let Some(row) = self.txn.get(self.catalog.db.entries, entry)?.map(<[u8]>::to_vec) {
+            self.txn.put(self.catalog.db.versions, &keys::version_key(entry, old.number), &row)?;
+        }
         if let (Some(name), false) = (&old.name, old.is_inline()) {
             self.after.links.push(Link {
                 object: self.engine.root.object(old.content, &old.extension),

@@ -49,9 +49,12 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Removes a value's bytes: at once from the catalog, after the commit from the disk.
+    /// Removes what a value has beside its record: at once from the catalog, after the commit from the disk.
     pub(super) fn drop_value(&mut self, record: &Record) -> Result<()> {
-        if record.is_inline() {
+        if record.embedded {
+            // Goes with the record.
+            Ok(())
+        } else if record.is_inline() {
             values::delete(&mut self.txn, &self.catalog.db, record.content, record.size)
         } else {
             self.after.objects.push(self.engine.root.object(record.content, &record.extension));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::catalog::keys;
 use crate::catalog::lmdb::Read;
-use crate::catalog::record::Record;
+use crate::catalog::record::Row;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::names;
@@ -25,10 +25,10 @@ pub(super) fn disown(engine: &Engine, paths: &[&Path]) -> Result<()> {
         let Some(space) = catalog.namespace(&txn, namespace)? else { continue };
         let name_key = keys::name_key(space.id, &names::folded(name));
         let Some(entry) = txn.get(catalog.db.names, &name_key)?.map(<[u8]>::to_vec) else { continue };
-        let record = txn.get(catalog.db.entries, &entry)?.and_then(Record::decode);
-        if let Some(mut record) = record.filter(|record| record.name.as_deref() == Some(name)) {
-            record.named_file = None;
-            txn.put(catalog.db.entries, &entry, &record.encode())?;
+        let row = txn.get(catalog.db.entries, &entry)?.and_then(Row::decode);
+        if let Some(mut row) = row.filter(|row| row.record.name.as_deref() == Some(name)) {
+            row.record.named_file = None;
+            txn.put(catalog.db.entries, &entry, &row.encode())?;
         }
     }
     Ok(txn.commit()?)
