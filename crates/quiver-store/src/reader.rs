@@ -207,8 +207,7 @@ pub fn lookup_version(
     let txn = catalog.env.read()?;
     let (id, _) = namespace.current(engine, &catalog, &txn)?;
     let entry = keys::entry_key(id, key);
-    let numbered =
-        |bytes: &&[u8]| Record::decode(bytes).is_some_and(|record| record.number == number);
+    let numbered = |bytes: &&[u8]| Record::decode(bytes).is_some_and(|record| record.number == number);
     let bytes = match txn.get(catalog.db.entries, &entry)?.filter(numbered) {
         Some(present) => Some(present),
         None => txn.get(catalog.db.versions, &keys::version_key(&entry, number))?,

@@ -111,6 +111,7 @@ fn written(folder: &Path) -> OnDisk {
     };
     done(put_packed(&store, "small", "full", pattern(5_000), full));
     done(put_packed(&store, "small", &"k".repeat(401), b"long".to_vec(), facts()));
+    done(put_packed(&store, "small", "brief", pattern(100), facts()));
     done(put_file(&store, "named", "Ab", &pattern(100), facts()));
     done(put_file(&store, "named", "Ab", &pattern(6 << 20), facts()));
     store.close();
@@ -149,6 +150,19 @@ fn a_packed_value_with_all_its_facts() {
     let tag = [&tag[..], &entry[..4], &record.content().to_be_bytes()].concat();
     assert_eq!(disk.databases["tags"][&tag], entry);
     assert_eq!(disk.word("stamps", record.u32(10)), record.u32(6));
+}
+
+#[test]
+fn a_small_value_is_the_last_field_of_its_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = written(folder.path());
+    let record = disk.record("small", b"brief");
+    assert_eq!(record.head[..2], [2, 2]);
+    assert_eq!(record.u64(22), 100);
+    assert_eq!(record.field(6).unwrap(), quiver_io::sum128(&pattern(100)).to_le_bytes());
+    assert_eq!(record.fields.last().unwrap(), &(15, pattern(100)));
+    let contents: Vec<_> = disk.databases["values"].keys().map(|key| &key[..8]).collect();
+    assert!(!contents.contains(&&record.content().to_be_bytes()[..]));
 }
 
 #[test]
@@ -202,7 +216,7 @@ fn the_rest_of_the_catalog_and_the_files_beside_it() {
     assert_eq!(totals[..16], [1_u64.to_le_bytes(), (6_u64 << 20).to_le_bytes()].concat());
     assert_eq!(totals.len(), 24);
     assert_eq!(disk.databases["meta"][&b"nextNamespace"[..]], 3_u64.to_le_bytes());
-    assert_eq!(disk.databases["meta"][&b"nextSlot"[..]], 5_u64.to_le_bytes());
+    assert_eq!(disk.databases["meta"][&b"nextSlot"[..]], 6_u64.to_le_bytes());
 
     let format: Value =
         serde_json::from_slice(&std::fs::read(disk.root.join(".quiver/format.json")).unwrap()).unwrap();

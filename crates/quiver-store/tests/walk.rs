@@ -87,6 +87,20 @@ fn a_page_that_is_overwritten_is_reported() {
     assert!(noticed * 2 > pages, "{noticed} of {pages}");
 }
 
+#[test]
+fn a_transaction_that_none_can_follow_is_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.mdb");
+    for meta in [0, 4_096] {
+        let mut bytes = whole().0.clone();
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(precheck::check(&path).unwrap(), precheck::Verdict::Sound);
+        bytes[meta + 144..meta + 152].fill(0xff);
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(precheck::check(&path).unwrap_err().code, quiver_store::Code::Corrupt);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 

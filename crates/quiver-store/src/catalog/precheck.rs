@@ -53,6 +53,10 @@ pub fn check(data: &Path) -> Result<Verdict> {
     }
     // The newer meta is the one LMDB reads; the older names a prefix of the same file.
     let newer = if first.transaction >= second.transaction { first } else { second };
+    // They count commits. After the greatest one LMDB would go on from 0, and take pages in use for free ones.
+    if newer.transaction > u64::MAX / 2 {
+        return Err(corrupt(format!("it claims {} transactions", newer.transaction)));
+    }
     let needed = newer.last_page.checked_add(1).and_then(|pages| pages.checked_mul(page_size));
     match needed {
         Some(needed) if needed <= length => Ok(Verdict::Sound),

@@ -511,9 +511,27 @@ mod tests {
         assert_eq!(Record::decode(&full().encode(None)), Some(full()));
     }
 
+    fn embedded(value: &[u8]) -> Row {
+        Row { record: Record { embedded: true, ..full() }, value: Some(value.to_vec()) }
+    }
+
+    #[test]
+    fn a_value_comes_last_and_raises_the_version() {
+        let (without, row) = (full().encode(None), embedded(b"value"));
+        let bytes = row.encode();
+        assert_eq!((without[0], bytes[0]), (1, 2));
+        assert_eq!(bytes[1..without.len()], without[1..]);
+        assert_eq!(bytes[without.len()..], [&[15, 5, 0, 0, 0], &b"value"[..]].concat());
+        assert_eq!(row.record.encoded_len(5), bytes.len());
+        assert_eq!(Row::decode(&bytes), Some(row.clone()));
+        assert_eq!(Record::decode(&bytes), Some(row.record));
+        assert_eq!(Row::decode(&without), Some(Row { record: full(), value: None }));
+        assert_eq!(Glance::of(&without).unwrap().value, None);
+    }
+
     #[test]
     fn a_glance_sees_what_the_whole_record_says() {
-        let (record, bytes) = (full(), full().encode(None));
+        let (record, bytes) = (full(), embedded(&[5; 40]).encode());
         let glance = Glance::of(&bytes).unwrap();
         assert_eq!((glance.stamp, glance.slot, glance.content), (record.stamp, record.slot, record.content));
         assert_eq!(
@@ -522,6 +540,7 @@ mod tests {
         );
         assert_eq!((glance.codec, glance.sum128), (record.codec.as_str(), record.sum128));
         assert_eq!((glance.long_key, glance.flags), (record.long_key.as_deref(), record.flags));
+        assert_eq!((glance.term, glance.value), (record.term(), Some(&[5; 40][..])));
         for length in 0..HEAD {
             assert_eq!(Glance::of(&bytes[..length]), None);
         }
@@ -549,14 +568,74 @@ mod tests {
         assert!(record.is_gone(record.created - 60_001));
     }
 
+    fn rows() -> impl Strategy<Value = Row> {
+        use proptest::{collection::vec, option::of};
+        let words = (any::<(u8, i32, u32, u32)>(), any::<(u64, u64, u64, u64, u64)>(), of(any::<u64>()));
+        let texts = (".{0,9}", ".{0,5}", vec(".{0,9}", 0..3), of(".{0,40}"), of(".{0,20}"));
+        let bytes = (of(vec(any::<u8>(), 401..500)), of(any::<u128>()), of(any::<[u8; 32]>()));
+        (words, texts, bytes, of(vec(any::<u8>(), 0..1_200))).prop_map(|(words, texts, bytes, value)| {
+            let ((flags, priority, stamp, slot), (content, size, allocated, created, expires), stale_until) =
+                words;
+            let (codec, extension, tags, metadata, tensor) = texts;
+            let (long_key, sum128, sha256) = bytes;
+            let flags = Flags(flags);
+            let embedded = value.is_some();
+            let record = Record {
+                flags,
+                priority,
+                stamp,
+                slot,
+                content,
+                size,
+                allocated,
+                created,
+                expires,
+                stale_until,
+                tags,
+                metadata,
+                tensor,
+                long_key,
+                sum128,
+                sha256,
+                embedded,
+                ..Record::new(&codec, &extension)
+            };
+            Row { record, value }
+        })
+    }
+
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            if let Some(record) = Record::decode(&bytes) {
+            if let Some(row) = Row::decode(&bytes) {
                 prop_assert!(Glance::of(&bytes).is_some());
-                prop_assert_eq!(Record::decode(&record.encode(None)), Some(record));
+                prop_assert_eq!(Row::decode(&row.encode()), Some(row));
             }
             let _ = Glance::of(&bytes);
+        }
+
+        #[test]
+        fn records_with_and_without_a_value_read_back(row in rows()) {
+            let bytes = row.encode();
+            prop_assert_eq!(Row::decode(&bytes), Some(row.clone()));
+            let Row { record, value } = &row;
+            if let Some(value) = value {
+                prop_assert_eq!(record.encoded_len(value.len()), bytes.len());
+            }
+            prop_assert_eq!(Record::decode(&bytes), Some(record.clone()));
+            let seen = Glance::of(&bytes).unwrap();
+            prop_assert_eq!(seen, Glance {
+                flags: record.flags,
+                stamp: record.stamp,
+                slot: record.slot,
+                content: record.content,
+                size: record.size,
+                term: record.term(),
+                codec: &record.codec,
+                sum128: record.sum128,
+                long_key: record.long_key.as_deref(),
+                value: value.as_deref(),
+            });
         }
     }
 }
