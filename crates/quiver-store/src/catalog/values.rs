@@ -118,8 +118,12 @@ pub fn delete(txn: &mut WriteTxn<'_>, db: &Databases, content: u64, size: u64) -
     Ok(())
 }
 
-/// What a value of `size` bytes takes on disk: whole pages, its share of the tree above them, and its facts.
+/// What a value of `size` bytes takes on disk: whole pages, its share of the tree above them, and its facts. A page with
+/// rows that came in any order is two thirds full.
 pub fn allocated(size: u64) -> u64 {
+    if size <= EMBEDDED_LIMIT as u64 {
+        return (size + 150) * 3 / 2;
+    }
     let pages = if size <= 1_900 { 0 } else { size.div_ceil(PART as u64) };
     let rest = if size <= 1_900 { size } else { 0 };
     pages * 4_096 + rest + 256
