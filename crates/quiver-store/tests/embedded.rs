@@ -14,6 +14,7 @@ use quiver_store::catalog::lmdb::{EnvOptions, Read};
 use quiver_store::catalog::record::Row;
 use quiver_store::catalog::{Catalog, keys, values, walk};
 use quiver_store::engine::Modes;
+use quiver_store::listing::Query;
 use quiver_store::reader::{self, Namespace};
 use quiver_store::repair;
 use quiver_store::root::Root;
@@ -368,7 +369,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 type Model = BTreeMap<String, (Vec<u8>, usize)>;
 
 fn compare(store: &Store, namespace: &Namespace, model: &Model) {
-    let page = store.list(namespace, b"", None, 100).unwrap();
+    let page = store.list(namespace, Query { prefix: b"", after: None, limit: 100 }).unwrap();
     assert_eq!(page.entries.len(), model.len());
     for ((key, record), (name, (value, metadata))) in page.entries.iter().zip(model) {
         assert_eq!(key, name.as_bytes());

@@ -591,12 +591,12 @@ mod tests {
                 created,
                 expires,
                 stale_until,
-                tags,
-                metadata,
-                tensor,
                 long_key,
-                sum128,
                 sha256,
+                sum128,
+                tensor,
+                metadata,
+                tags,
                 embedded,
                 ..Record::new(&codec, &extension)
             };
