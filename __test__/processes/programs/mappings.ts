@@ -66,4 +66,6 @@ if (isMainThread) {
   leave();
 } else {
   parentPort?.postMessage(await run(workerData as MappingsInput));
+  // A thread with nothing left to do waits for V8's compiler, which may wait for that thread: nodejs/node#54918.
+  process.exit();
 }
