@@ -1,6 +1,9 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type NativeStore, Requests } from "../../src/native/store.ts";
+import { type NativeStore, openNative, Requests } from "../../src/native/store.ts";
 import { QuiverError } from "../../src/shared/errors.ts";
 
 /** Requests to an add-on that answers when the test says so. */
@@ -16,8 +19,9 @@ function requests() {
     },
   };
   const handedOver: number[] = [];
-  const answer = (...answers: readonly unknown[]): void => listener(JSON.stringify(answers));
-  return { requests: new Requests(store as unknown as NativeStore), answer, handedOver };
+  const tell = (text: string): void => listener(text);
+  const answer = (...answers: readonly unknown[]): void => tell(JSON.stringify(answers));
+  return { requests: new Requests(store as unknown as NativeStore), tell, answer, handedOver };
 }
 
 test("whatever the order of the answers, each goes to the request that it is for", async () => {
@@ -99,6 +103,44 @@ test("what can't be read of one answer is the failure of that request, and all o
     { reason: internal },
     { reason: { code: failure.code, path: failure.path } },
   ]);
+});
+
+test("what is no JSON of one answer is the failure of that request, and all others are answered", async () => {
+  const { requests: sent, tell } = requests();
+  const ids: number[] = [];
+  const all = [0, 1, 2, 3].map(() => sent.send((id) => ids.push(id)));
+  const results = Promise.allSettled(all);
+  const answers = [`"first"`, `{"count":}`, "", `"last"`];
+  tell(`[${answers.map((answer, index) => `[${ids[index]},${answer}]`).join(",\n")}]`);
+  const unreadable = { reason: { code: "ERR_QUIVER_INTERNAL" } };
+  expect(await results).toMatchObject([{ value: "first" }, unreadable, unreadable, { value: "last" }]);
+});
+
+test("the add-on writes answers so that each can be read alone", async () => {
+  const root = mkdtempSync(join(tmpdir(), "quiver-requests-"));
+  const settings = { durability: "process", maxSize: null, maxEntries: null, eviction: null } as const;
+  const options = {
+    settings,
+    reconfigure: false,
+    readOnly: false,
+    modes: "private",
+    mappings: 1,
+    copies: 0,
+  } as const;
+  const store = await openNative(root, options);
+  try {
+    const lines: string[] = [];
+    const note = (answers: string): number => lines.push(...answers.slice(1, -1).split(",\n"));
+    store.listen(note);
+    for (const id of [0, 1, 2]) store.expire(id);
+    const answers = store.flush();
+    if (answers !== null) note(answers);
+    await expect.poll(() => lines.length).toBe(3);
+    expect(lines.map((line) => JSON.parse(line)[0])).toEqual([0, 1, 2]);
+  } finally {
+    await store.close();
+    rmSync(root, { recursive: true });
+  }
 });
 
 test.each([

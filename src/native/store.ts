@@ -84,6 +84,26 @@ export async function translatedAsync<T>(call: () => Promise<T>): Promise<T> {
 /** What the add-on says of a request: its number, what it brings or null, and how it failed. */
 type Completion = readonly [id: number, answer: unknown, failure?: Failure];
 
+const UNREADABLE = "what the store answered can't be read";
+
+/** Completions as the add-on writes them. What can't be read of one of them is the failure of that request alone. */
+function completionsOf(answers: string): readonly Completion[] {
+  try {
+    return JSON.parse(answers);
+  } catch {
+    return answers.slice(1, -1).split(",\n").map(completionOf);
+  }
+}
+
+function completionOf(line: string): Completion {
+  try {
+    return JSON.parse(line);
+  } catch {
+    const id = Number.parseInt(line.slice(1), 10);
+    return [id, null, { code: "ERR_QUIVER_INTERNAL", message: UNREADABLE }];
+  }
+}
+
 /** What becomes of a request. */
 export interface Ending<T> {
   /** What an answer comes to; one that throws makes the request fail. */
@@ -134,7 +154,7 @@ export class Requests {
 
   constructor(store: NativeStore) {
     this.#store = store;
-    store.listen((answers) => this.#settle(JSON.parse(answers)));
+    store.listen((answers) => this.#settle(answers));
   }
 
   /** Sends a request under a free number; resolves to its answer, null for nothing, or to what is read from it. */
@@ -215,12 +235,12 @@ export class Requests {
       this.#flushScheduled = false;
       this.handOver();
       const answers = this.#store.flush();
-      if (answers !== null) this.#settle(JSON.parse(answers));
+      if (answers !== null) this.#settle(answers);
     });
   }
 
-  #settle(completions: readonly Completion[]): void {
-    for (const [id, answer, failure] of completions) {
+  #settle(answers: string): void {
+    for (const [id, answer, failure] of completionsOf(answers)) {
       const waiting = this.#take(id);
       if (waiting === undefined) continue;
       if (failure === undefined) succeed(waiting, answer);
@@ -325,7 +345,7 @@ function fail(waiting: Waiting, failure: unknown): void {
 /** An error of ours as it is, any other as a fault of ours. */
 function asFault(cause: unknown): unknown {
   if (isQuiverError(cause)) return cause;
-  return new QuiverError("ERR_QUIVER_INTERNAL", "what the store answered can't be read", { cause });
+  return new QuiverError("ERR_QUIVER_INTERNAL", UNREADABLE, { cause });
 }
 
 /** One answer stands for all of a chunk where it is the same for all. */

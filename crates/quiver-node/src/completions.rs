@@ -20,7 +20,8 @@ pub struct Completions {
 
 #[derive(Default)]
 struct Answers {
-    /// `[id, answer]` or `[id, null, failure]` of each request, with commas between them.
+    /// `[id, answer]` or `[id, null, failure]` of each request, with a comma and a line feed between them, which JSON
+    /// has within no text.
     text: String,
     /// The isolate's thread is about to ask for them.
     fetched: bool,
@@ -33,7 +34,7 @@ impl Answers {
 }
 
 impl Completions {
-    /// Answers go to `callback`, as a JSON array. Doesn't keep the process alive.
+    /// Answers go to `callback`, as a JSON array with a line for each. Doesn't keep the process alive.
     pub fn new(callback: &Function<'_, String, Unknown<'static>>) -> napi::Result<Self> {
         let answers = Arc::<Mutex<Answers>>::default();
         let for_callback = Arc::clone(&answers);
@@ -54,7 +55,7 @@ impl Completions {
         let mut answers = lock(&self.answers);
         let first = answers.text.is_empty();
         if !first {
-            answers.text.push(',');
+            answers.text.push_str(",\n");
         }
         answers.text.push_str(&answer);
         let wakes = first && !answers.fetched;
