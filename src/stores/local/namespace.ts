@@ -52,6 +52,7 @@ const VALUE_AT = 320;
 const KEY_AT: number = VALUE_AT + 64 * 1024;
 
 /** What a look-up found. */
+const ABSENT = 0;
 const PACKED = 1;
 const FILE = 2;
 const MAYBE_FOREIGN = 3;
@@ -461,10 +462,15 @@ export class LocalNamespace implements StoreNamespace {
 
   #lookup(key: string, pooled = false): number {
     this.#enter();
-    this.#snapshot.use();
     // A number would pass for the length of a key.
     const status = typeof key === "string" ? this.#ask(key, pooled) : UNCHECKED;
-    return status === UNCHECKED ? this.#ask(this.#writeKey(key), pooled) : status;
+    return this.#noted(status === UNCHECKED ? this.#ask(this.#writeKey(key), pooled) : status);
+  }
+
+  /** Sees to the snapshot that a look-up keeps which finds nothing; any other has given up its own. */
+  #noted(status: number): number {
+    if (status === ABSENT || status === MAYBE_FOREIGN) this.#snapshot.endWithTurn();
+    return status;
   }
 
   /** Asks for a plain key, or for the one in the exchange by its length. */
@@ -478,9 +484,8 @@ export class LocalNamespace implements StoreNamespace {
 
   #lookupStale(key: string): number {
     this.#enter();
-    this.#snapshot.use();
     const length = this.#writeKey(key);
-    return translated(() => this.#native.lookupStale(this.#handle, length));
+    return this.#noted(translated(() => this.#native.lookupStale(this.#handle, length)));
   }
 
   #lookupVersion(key: string, version: number): number {

@@ -10,8 +10,8 @@ export class Snapshot {
     this.#native = native;
   }
 
-  /** To be called before a look-up: its snapshot ends with this turn of the event loop. */
-  use(): void {
+  /** To be called after a look-up that found nothing: its snapshot ends with this turn of the event loop. */
+  endWithTurn(): void {
     if (this.#ends) return;
     this.#ends = true;
     // Not unref'd: the loop would sleep on it. It doesn't keep the process alive for longer than this turn.
