@@ -6,12 +6,12 @@ use std::sync::Arc;
 use napi::Env;
 use napi::bindgen_prelude::{ArrayBuffer, AsyncTask, Either, Function};
 use napi_derive::napi;
-use quiver_store::listing::{self, Listing, Query};
+use quiver_store::listing::{self, Listed, Listing, Query};
 use quiver_store::maintenance;
 use quiver_store::open_values::COPY_BELOW;
 use quiver_store::reader::{self, Age};
 use quiver_store::stamps::NO_SLOT;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{NativeStore, NativeUsage};
 use crate::errors::{Result, bad_value, store_failure};
@@ -23,8 +23,17 @@ use crate::value::OpenFile;
 /// A page of facts or of keys.
 #[derive(Serialize)]
 struct Page<'r, T> {
-    entries: Vec<T>,
+    entries: T,
     next: Option<Cow<'r, str>>,
+}
+
+/// The keys of a page, written as they lie in the snapshot.
+struct Keys<'l>(&'l [Listed<'l>]);
+
+impl Serialize for Keys<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|listed| String::from_utf8_lossy(listed.key)))
+    }
 }
 
 #[napi]
@@ -147,7 +156,7 @@ impl NativeStore {
                 let records: Vec<_> =
                     page.entries.iter().filter_map(|listed| Some((listed.key, listed.record()?))).collect();
                 let facts = records.iter().map(|(key, record)| Facts::of(&store, &namespace, key, record));
-                page_json(facts.collect(), page)
+                page_json(facts.collect::<Vec<_>>(), page)
             })?)
         }))
     }
@@ -164,10 +173,7 @@ impl NativeStore {
         let (store, namespace) = (Arc::clone(&self.store), self.namespace(handle)?);
         Ok(Job::start(move || {
             let query = query(&prefix, after.as_deref(), limit);
-            Ok(listing::look(&store.engine, &namespace, query, |page| {
-                let keys = page.entries.iter().map(|listed| String::from_utf8_lossy(listed.key));
-                page_json(keys.collect(), page)
-            })?)
+            Ok(listing::look(&store.engine, &namespace, query, |page| page_json(Keys(&page.entries), page))?)
         }))
     }
 
@@ -208,6 +214,6 @@ fn query<'q>(prefix: &'q str, after: Option<&'q str>, limit: u32) -> Query<'q> {
     Query { prefix: prefix.as_bytes(), after: after.map(str::as_bytes), limit: limit as usize }
 }
 
-fn page_json<T: Serialize>(entries: Vec<T>, page: &Listing<'_>) -> String {
+fn page_json(entries: impl Serialize, page: &Listing<'_>) -> String {
     facts::json(&Page { entries, next: page.next().map(String::from_utf8_lossy) })
 }
