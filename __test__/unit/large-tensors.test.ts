@@ -111,7 +111,7 @@ describe("a stored matrix", () => {
 });
 
 test("a file whose elements can't be viewed is copied", async () => {
-  const header = "{'descr': '>f4', 'fortran_order': False, 'shape': (2097152,), }".padEnd(117) + "\n";
+  const header = `${"{'descr': '>f4', 'fortran_order': False, 'shape': (2097152,), }".padEnd(117)}\n`;
   const head = Buffer.from(`\x93NUMPY\x01\x00\x76\x00${header}`, "latin1");
   const path = join(folder, "big-endian.npy");
   writeFileSync(path, Buffer.concat([head, Buffer.from(values.buffer.slice(0)).swap32()]));
