@@ -51,6 +51,8 @@ export class MappedBytes {
 
   /** The bytes `[start, end)`, a view on the same memory. */
   part(start: number, end: number): Uint8Array {
+    // Nothing lies at the end of the memory to have a window over, and elements of any size may begin here.
+    if (start === end) return new Uint8Array(0);
     const window = this.#windowOver(start, end);
     return window === undefined
       ? this.all.subarray(start, end)
@@ -61,7 +63,7 @@ export class MappedBytes {
     if (this.#all !== undefined || this.byteLength <= MOST_WINDOWS * WINDOW) return undefined;
     const found = this.#windows.find((window) => window.start <= start && end <= window.end);
     if (found !== undefined || this.#windows.length === MOST_WINDOWS) return found;
-    const first = Math.min(start - (start % PAGE), this.byteLength - 1);
+    const first = start - (start % PAGE);
     const last = Math.min(first + WINDOW, this.byteLength);
     if (end > last) return undefined;
     const window = { start: first, end: last, bytes: this.#view(first, last) };
