@@ -43,6 +43,11 @@ export class MappedBytes {
     this.#memory = memory;
   }
 
+  /** Parts may come at less expense than all. */
+  get isLarge(): boolean {
+    return this.byteLength > MOST_WINDOWS * WINDOW;
+  }
+
   /** Every byte. Throws ERR_QUIVER_TOO_LARGE where no array has room for so many. */
   get all(): Uint8Array {
     this.#all ??= this.#view(0, this.byteLength);
@@ -60,7 +65,7 @@ export class MappedBytes {
   }
 
   #windowOver(start: number, end: number): Window | undefined {
-    if (this.#all !== undefined || this.byteLength <= MOST_WINDOWS * WINDOW) return undefined;
+    if (this.#all !== undefined || !this.isLarge) return undefined;
     const found = this.#windows.find((window) => window.start <= start && end <= window.end);
     if (found !== undefined || this.#windows.length === MOST_WINDOWS) return found;
     const first = start - (start % PAGE);

@@ -524,6 +524,10 @@ export class LocalNamespace implements StoreNamespace {
       return { codec, createdAt, expiresAt, slot, stamp, bytes: value, mapped: false };
     }
     const { bytes: parts, mapped, verify, ready } = value;
+    // To make an object with a getter takes a microsecond.
+    if (!parts.isLarge) {
+      return { codec, createdAt, expiresAt, slot, stamp, bytes: parts.all, mapped, verify, ready };
+    }
     return {
       codec,
       createdAt,
