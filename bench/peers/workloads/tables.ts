@@ -81,7 +81,8 @@ function placeAt(table: string, column: string, unit: Unit): Place {
 }
 
 function matrixSteps({ name, column, rows }: { name: string; column: string; rows: number }): Step[] {
-  return [{ op: "first row", place: placeAt("open", column, "ms"), name, rows, columns: COLUMNS }];
+  const place = placeAt("open", column, "ms");
+  return [{ op: "first row", place, name, rows, columns: COLUMNS, inMemory: true }];
 }
 
 function embeddingSteps(scale: Scale): Step[] {
