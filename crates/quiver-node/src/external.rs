@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use napi::Env;
 use napi::bindgen_prelude::ArrayBuffer;
 
+use crate::errors::{Result, bad_value};
+
 /// An array buffer over `length` bytes at `start`, which `owner` keeps in place: it is dropped when the buffer is
 /// collected, or at once where none can be made. napi makes none in an isolate that is being terminated, and then
 /// forgets what it was given, so the owner is lent to it and taken back.
@@ -34,8 +36,23 @@ pub unsafe fn array_buffer<T: Send + 'static>(
     made
 }
 
-/// The part from `start` to `end` of some memory; none that isn't within it, or is empty.
-pub fn part_of((first, length): (*const u8, usize), start: f64, end: f64) -> Option<(*const u8, usize)> {
+/// The same over the part from `start` to `end`, which are JavaScript's; fails for what isn't within the memory, or is
+/// empty.
+///
+/// # Safety
+/// As of `array_buffer`, for all of the memory.
+pub unsafe fn part<T: Send + 'static>(
+    env: &Env,
+    memory: (*const u8, usize),
+    (start, end): (f64, f64),
+    owner: T,
+) -> Result<ArrayBuffer<'_>> {
+    let part = part_of(memory, start, end).ok_or_else(|| bad_value("the part is not within the memory"))?;
+    // SAFETY: by the caller's promise.
+    unsafe { array_buffer(env, part, owner) }.map_err(|error| bad_value(&error.reason))
+}
+
+fn part_of((first, length): (*const u8, usize), start: f64, end: f64) -> Option<(*const u8, usize)> {
     let whole = |position: f64| (position >= 0.0 && position.fract() == 0.0).then_some(position as usize);
     let (start, end) = (whole(start)?, whole(end)?);
     (start < end && end <= length).then(|| (first.wrapping_add(start), end - start))

@@ -29,13 +29,13 @@ impl MappedFile {
     /// the same bytes.
     #[napi]
     pub fn memory<'env>(&self, env: &'env Env, start: f64, end: f64) -> Result<ArrayBuffer<'env>> {
-        let part = external::part_of((self.mapping.as_ptr(), self.mapping.len()), start, end)
-            .ok_or_else(|| bad_value("the part is not within the file"))?;
+        let memory = (self.mapping.as_ptr(), self.mapping.len());
         // SAFETY: the mapping is private and writable (copy-on-write), stays until it is dropped, and is this isolate's
         // alone. Natively only its last byte is read, whatever it is.
         #[allow(unsafe_code)]
-        let buffer = unsafe { external::array_buffer(env, part, Arc::clone(&self.mapping)) };
-        buffer.map_err(|error| bad_value(&error.reason))
+        unsafe {
+            external::part(env, memory, (start, end), Arc::clone(&self.mapping))
+        }
     }
 
     /// Nothing of the file has been cut off so far; what was cut off reads as zeros.

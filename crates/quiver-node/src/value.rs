@@ -7,7 +7,7 @@ use napi::bindgen_prelude::{ArrayBuffer, AsyncTask};
 use napi_derive::napi;
 use quiver_store::open_values::ValueBytes;
 
-use crate::errors::{Result, bad_value, store_failure};
+use crate::errors::{Result, store_failure};
 use crate::external;
 use crate::task::Job;
 
@@ -35,13 +35,13 @@ impl OpenFile {
     /// lie over the same bytes.
     #[napi]
     pub fn memory<'env>(&self, env: &'env Env, start: f64, end: f64) -> Result<ArrayBuffer<'env>> {
-        let part = external::part_of((self.bytes.as_ptr(), self.bytes.len()), start, end)
-            .ok_or_else(|| bad_value("the part is not within the value"))?;
+        let memory = (self.bytes.as_ptr(), self.bytes.len());
         // SAFETY: the memory is writable and this process's own (copy-on-write), stays in place until `bytes` is
         // dropped, and is this isolate's alone: every open of a value maps it anew.
         #[allow(unsafe_code)]
-        let buffer = unsafe { external::array_buffer(env, part, Arc::clone(&self.bytes)) };
-        buffer.map_err(|error| bad_value(&error.reason))
+        unsafe {
+            external::part(env, memory, (start, end), Arc::clone(&self.bytes))
+        }
     }
 
     /// Compares the chunks of 64 KiB that cover `[start, end)` with their sums, each once a process.
@@ -74,7 +74,7 @@ impl OpenFile {
 }
 
 fn verify(bytes: &ValueBytes, start: f64, end: f64) -> quiver_store::Result<()> {
-    if bytes.is_poisoned() {
+    if !bytes.is_whole() {
         return Err(quiver_store::Error::new(
             quiver_store::Code::Corrupt,
             "the file was cut short while it was in use",

@@ -1,8 +1,9 @@
 //! File values as one process has them open: mapped or copied, with what of them has been verified.
 //!
 //! Each time that JavaScript opens a value it gets a mapping of its own, gone when all array buffers over it are: nothing
-//! of two isolates or two times ever shares an address, whatever the garbage collector's order, and no lease is counted. How many there may be is bounded,
-//! far below the kernel's 65,530 mappings; beyond the bound values are copied, within a budget, then refused.
+//! of two isolates or two times ever shares an address, whatever the garbage collector's order, and no lease is counted.
+//! How many there may be is bounded, far below the kernel's 65,530 mappings; beyond the bound values are copied, within a
+//! budget, then refused.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -122,11 +123,6 @@ impl ValueBytes {
             Bytes::Mapped(mapping) => mapping.is_whole(),
             Bytes::Copied(_) => true,
         }
-    }
-
-    /// Whether the file was cut short under the mapping, so that zeros were read in place of its bytes.
-    pub fn is_poisoned(&self) -> bool {
-        matches!(&self.bytes, Bytes::Mapped(mapping) if mapping.is_poisoned())
     }
 
     /// Asks the system to read a range ahead.

@@ -152,8 +152,11 @@ pub fn look<'v, R>(
     if !age.allows(glance.term, engine) || glance.long_key.is_some_and(|whole| whole != key) {
         return Ok(None);
     }
-    if glance.is_inline() {
-        values::read(&txn, &catalog.db, &glance, room).map_err(|error| error.about(key))?;
+    if glance.is_inline()
+        && let Err(error) = values::read(&txn, &catalog.db, &glance, room)
+    {
+        txn.end();
+        return Err(error.about(key));
     }
     let _ = engine.stamps.ensure(glance.slot);
     // While a clear is between its stamp and its commit, this snapshot shows what is about to be gone.

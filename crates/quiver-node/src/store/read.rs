@@ -6,10 +6,11 @@ use std::sync::Arc;
 use napi::Env;
 use napi::bindgen_prelude::{ArrayBuffer, AsyncTask, Either, Function};
 use napi_derive::napi;
+use quiver_store::Store;
 use quiver_store::listing::{self, Listed, Listing, Query};
 use quiver_store::maintenance;
 use quiver_store::open_values::COPY_BELOW;
-use quiver_store::reader::{self, Age};
+use quiver_store::reader::{self, Age, Namespace};
 use quiver_store::stamps::NO_SLOT;
 use serde::{Serialize, Serializer};
 
@@ -149,16 +150,12 @@ impl NativeStore {
         after: Option<String>,
         limit: u32,
     ) -> Result<AsyncTask<Job<String>>> {
-        let (store, namespace) = (Arc::clone(&self.store), self.namespace(handle)?);
-        Ok(Job::start(move || {
-            let query = query(&prefix, after.as_deref(), limit);
-            Ok(listing::look(&store.engine, &namespace, query, |page| {
-                let records: Vec<_> =
-                    page.entries.iter().filter_map(|listed| Some((listed.key, listed.record()?))).collect();
-                let facts = records.iter().map(|(key, record)| Facts::of(&store, &namespace, key, record));
-                page_json(facts.collect::<Vec<_>>(), page)
-            })?)
-        }))
+        self.page(handle, (prefix, after, limit), |store, namespace, page| {
+            let records: Vec<_> =
+                page.entries.iter().filter_map(|listed| Some((listed.key, listed.record()?))).collect();
+            let facts = records.iter().map(|(key, record)| Facts::of(store, namespace, key, record));
+            page_json(facts.collect::<Vec<_>>(), page)
+        })
     }
 
     /// The keys of such a page: `{ entries, next? }` as JSON.
@@ -170,11 +167,7 @@ impl NativeStore {
         after: Option<String>,
         limit: u32,
     ) -> Result<AsyncTask<Job<String>>> {
-        let (store, namespace) = (Arc::clone(&self.store), self.namespace(handle)?);
-        Ok(Job::start(move || {
-            let query = query(&prefix, after.as_deref(), limit);
-            Ok(listing::look(&store.engine, &namespace, query, |page| page_json(Keys(&page.entries), page))?)
-        }))
+        self.page(handle, (prefix, after, limit), |_, _, page| page_json(Keys(&page.entries), page))
     }
 
     /// Kept older values, newest first, as JSON.
@@ -210,8 +203,21 @@ impl NativeStore {
     }
 }
 
-fn query<'q>(prefix: &'q str, after: Option<&'q str>, limit: u32) -> Query<'q> {
-    Query { prefix: prefix.as_bytes(), after: after.map(str::as_bytes), limit: limit as usize }
+impl NativeStore {
+    /// A page of a listing, on the thread pool, as `tell` puts it.
+    fn page(
+        &self,
+        handle: u32,
+        (prefix, after, limit): (String, Option<String>, u32),
+        tell: fn(&Store, &Namespace, &Listing<'_>) -> String,
+    ) -> Result<AsyncTask<Job<String>>> {
+        let (store, namespace) = (Arc::clone(&self.store), self.namespace(handle)?);
+        Ok(Job::start(move || {
+            let after = after.as_deref().map(str::as_bytes);
+            let query = Query { prefix: prefix.as_bytes(), after, limit: limit as usize };
+            Ok(listing::look(&store.engine, &namespace, query, |page| tell(&store, &namespace, page))?)
+        }))
+    }
 }
 
 fn page_json(entries: impl Serialize, page: &Listing<'_>) -> String {
