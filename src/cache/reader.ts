@@ -75,7 +75,7 @@ export class Reader {
     const codec = this.#codecs.named(stored.codec);
     const own = hot.canHold ? this.#toHold(hot, codec, stored) : undefined;
     const value = decodeStored(codec, own ?? stored, this.#contextOf(stored, key));
-    return own === undefined
+    return own === undefined || isAskedForEachTime(value, stored)
       ? this.#handOver(value, codec, stored)
       : this.#hold(hot, key, { value, codec, stored: own, epoch });
   }
@@ -107,7 +107,7 @@ export class Reader {
     const codec = this.#codecs.named(stored.codec);
     const own = this.#toHold(hot, codec, stored);
     const value = await this.#decode(codec, own ?? stored, key);
-    return own === undefined
+    return own === undefined || isAskedForEachTime(value, stored)
       ? this.#handOver(value, codec, stored)
       : this.#hold(hot, key, { value, codec, stored: own, epoch });
   }
@@ -160,9 +160,7 @@ export class Reader {
   ): Found {
     const { stored, epoch } = read;
     const { value, memory, weight } = share(read.value, read.codec, stored, this.#objects);
-    const candidate = { value, memory, weight, stored, epoch };
-    // Bytes in a mapped file can't tell that the file was cut short, as a tensor does: the store looks each time.
-    if (!(stored.mapped && value instanceof Uint8Array)) hot.hold(key, candidate);
+    hot.hold(key, { value, memory, weight, stored, epoch });
     return { value, createdAt: stored.createdAt, expiresAt: stored.expiresAt };
   }
 
@@ -183,6 +181,11 @@ export class Reader {
 /** Whether nothing else lies in the memory that a value is a view on. */
 function ownsItsMemory(stored: StoredValue): boolean {
   return stored.parts !== undefined || stored.bytes.byteLength === stored.bytes.buffer.byteLength;
+}
+
+/** Bytes in a mapped file can't tell that the file was cut short, as a tensor does: the store looks each time. */
+function isAskedForEachTime(value: unknown, stored: StoredValue): boolean {
+  return stored.mapped && value instanceof Uint8Array;
 }
 
 /** Calls again without the views that only memory holds, where those are in the way of one more. */
