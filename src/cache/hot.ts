@@ -19,25 +19,41 @@ const LARGEST_SHARE = 1 / 4;
 
 /**
  * Which values were asked for lately: their stamps, by the low bits of their slots. Where two share a place, one of
- * them is taken for new once more often.
+ * them is taken for new once more often. The table grows with those that are met, since new memory takes longer to be
+ * had than a value to be found.
  */
 class Acquaintances {
+  static readonly #FEWEST = 1024;
   /** Bytes of the limit for each of them: as much as a small held value costs. */
   static readonly #SHARE = 1024;
   static readonly #MOST = 2 ** 20;
-  readonly #stamps: Uint32Array;
+  readonly #most: number;
+  #stamps = new Uint32Array(Acquaintances.#FEWEST);
+  /** Met since the table has had its size. */
+  #strangers = 0;
 
   constructor(limit: number) {
-    const wanted = Math.min(limit / Acquaintances.#SHARE, Acquaintances.#MOST);
-    this.#stamps = new Uint32Array(2 ** Math.ceil(Math.log2(Math.max(wanted, 64))));
+    this.#most = Math.min(limit / Acquaintances.#SHARE, Acquaintances.#MOST);
   }
 
   /** Whether the value was met before; from now on it was. */
   meet({ slot, stamp }: StoredValue): boolean {
     const place = slot & (this.#stamps.length - 1);
-    const met = this.#stamps[place] === stamp;
+    if (this.#stamps[place] === stamp) return true;
     this.#stamps[place] = stamp;
-    return met;
+    this.#strangers++;
+    if (this.#strangers > this.#stamps.length && this.#stamps.length < this.#most) this.#grow();
+    return false;
+  }
+
+  /** Twice as many. Who was met is found at either of the places that he may have now. */
+  #grow(): void {
+    const { length } = this.#stamps;
+    const wider = new Uint32Array(length * 2);
+    wider.set(this.#stamps);
+    wider.set(this.#stamps, length);
+    this.#stamps = wider;
+    this.#strangers = 0;
   }
 }
 

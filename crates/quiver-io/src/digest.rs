@@ -1,6 +1,6 @@
 //! Digests made while bytes stream by.
 
-use sha2::{Digest, Sha256};
+use ring::digest::{Context, SHA256};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
 
 /// Bytes of a chunk that has a sum of its own: small enough that a random row costs little to verify, large enough
@@ -65,6 +65,49 @@ impl ChunkSums {
     }
 }
 
+/// SHA-256 of what streams by. By ring: where a processor has no instructions for it, as many servers have none, its
+/// assembly is 1.8 times as fast as what compilers make of Rust, and elsewhere as fast.
+#[derive(Clone)]
+pub struct Sha256(Context);
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sha256")
+    }
+}
+
+impl Sha256 {
+    /// Of nothing yet.
+    pub fn new() -> Self {
+        Self(Context::new(&SHA256))
+    }
+
+    /// Of all these bytes.
+    pub fn of(bytes: &[u8]) -> [u8; 32] {
+        let mut sha = Self::new();
+        sha.update(bytes);
+        sha.finish()
+    }
+
+    /// The next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest.
+    pub fn finish(self) -> [u8; 32] {
+        let mut digest = [0; 32];
+        digest.copy_from_slice(self.0.finish().as_ref());
+        digest
+    }
+}
+
 /// SHA-256 of a stream, and the sums of its chunks.
 #[derive(Clone)]
 pub struct Digester {
@@ -116,7 +159,7 @@ impl Digester {
 
     /// The digests.
     pub fn finish(self) -> Digests {
-        Digests { sha256: self.sha.finalize().into(), sums: self.chunks.finish(), len: self.len }
+        Digests { sha256: self.sha.finish(), sums: self.chunks.finish(), len: self.len }
     }
 }
 
@@ -149,6 +192,7 @@ pub fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use sha2::Digest as _;
 
     proptest! {
         #[test]
@@ -163,7 +207,7 @@ mod tests {
             }
             pieces.update(rest);
             let found = pieces.finish();
-            prop_assert_eq!(found.sha256, <[u8; 32]>::from(Sha256::digest(&bytes)));
+            prop_assert_eq!(found.sha256, <[u8; 32]>::from(sha2::Sha256::digest(&bytes)));
             let sums: Vec<u64> = bytes.chunks(CHUNK).map(xxh3_64).collect();
             prop_assert_eq!(found.sums, sums);
             prop_assert_eq!(found.len, len as u64);

@@ -22,7 +22,7 @@ mod sigbus;
 mod storage;
 mod table;
 
-pub use digest::{CHUNK, ChunkSums, Digester, Digests, digest_of_sums, hex, sum64, sum128};
+pub use digest::{CHUNK, ChunkSums, Digester, Digests, Sha256, digest_of_sums, hex, sum64, sum128};
 pub use disk::{Disk, check_writable, open_or_create, preallocate};
 pub use error::{Error, ErrorKind, Result};
 pub use faulty::{Faulty, Op};

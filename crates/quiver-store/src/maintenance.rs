@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use quiver_io::Sha256;
 use quiver_io::{Disk, Storage as _};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::catalog::lmdb::Read;
 use crate::catalog::record::{Glance, Record};
@@ -139,7 +139,7 @@ pub fn digest(store: &Store, namespace: &Namespace, key: &[u8], record: &Record)
         entry
     };
     drop(catalog);
-    let sha256 = Sha256::digest(&value).into();
+    let sha256 = Sha256::of(&value);
     if let Some(writer) = &store.writer {
         writer.submit(Op::SetDigest { entry, content: record.content, sha256 }, Box::new(|_| {}));
     }

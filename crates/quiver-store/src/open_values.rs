@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use quiver_io::{CHUNK, Mapping, crew};
-use sha2::{Digest, Sha256};
+use quiver_io::{CHUNK, Mapping, Sha256, crew};
 
 use crate::catalog::record::Record;
 use crate::error::{Code, Error, Result};
@@ -405,7 +404,7 @@ impl Checked {
             }
             None => hasher.update(in_memory),
         }
-        let found: [u8; 32] = hasher.finalize().into();
+        let found = hasher.finish();
         match self.sha256 {
             Some(expected) if expected != found => Err(Error::new(
                 Code::ChecksumMismatch,
@@ -478,7 +477,7 @@ mod tests {
             path: path.clone(),
             sums_path: folder.path().join("none"),
             size: whole.len() as u64,
-            sha256: Some(Sha256::digest(&whole).into()),
+            sha256: Some(Sha256::of(&whole)),
             few_sums: whole.chunks(CHUNK).map(quiver_io::sum64).collect(),
             many_sums: Mutex::default(),
             bits: [AtomicU64::new(0)].into(),

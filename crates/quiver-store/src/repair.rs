@@ -9,8 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
 
-use quiver_io::{Disk, Storage as _};
-use sha2::{Digest, Sha256};
+use quiver_io::{Disk, Sha256, Storage as _};
 
 use crate::adopt::Index;
 use crate::catalog::keys::{self, NamespaceId};
@@ -290,7 +289,7 @@ fn digest(path: &Path) -> Option<[u8; 32]> {
     let mut buffer = vec![0; 1 << 20];
     loop {
         match file.read(&mut buffer).ok()? {
-            0 => return Some(hasher.finalize().into()),
+            0 => return Some(hasher.finish()),
             read => hasher.update(&buffer[..read]),
         }
     }

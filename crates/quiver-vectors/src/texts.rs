@@ -1,6 +1,6 @@
 //! What stands for a text when it is looked for among those that were embedded before.
 
-use sha2::{Digest, Sha256};
+use quiver_io::Sha256;
 
 use crate::parallel;
 
@@ -18,7 +18,7 @@ pub fn digests<S: AsRef<str> + Sync>(texts: &[S]) -> Vec<u8> {
     parallel::map(parts, |texts: &[S]| {
         let mut out = Vec::with_capacity(texts.len() * DIGEST);
         for text in texts {
-            let digest: [u8; 32] = Sha256::digest(text.as_ref()).into();
+            let digest = Sha256::of(text.as_ref().as_bytes());
             out.extend_from_slice(&digest[..DIGEST]);
         }
         out
@@ -75,6 +75,7 @@ fn digest(digests: &[[u8; DIGEST]], number: u32) -> Option<&[u8; DIGEST]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sha2::Digest as _;
 
     #[test]
     fn equal_texts_are_found_as_a_search_from_the_start_finds_them() {
@@ -97,7 +98,7 @@ mod tests {
         let texts: Vec<String> = (0..5_000).map(|i| format!("{i}").repeat(100)).collect();
         let found = digests(&texts);
         for (text, digest) in texts.iter().zip(found.chunks(DIGEST)) {
-            assert_eq!(digest, &Sha256::digest(text)[..DIGEST]);
+            assert_eq!(digest, &sha2::Sha256::digest(text)[..DIGEST]);
         }
         assert_eq!(found.len(), texts.len() * DIGEST);
         // The beginning of the well-known digest of nothing.

@@ -1,6 +1,6 @@
 //! Keys of the catalog's databases. Integers are big-endian, so that byte order is numeric order.
 
-use sha2::{Digest, Sha256};
+use quiver_io::Sha256;
 
 /// Bytes of a key that are stored as they are; a longer one ends in its digest. LMDB takes 511 in all.
 pub const PLAIN: usize = 400;
@@ -17,7 +17,7 @@ pub fn entry_key(namespace: NamespaceId, key: &[u8]) -> Vec<u8> {
         out.extend_from_slice(&key[..PLAIN]);
         // No UTF-8 text holds this byte, so a long key never equals a short one.
         out.push(0xff);
-        out.extend_from_slice(&Sha256::digest(key));
+        out.extend_from_slice(&Sha256::of(key));
     } else {
         out.extend_from_slice(key);
     }
