@@ -41,6 +41,8 @@ export interface Tables {
 /** What comes back may be a view; nobody writes to it. */
 export interface Table {
   gather(rows: Uint32Array): Awaitable<Float32Array>;
+  /** The same into memory that is there, where the peer has such a form. */
+  gatherInto?(rows: Uint32Array, out: Float32Array): Float32Array;
   slice(start: number, end: number): Awaitable<Float32Array>;
   /** All of it, ready to be read from first to last. */
   all(): Awaitable<Float32Array>;

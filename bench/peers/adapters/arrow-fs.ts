@@ -17,6 +17,7 @@ import {
   tableToIPC,
 } from "arrow-latest";
 import type { Peer, Table, Tables } from "../contract.ts";
+import { arrayTable } from "./array-table.ts";
 
 function tables(home: string): Tables {
   const folder = join(home, "arrow");
@@ -37,17 +38,7 @@ function tables(home: string): Tables {
       const [data] = table.getChildAt<FixedSizeList<Float32>>(0)?.data ?? [];
       const all = data?.children[0]?.values;
       if (!(all instanceof Float32Array)) throw new Error(`${name} isn't a column of float32`);
-      return {
-        gather: (rows) => {
-          const out = new Float32Array(rows.length * columns);
-          rows.forEach((row, index) => {
-            out.set(all.subarray(row * columns, (row + 1) * columns), index * columns);
-          });
-          return out;
-        },
-        slice: (start, end) => all.subarray(start * columns, end * columns),
-        all: () => all,
-      };
+      return arrayTable(all, columns);
     },
     close: () => undefined,
   };

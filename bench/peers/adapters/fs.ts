@@ -18,6 +18,7 @@ import { open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
 import type { Blobs, Durability, Memo, Peer, Records, Streams, Table, Tables } from "../contract.ts";
+import { arrayTable } from "./array-table.ts";
 
 const DURABILITY = {
   full: "write, fsync, rename; the folder is not synced",
@@ -127,17 +128,7 @@ function tables(home: string): Tables {
     open: async (name, columns): Promise<Table> => {
       const file = await readFile(join(folder, name));
       const all = new Float32Array(file.buffer, file.byteOffset, file.byteLength / 4);
-      return {
-        gather: (rows) => {
-          const out = new Float32Array(rows.length * columns);
-          rows.forEach((row, index) => {
-            out.set(all.subarray(row * columns, (row + 1) * columns), index * columns);
-          });
-          return out;
-        },
-        slice: (start, end) => all.subarray(start * columns, end * columns),
-        all: () => all,
-      };
+      return arrayTable(all, columns);
     },
     close: () => undefined,
   };

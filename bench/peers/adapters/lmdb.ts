@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { open, type RootDatabase } from "lmdb";
 import type { Blobs, Durability, Peer, Records, Table, Tables } from "../contract.ts";
+import { arrayTable } from "./array-table.ts";
 
 const DURABILITY = { full: "awaits `flushed`", process: "noSync" } as const;
 
@@ -73,17 +74,7 @@ function tables(folder: string): Tables {
         value.byteOffset % 4 === 0
           ? new Float32Array(value.buffer, value.byteOffset, value.length / 4)
           : new Float32Array(value.buffer.slice(value.byteOffset, value.byteOffset + value.length));
-      return {
-        gather: (rows) => {
-          const out = new Float32Array(rows.length * columns);
-          rows.forEach((row, index) => {
-            out.set(all.subarray(row * columns, (row + 1) * columns), index * columns);
-          });
-          return out;
-        },
-        slice: (start, end) => all.subarray(start * columns, end * columns),
-        all: () => all,
-      };
+      return arrayTable(all, columns);
     },
     close: () => database.close(),
   };

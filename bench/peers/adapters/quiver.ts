@@ -49,12 +49,17 @@ async function tables(folder: string): Promise<Tables> {
   const values = cache.namespace<Tensor<Float32Array>>("tables", { codec: "npy" });
   return {
     store: (name, data, columns) => values.set(name, new Tensor(data, [data.length / columns, columns])),
-    open: async (name): Promise<Table> => {
+    open: async (name, columns): Promise<Table> => {
       const tensor = await values.get(name);
       if (tensor === undefined) throw new Error(`${name} isn't stored`);
       let checked = false;
+      let into = new Tensor<Float32Array>(new Float32Array());
       return {
         gather: (rows) => tensor.gather(rows).data,
+        gatherInto: (rows, out) => {
+          if (into.data !== out) into = new Tensor(out, [rows.length, columns]);
+          return tensor.gather(rows, into).data;
+        },
         // Many rows that nobody has looked at yet are compared with their sums beside the event loop.
         slice: (start, end) => {
           const rows = tensor.slice(start, end);

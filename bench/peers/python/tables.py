@@ -28,10 +28,17 @@ def _sum(values: numpy.ndarray) -> float:
 
 def digest(peer, step: dict) -> dict:
     table = peer.open(step["name"], step["columns"])
-    gathered = table.gather(random_rows(step["rows"], step["count"], 1))
+    picked = random_rows(step["rows"], step["count"], 1)
+    gathered = table.gather(picked)
+    into = _gathering_into(table)(picked, numpy.empty((step["count"], step["columns"]), numpy.float32))
     sliced = table.slice(100, 300)
-    digested = digest_of([numpy.ascontiguousarray(gathered), numpy.ascontiguousarray(sliced)])
+    digested = digest_of([numpy.ascontiguousarray(values) for values in (gathered, into, sliced)])
     return {"seen": [digested, f"{_sum(table.all()):.0f}"]}
+
+
+def _gathering_into(table):
+    """Who can't gather into memory that is there makes new memory."""
+    return getattr(table, "gather_into", lambda rows, _: table.gather(rows))
 
 
 def first_row(peer, step: dict) -> dict:
@@ -71,6 +78,15 @@ def gather(peer, step: dict) -> dict:
     return {"figures": [_figure(step, rate)]}
 
 
+def gather_into(peer, step: dict) -> dict:
+    table = _warmed(peer, step)
+    picks = [random_rows(step["rows"], step["count"], turn) for turn in range(64)]
+    into = _gathering_into(table)
+    out = numpy.empty((step["count"], step["columns"]), numpy.float32)
+    rate = pace(lambda turn: into(picks[turn % len(picks)], out), step["time"])
+    return {"figures": [_figure(step, rate)]}
+
+
 def slice_(peer, step: dict) -> dict:
     table, count = _warmed(peer, step), step["count"]
     span = step["rows"] - count + 1
@@ -104,6 +120,7 @@ OPERATIONS = {
     "digest": digest,
     "first row": first_row,
     "gather": gather,
+    "gather into": gather_into,
     "slice": slice_,
     "scan": scan,
     "batches": batches,

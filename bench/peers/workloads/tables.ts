@@ -28,7 +28,7 @@ export const tables: Workload = {
   title: "Matrices and embeddings of float32",
   notes: [
     "*first row* goes from asking for a stored matrix, in a process that has opened the cache and read smaller ones, to holding its first row; the files are in the page cache. `quiver` has verified what it shows.",
-    "Gathers take other rows each time, from a matrix that was read before; JavaScript peers copy row by row. *slice* is a view where the peer can give one.",
+    "Gathers take other rows each time, from a matrix that was read before, into a new result, and into memory that is there where the peer can; JavaScript peers copy row by row. *slice* is a view where the peer can give one.",
     "A matrix of 1 GB goes to those peers only that store and map or read it as one piece.",
     "*whole, verified* makes all of it readable: `quiver` compares it with its checksums, the others have none. *sum of all* is `tensor.summary()`, which finds extremes as well, the sum of NumPy, or a loop in JavaScript.",
   ],
@@ -61,7 +61,16 @@ export const tables: Workload = {
       { op: "store", place: placeAt("store, durable", column, "MB/s"), name, rows, columns: COLUMNS },
     ]),
   ],
-  operations: { store, digest, "first row": firstRow, gather, slice, scan, batches },
+  operations: {
+    store,
+    digest,
+    "first row": firstRow,
+    gather,
+    "gather into": gatherInto,
+    slice,
+    scan,
+    batches,
+  },
 };
 
 function embeddingsOf({ name }: Scale): { readonly name: string; readonly rows: number } {
@@ -99,6 +108,7 @@ function embeddingSteps(scale: Scale): Step[] {
   });
   return [
     step("gather", `gather of ${PICKED.toLocaleString("en")} rows`, "/s", PICKED),
+    step("gather into", "into memory that is there", "/s", PICKED),
     step("slice", "slice of 10,000 rows", "/s", Math.min(10_000, rows)),
     step("batches", "batches of 256 rows, a value of each", "/s", 256),
     step("scan", "sum of all", "MB/s", rows),
@@ -127,10 +137,12 @@ async function digest(context: Context, step: Step): ReturnType<Operation> {
   const table = await tableOf(context, step);
   if (table === undefined) return undefined;
   const rows = given(step, "rows");
-  const gathered = await table.gather(randomRows(rows, given(step, "count"), 1));
+  const picked = randomRows(rows, given(step, "count"), 1);
+  const gathered = await table.gather(picked);
+  const into = table.gatherInto?.(picked, new Float32Array(gathered.length)) ?? gathered;
   const sliced = await table.slice(100, 300);
   const sum = sumOf(await table.all());
-  return { seen: [digestOf([bytesOf(gathered), bytesOf(sliced)]), String(sum)] };
+  return { seen: [digestOf([gathered, into, sliced].map(bytesOf)), String(sum)] };
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
@@ -174,15 +186,31 @@ async function warmed(context: Context, step: Step): Promise<Table | undefined> 
   return table;
 }
 
+/** Other rows for each of many turns. */
+function picksOf(step: Step): readonly Uint32Array[] {
+  return Array.from({ length: 64 }, (_, turn) => randomRows(given(step, "rows"), given(step, "count"), turn));
+}
+
 async function gather(context: Context, step: Step): ReturnType<Operation> {
   const table = await warmed(context, step);
   if (table === undefined) return undefined;
-  const picks = Array.from({ length: 64 }, (_, turn) =>
-    randomRows(given(step, "rows"), given(step, "count"), turn),
-  );
+  const picks = picksOf(step);
   return figure(
     step,
     await pace((turn) => table.gather(picks[turn % picks.length] as Uint32Array), given(step, "time"), 1),
+  );
+}
+
+/** Who can't gather into memory that is there makes new memory here too. */
+async function gatherInto(context: Context, step: Step): ReturnType<Operation> {
+  const table = await warmed(context, step);
+  if (table === undefined) return undefined;
+  const picks = picksOf(step);
+  const out = new Float32Array(given(step, "count") * given(step, "columns"));
+  const into = table.gatherInto?.bind(table) ?? table.gather.bind(table);
+  return figure(
+    step,
+    await pace((turn) => into(picks[turn % picks.length] as Uint32Array, out), given(step, "time"), 1),
   );
 }
 

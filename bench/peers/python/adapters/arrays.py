@@ -19,6 +19,10 @@ class ArrayTable:
     def gather(self, rows: numpy.ndarray) -> numpy.ndarray:
         return self._values[rows]
 
+    def gather_into(self, rows: numpy.ndarray, out: numpy.ndarray) -> numpy.ndarray:
+        # Any other mode than the default, which first copies to memory of its own.
+        return numpy.take(self._values, rows, axis=0, out=out, mode="clip")
+
     def slice(self, start: int, end: int) -> numpy.ndarray:
         return self._values[start:end]
 
