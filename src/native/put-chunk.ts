@@ -17,6 +17,8 @@ export interface PackedPut {
 
 /** Room for 64 of the largest values. */
 const CAPACITY = 1024 * 1024 + 64 * 1024;
+/** Bytes that are handed over before more are gathered: where nothing is synced the writer's thread begins with them. */
+const HEAVY = 32 * 1024;
 /** As many are committed together. */
 const MOST = 1024;
 
@@ -40,6 +42,11 @@ export class PutChunk {
     this.#text = Buffer.from(memory);
     this.#words = new Uint32Array(memory);
     this.#times = new Float64Array(memory);
+  }
+
+  /** What there is is worth the writer's while. */
+  get isHeavy(): boolean {
+    return this.#used >= HEAVY;
   }
 
   get isEmpty(): boolean {

@@ -134,8 +134,8 @@ function asItIs(answer: unknown): unknown {
 const PLAIN: Ending<unknown> = { read: asItIs, ended: doNothing };
 
 /**
- * Requests that are under way. Those sent in one turn of the event loop are committed together, and their answers
- * arrive in batches; as long as one is awaited, the process stays alive.
+ * Requests that are under way. Those sent in one turn of the event loop are committed together, unless they are
+ * many bytes and nothing is synced; their answers arrive in batches; as long as one is awaited, the process stays alive.
  */
 export class Requests {
   readonly #store: NativeStore;
@@ -195,6 +195,7 @@ export class Requests {
       this.#chunk.add(put);
     }
     this.#gathered.push(waiting);
+    if (this.#chunk.isHeavy) this.handOver();
     this.#scheduleFlush();
   }
 

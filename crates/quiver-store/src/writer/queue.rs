@@ -14,6 +14,11 @@ const GROUP_BYTES: usize = 8 << 20;
 /// How long a gathered request waits for others at most, however long the turn takes: about a commit's time.
 const GATHER: Duration = Duration::from_millis(2);
 
+/// Bytes of packed values that the thread begins with while more are gathered, where nothing is synced: then there is as
+/// much to do here as in preparing them. A sync takes longer than either, and is one for all. Half of what JavaScript
+/// hands over at once, since there keys and facts count too.
+const HEAVY: usize = 16 << 10;
+
 /// What is committed on the thread that asks for it, where nothing is synced: requests and bytes of packed values.
 const SHORT: usize = 64;
 const SHORT_BYTES: usize = 1 << 20;
@@ -27,6 +32,8 @@ pub struct Request {
 #[derive(Default)]
 struct State {
     requests: Vec<Request>,
+    /// Bytes of packed values among them.
+    bytes: usize,
     /// What other threads have left to do after their commits.
     left: Vec<After>,
     /// Present while more requests are expected to follow soon.
@@ -52,9 +59,16 @@ enum Thread {
 pub struct Queue {
     state: Mutex<State>,
     arrived: Condvar,
+    /// Whether commits are synced.
+    durable: bool,
 }
 
 impl Queue {
+    /// An empty one. `durable` = commits are synced.
+    pub fn new(durable: bool) -> Self {
+        Self { durable, ..Self::default() }
+    }
+
     /// How many wait.
     pub fn len(&self) -> usize {
         self.lock().requests.len()
@@ -66,21 +80,24 @@ impl Queue {
         if state.closed {
             return Err(Box::new(request));
         }
-        state.busy = true;
-        state.requests.push(request);
+        state.add(request);
         Ok(())
     }
 
-    /// Adds a request that waits for others until `flush`, or two milliseconds. After `close` it comes back.
+    /// Adds a request that waits for others until `flush`, or two milliseconds, unless there is much to do already. After
+    /// `close` it comes back.
     pub fn gather(&self, request: Request) -> Result<(), Box<Request>> {
         let mut state = self.lock();
         if state.closed {
             return Err(Box::new(request));
         }
-        state.busy = true;
-        state.requests.push(request);
-        state.gathering_since.get_or_insert_with(Instant::now);
-        let full = state.is_full();
+        state.add(request);
+        let full = state.is_full() || (!self.durable && state.bytes >= HEAVY);
+        if full {
+            state.gathering_since = None;
+        } else {
+            state.gathering_since.get_or_insert_with(Instant::now);
+        }
         self.wake_if(&state, if full { Thread::Watching } else { Thread::Asleep });
         Ok(())
     }
@@ -151,7 +168,7 @@ impl Queue {
     pub fn take_group(&self) -> Option<Vec<Request>> {
         let mut state = self.lock();
         state.gathering_since = None;
-        (!state.requests.is_empty()).then(|| take_group(&mut state.requests))
+        (!state.requests.is_empty()).then(|| state.take_group())
     }
 
     /// What other threads have left to do.
@@ -163,11 +180,10 @@ impl Queue {
     /// up beyond the limits if they were removed more slowly than replaced.
     pub fn is_short(&self) -> bool {
         let state = self.lock();
-        let requests = &state.requests;
-        let bytes = || requests.iter().map(|request| request.op.packed()).sum::<Option<usize>>();
         state.left.is_empty()
-            && (1..=SHORT).contains(&weight(requests))
-            && bytes().is_some_and(|bytes| bytes <= SHORT_BYTES)
+            && (1..=SHORT).contains(&weight(&state.requests))
+            && state.bytes <= SHORT_BYTES
+            && state.requests.iter().all(|request| request.op.packed().is_some())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -176,28 +192,35 @@ impl Queue {
 }
 
 impl State {
+    fn add(&mut self, request: Request) {
+        self.busy = true;
+        self.bytes += request.op.packed().unwrap_or(0);
+        self.requests.push(request);
+    }
+
     fn is_full(&self) -> bool {
         weight(&self.requests) >= GROUP
+    }
+
+    fn take_group(&mut self) -> Vec<Request> {
+        let (mut weight, mut bytes) = (0, 0);
+        let mut count = 0;
+        for Request { op, .. } in &self.requests {
+            if count > 0 && (weight + op.weight() > GROUP || bytes >= GROUP_BYTES) {
+                break;
+            }
+            weight += op.weight();
+            bytes += op.packed().unwrap_or(0);
+            count += 1;
+        }
+        self.bytes -= bytes;
+        let rest = self.requests.split_off(count);
+        std::mem::replace(&mut self.requests, rest)
     }
 }
 
 fn weight(requests: &[Request]) -> usize {
     requests.iter().map(|request| request.op.weight()).sum()
-}
-
-fn take_group(requests: &mut Vec<Request>) -> Vec<Request> {
-    let (mut weight, mut bytes) = (0, 0);
-    let count = requests
-        .iter()
-        .take_while(|Request { op, .. }| {
-            let fits = weight == 0 || (weight + op.weight() <= GROUP && bytes < GROUP_BYTES);
-            weight += op.weight();
-            bytes += op.packed().unwrap_or(0);
-            fits
-        })
-        .count();
-    let rest = requests.split_off(count);
-    std::mem::replace(requests, rest)
 }
 
 #[cfg(test)]
@@ -208,6 +231,20 @@ mod tests {
 
     fn request() -> Request {
         Request { op: Op::Reclaim, done: Box::new(|_| {}) }
+    }
+
+    /// As many puts in one request, each of as many bytes.
+    fn puts_of(count: usize, bytes: usize) -> Request {
+        let put = || Put {
+            namespace: "n".into(),
+            key: PackedBytes::copy_of(b"k"),
+            facts: NewFacts::default().into(),
+            value: NewValue::Inline(PackedBytes::copy_of(&vec![0; bytes])),
+            ticket: 0,
+            fence: None,
+            adoption: None,
+        };
+        Request { op: Op::PutMany(std::iter::repeat_with(put).take(count).collect()), done: Box::new(|_| {}) }
     }
 
     fn gather(queue: &Queue) -> bool {
@@ -251,26 +288,25 @@ mod tests {
 
     #[test]
     fn several_writes_in_one_request_count_as_many() {
-        let put = || Put {
-            namespace: "n".into(),
-            key: PackedBytes::copy_of(b"k"),
-            facts: NewFacts::default().into(),
-            value: NewValue::Inline(PackedBytes::copy_of(&[0; 100])),
-            ticket: 0,
-            fence: None,
-            adoption: None,
-        };
-        let many = |count| Request {
-            op: Op::PutMany(std::iter::repeat_with(put).take(count).collect()),
-            done: Box::new(|_| {}),
-        };
         let queue = Queue::default();
         for count in [SHORT, GROUP - SHORT, 2 * GROUP, 1] {
-            assert!(queue.push(many(count)).is_ok());
+            assert!(queue.push(puts_of(count, 100)).is_ok());
             assert_eq!(queue.is_short(), count == SHORT);
         }
         for requests in [2, 1, 1] {
             assert_eq!(next_len(&queue), Some(requests));
+        }
+    }
+
+    #[test]
+    fn much_work_waits_for_more_only_where_it_is_to_be_synced() {
+        for durable in [false, true] {
+            let queue = Queue::new(durable);
+            assert!(queue.gather(puts_of(2, HEAVY / 2)).is_ok());
+            assert_eq!(queue.lock().gathering_since.is_some(), durable);
+            assert_eq!(next_len(&queue), Some(1));
+            assert!(queue.gather(puts_of(1, HEAVY / 2)).is_ok());
+            assert!(queue.lock().gathering_since.is_some(), "what was taken counts no more");
         }
     }
 

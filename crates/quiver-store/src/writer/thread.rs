@@ -38,7 +38,8 @@ impl std::fmt::Debug for Writer {
 impl Writer {
     /// Starts the thread. `lock` keeps writers of other processes out.
     pub fn start(engine: Arc<Engine>, lock: RangeLock) -> Result<Self> {
-        let desk = Arc::new(Desk { queue: Queue::default(), engine, lock, serving: Mutex::default() });
+        let queue = Queue::new(engine.is_durable());
+        let desk = Arc::new(Desk { queue, engine, lock, serving: Mutex::default() });
         let for_thread = Arc::clone(&desk);
         let thread = std::thread::Builder::new()
             .name("quiver-writer".into())
