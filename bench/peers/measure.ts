@@ -1,6 +1,9 @@
 /** Clocks: how often something can be done in a second, and how long one time takes. */
 
-/** Runs `run` for about `milliseconds` after a quarter of that as warm-up; operations a second. */
+/** Milliseconds that V8 gets to compile what runs hot, which it does on another thread. */
+const WARM_UP = 100;
+
+/** Runs `run` for about `milliseconds` after a warm-up of a quarter of that, but no less than `WARM_UP`; operations a second. */
 export function paceSync(run: (turn: number) => unknown, milliseconds: number): number {
   let turn = 0;
   const spend = (budget: number): number => {
@@ -13,7 +16,7 @@ export function paceSync(run: (turn: number) => unknown, milliseconds: number): 
     }
     return ((turn - begun) * 1000) / (performance.now() - start);
   };
-  spend(milliseconds / 4);
+  spend(Math.max(milliseconds / 4, WARM_UP));
   return spend(milliseconds);
 }
 
@@ -33,7 +36,7 @@ export async function pace(
     await Promise.all(Array.from({ length: inFlight }, lane));
     return ((turn - begun) * 1000) / (performance.now() - start);
   };
-  await spend(milliseconds / 4);
+  await spend(Math.max(milliseconds / 4, WARM_UP));
   return spend(milliseconds);
 }
 

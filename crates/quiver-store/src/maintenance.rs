@@ -4,8 +4,7 @@ use std::path::Path;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use quiver_io::Sha256;
-use quiver_io::{Disk, Storage as _};
+use quiver_io::{Disk, Sha256, Storage as _};
 use serde::Serialize;
 
 use crate::catalog::lmdb::Read;
