@@ -44,7 +44,8 @@ const home = join(out, "data");
 const wanted = options.only?.split(",");
 const named = options.peers?.split(";");
 
-const file = join(out, "results.json");
+/** A trial overwrites nothing that took long to measure. */
+const file = join(out, options.tiny ? "trial.json" : "results.json");
 
 function measured(): RaceRecord {
   return JSON.parse(readFileSync(file, "utf8")) as RaceRecord;

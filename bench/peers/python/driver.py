@@ -9,7 +9,7 @@ import blobs
 import tables
 from page_cache import bring_into_memory
 
-OPERATIONS = {"blobs": blobs.OPERATIONS, "tables": tables.OPERATIONS}
+OPERATIONS = {"blobs": blobs.OPERATIONS, "first": blobs.OPERATIONS, "tables": tables.OPERATIONS}
 
 
 def work(job: dict) -> dict:

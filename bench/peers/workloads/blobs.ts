@@ -21,6 +21,28 @@ const SIZES: readonly (readonly [column: string, size: number, keys: number])[] 
   ["1 MB", 1_000_000, 48],
 ];
 
+export const peers: readonly string[] = [
+  "quiver",
+  "quiver, files",
+  "quiver, not held",
+  "lmdb",
+  "lmdb, its cache",
+  "better-sqlite3",
+  "classic-level",
+  "cacache",
+  "keyv, sqlite",
+  "unstorage, fs",
+  "flat-cache",
+  "lru-cache",
+  "fs",
+  "fs, digested",
+  "diskcache",
+  "joblib",
+  "shelve",
+  "pickle files",
+  "json files",
+];
+
 /** Values stored by one call of `setMany`. */
 const BATCH = 64;
 
@@ -32,29 +54,8 @@ export const blobs: Workload = {
     "*durable* survives a power cut, *not synced* the end of the process. A peer without such a promise has no figure.",
     "SQLite has no asynchronous form: in flight its sets come one by one, each a transaction, as they do from independent requests. *batch* is its transaction over 64 values, as it is everybody else's cheapest form for many.",
     "*one at a time* takes the synchronous form where a peer has one, *awaited* the other.",
-    "*first touch* reads each key once in a new process, the files being in the page cache, because they were read just before.",
   ],
-  peers: [
-    "quiver",
-    "quiver, files",
-    "quiver, not held",
-    "lmdb",
-    "lmdb, its cache",
-    "better-sqlite3",
-    "classic-level",
-    "cacache",
-    "keyv, sqlite",
-    "unstorage, fs",
-    "flat-cache",
-    "lru-cache",
-    "fs",
-    "fs, digested",
-    "diskcache",
-    "joblib",
-    "shelve",
-    "pickle files",
-    "json files",
-  ],
+  peers,
   main: ["quiver", "quiver, files", "lmdb", "better-sqlite3", "cacache", "lru-cache", "fs"],
   prepare: (scale) => [
     sizesOf(scale).map(([, size, count]) => ({ op: "fill", size, count })),
@@ -64,15 +65,15 @@ export const blobs: Workload = {
     sizesOf(scale).flatMap((size) => readSteps(size, scale)),
     sizesOf(scale).flatMap((size) => writeSteps(size, scale)),
   ],
-  operations: { fill, digest, first, get, miss, set, batch, "get latency": getLatency },
+  operations: { fill, digest, get, miss, set, batch, "get latency": getLatency },
 };
 
-function sizesOf({ name }: Scale): typeof SIZES {
+export function sizesOf({ name }: Scale): typeof SIZES {
   if (name === "tiny") return SIZES.map(([column, size]) => [column, size, 8]);
   return name === "short" ? SIZES.filter(([column]) => column !== "100 KB") : SIZES;
 }
 
-function stepsOf([column, size, count]: (typeof SIZES)[number], { time }: Scale) {
+export function stepsOf([column, size, count]: (typeof SIZES)[number], { time }: Scale) {
   return (op: string, table: string, more: Partial<Step> = {}, unit: Unit = "/s"): Step => ({
     op,
     place: { table, column, unit },
@@ -86,7 +87,6 @@ function stepsOf([column, size, count]: (typeof SIZES)[number], { time }: Scale)
 function readSteps(size: (typeof SIZES)[number], scale: Scale): readonly Step[] {
   const step = stepsOf(size, scale);
   return [
-    step("first", "get, first touch in a new process", { inMemory: true }),
     step("get", "get, the fastest form", { inFlight: 0 }),
     step("get", "get, awaited", { inFlight: 1 }),
     step("get", "get, 64 in flight", { inFlight: 64 }),
@@ -124,7 +124,7 @@ async function store(blobs: Blobs, step: Step): Promise<void> {
   for (let at = 0; at < all.length; at += BATCH) await blobs.setMany(all.slice(at, at + BATCH));
 }
 
-async function fill(context: Context, step: Step): ReturnType<Operation> {
+export async function fill(context: Context, step: Step): ReturnType<Operation> {
   const blobs = await blobsOf(context);
   if (blobs !== undefined) await store(blobs, step);
   return undefined;
@@ -137,7 +137,7 @@ async function filled(context: Context, step: Step): Promise<Blobs | undefined> 
   return blobs;
 }
 
-async function digest(context: Context, step: Step): ReturnType<Operation> {
+export async function digest(context: Context, step: Step): ReturnType<Operation> {
   const blobs = await filled(context, step);
   if (blobs === undefined) return undefined;
   const values: Uint8Array[] = [];
@@ -145,7 +145,7 @@ async function digest(context: Context, step: Step): ReturnType<Operation> {
   return { seen: [digestOf(values)] };
 }
 
-async function first(context: Context, step: Step): ReturnType<Operation> {
+export async function first(context: Context, step: Step): ReturnType<Operation> {
   if (context.peer.layout === "memory") return undefined;
   const blobs = await blobsOf(context);
   if (blobs === undefined) return undefined;

@@ -3,6 +3,7 @@
 import type { Workload } from "../workload.ts";
 import { blobs } from "./blobs.ts";
 import { churn } from "./churn.ts";
+import { firstReads } from "./first.ts";
 import { many } from "./many.ts";
 import { memoised } from "./memoised.ts";
 import { processes } from "./processes.ts";
@@ -12,6 +13,7 @@ import { tables } from "./tables.ts";
 
 export const WORKLOADS: readonly Workload[] = [
   blobs,
+  firstReads,
   tables,
   processes,
   records,
