@@ -5,7 +5,7 @@ export type Durability = "full" | "process";
 
 export type Layout = "packed" | "a file an entry" | "one file" | "memory" | "columns";
 
-type Awaitable<T> = T | Promise<T>;
+export type Awaitable<T> = T | Promise<T>;
 
 /** Bytes by key. A peer without a synchronous form leaves it out; one without batches loops. */
 export interface Blobs {

@@ -53,13 +53,9 @@ async function tables(folder: string): Promise<Tables> {
       const tensor = await values.get(name);
       if (tensor === undefined) throw new Error(`${name} isn't stored`);
       let checked = false;
-      let into = new Tensor<Float32Array>(new Float32Array());
       return {
         gather: (rows) => tensor.gather(rows).data,
-        gatherInto: (rows, out) => {
-          if (into.data !== out) into = new Tensor(out, [rows.length, columns]);
-          return tensor.gather(rows, into).data;
-        },
+        gatherInto: (rows, out) => tensor.gather(rows, new Tensor(out, [rows.length, columns])).data,
         // Many rows that nobody has looked at yet are compared with their sums beside the event loop.
         slice: (start, end) => {
           const rows = tensor.slice(start, end);

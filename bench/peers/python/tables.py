@@ -30,15 +30,18 @@ def digest(peer, step: dict) -> dict:
     table = peer.open(step["name"], step["columns"])
     picked = random_rows(step["rows"], step["count"], 1)
     gathered = table.gather(picked)
-    into = _gathering_into(table)(picked, numpy.empty((step["count"], step["columns"]), numpy.float32))
+    into = _gather_into(table, step)(picked)
     sliced = table.slice(100, 300)
     digested = digest_of([numpy.ascontiguousarray(values) for values in (gathered, into, sliced)])
     return {"seen": [digested, f"{_sum(table.all()):.0f}"]}
 
 
-def _gathering_into(table):
-    """Who can't gather into memory that is there makes new memory."""
-    return getattr(table, "gather_into", lambda rows, _: table.gather(rows))
+def _gather_into(table, step: dict):
+    """Into memory that is there. Who can't makes new memory."""
+    if not hasattr(table, "gather_into"):
+        return table.gather
+    out = numpy.empty((step["count"], step["columns"]), numpy.float32)
+    return lambda rows: table.gather_into(rows, out)
 
 
 def first_row(peer, step: dict) -> dict:
@@ -71,20 +74,17 @@ def _warmed(peer, step: dict):
     return table
 
 
-def gather(peer, step: dict) -> dict:
-    table = _warmed(peer, step)
-    picks = [random_rows(step["rows"], step["count"], turn) for turn in range(64)]
-    rate = pace(lambda turn: table.gather(picks[turn % len(picks)]), step["time"])
-    return {"figures": [_figure(step, rate)]}
+def _gathering(way_of):
+    """Gathers other rows in each of many turns, in the way that a table has for it."""
 
+    def run(peer, step: dict) -> dict:
+        table = _warmed(peer, step)
+        picks = [random_rows(step["rows"], step["count"], turn) for turn in range(64)]
+        gather = way_of(table, step)
+        rate = pace(lambda turn: gather(picks[turn % len(picks)]), step["time"])
+        return {"figures": [_figure(step, rate)]}
 
-def gather_into(peer, step: dict) -> dict:
-    table = _warmed(peer, step)
-    picks = [random_rows(step["rows"], step["count"], turn) for turn in range(64)]
-    into = _gathering_into(table)
-    out = numpy.empty((step["count"], step["columns"]), numpy.float32)
-    rate = pace(lambda turn: into(picks[turn % len(picks)], out), step["time"])
-    return {"figures": [_figure(step, rate)]}
+    return run
 
 
 def slice_(peer, step: dict) -> dict:
@@ -119,8 +119,8 @@ OPERATIONS = {
     "store": store,
     "digest": digest,
     "first row": first_row,
-    "gather": gather,
-    "gather into": gather_into,
+    "gather": _gathering(lambda table, _: table.gather),
+    "gather into": _gathering(_gather_into),
     "slice": slice_,
     "scan": scan,
     "batches": batches,

@@ -21,28 +21,6 @@ const SIZES: readonly (readonly [column: string, size: number, keys: number])[] 
   ["1 MB", 1_000_000, 48],
 ];
 
-export const peers: readonly string[] = [
-  "quiver",
-  "quiver, files",
-  "quiver, not held",
-  "lmdb",
-  "lmdb, its cache",
-  "better-sqlite3",
-  "classic-level",
-  "cacache",
-  "keyv, sqlite",
-  "unstorage, fs",
-  "flat-cache",
-  "lru-cache",
-  "fs",
-  "fs, digested",
-  "diskcache",
-  "joblib",
-  "shelve",
-  "pickle files",
-  "json files",
-];
-
 /** Values stored by one call of `setMany`. */
 const BATCH = 64;
 
@@ -55,7 +33,27 @@ export const blobs: Workload = {
     "SQLite has no asynchronous form: in flight its sets come one by one, each a transaction, as they do from independent requests. *batch* is its transaction over 64 values, as it is everybody else's cheapest form for many.",
     "*one at a time* takes the synchronous form where a peer has one, *awaited* the other.",
   ],
-  peers,
+  peers: [
+    "quiver",
+    "quiver, files",
+    "quiver, not held",
+    "lmdb",
+    "lmdb, its cache",
+    "better-sqlite3",
+    "classic-level",
+    "cacache",
+    "keyv, sqlite",
+    "unstorage, fs",
+    "flat-cache",
+    "lru-cache",
+    "fs",
+    "fs, digested",
+    "diskcache",
+    "joblib",
+    "shelve",
+    "pickle files",
+    "json files",
+  ],
   main: ["quiver", "quiver, files", "lmdb", "better-sqlite3", "cacache", "lru-cache", "fs"],
   prepare: (scale) => [
     sizesOf(scale).map(([, size, count]) => ({ op: "fill", size, count })),
@@ -108,7 +106,7 @@ function writeSteps(size: (typeof SIZES)[number], scale: Scale): readonly Step[]
   ];
 }
 
-function keysOf(step: Step, suffix = ""): readonly string[] {
+export function keysOf(step: Step, suffix = ""): readonly string[] {
   const size = given(step, "size");
   return Array.from({ length: given(step, "count") }, (_, index) => keyAt(size, index) + suffix);
 }
@@ -124,7 +122,7 @@ async function store(blobs: Blobs, step: Step): Promise<void> {
   for (let at = 0; at < all.length; at += BATCH) await blobs.setMany(all.slice(at, at + BATCH));
 }
 
-export async function fill(context: Context, step: Step): ReturnType<Operation> {
+async function fill(context: Context, step: Step): ReturnType<Operation> {
   const blobs = await blobsOf(context);
   if (blobs !== undefined) await store(blobs, step);
   return undefined;
@@ -137,26 +135,12 @@ async function filled(context: Context, step: Step): Promise<Blobs | undefined> 
   return blobs;
 }
 
-export async function digest(context: Context, step: Step): ReturnType<Operation> {
+async function digest(context: Context, step: Step): ReturnType<Operation> {
   const blobs = await filled(context, step);
   if (blobs === undefined) return undefined;
   const values: Uint8Array[] = [];
   for (const key of keysOf(step)) values.push((await blobs.get(key)) ?? new Uint8Array());
   return { seen: [digestOf(values)] };
-}
-
-export async function first(context: Context, step: Step): ReturnType<Operation> {
-  if (context.peer.layout === "memory") return undefined;
-  const blobs = await blobsOf(context);
-  if (blobs === undefined) return undefined;
-  const get = blobs.getSync?.bind(blobs) ?? blobs.get.bind(blobs);
-  const keys = keysOf(step);
-  const start = performance.now();
-  for (const key of keys) {
-    const value = get(key);
-    if (value instanceof Promise) await value;
-  }
-  return figure(step, (keys.length * 1000) / (performance.now() - start));
 }
 
 /** The fastest form is the synchronous one; a peer without it is awaited. */

@@ -1,6 +1,6 @@
 /** Matrices of float32: stored, opened, and read by rows, ranges and as a whole. */
 
-import type { Place, Step, Table, Tables, Unit } from "../contract.ts";
+import type { Awaitable, Place, Step, Table, Tables, Unit } from "../contract.ts";
 import { pace, secondsOf } from "../measure.ts";
 import { digestOf, matrix, randomRows, sumOf } from "../values.ts";
 import { type Context, figure, given, type Operation, type Scale, type Workload } from "../workload.ts";
@@ -65,8 +65,8 @@ export const tables: Workload = {
     store,
     digest,
     "first row": firstRow,
-    gather,
-    "gather into": gatherInto,
+    gather: gathering((table) => (rows) => table.gather(rows)),
+    "gather into": gathering(gatherInto),
     slice,
     scan,
     batches,
@@ -139,7 +139,7 @@ async function digest(context: Context, step: Step): ReturnType<Operation> {
   const rows = given(step, "rows");
   const picked = randomRows(rows, given(step, "count"), 1);
   const gathered = await table.gather(picked);
-  const into = table.gatherInto?.(picked, new Float32Array(gathered.length)) ?? gathered;
+  const into = await gatherInto(table, step)(picked);
   const sliced = await table.slice(100, 300);
   const sum = sumOf(await table.all());
   return { seen: [digestOf([gathered, into, sliced].map(bytesOf)), String(sum)] };
@@ -186,32 +186,26 @@ async function warmed(context: Context, step: Step): Promise<Table | undefined> 
   return table;
 }
 
-/** Other rows for each of many turns. */
-function picksOf(step: Step): readonly Uint32Array[] {
-  return Array.from({ length: 64 }, (_, turn) => randomRows(given(step, "rows"), given(step, "count"), turn));
+/** Gathers other rows in each of many turns, in the way that a table has for it. */
+function gathering(wayOf: (table: Table, step: Step) => (rows: Uint32Array) => unknown): Operation {
+  return async (context, step) => {
+    const table = await warmed(context, step);
+    if (table === undefined) return undefined;
+    const picks = Array.from({ length: 64 }, (_, turn) =>
+      randomRows(given(step, "rows"), given(step, "count"), turn),
+    );
+    const gather = wayOf(table, step);
+    return figure(
+      step,
+      await pace((turn) => gather(picks[turn % picks.length] as Uint32Array), given(step, "time"), 1),
+    );
+  };
 }
 
-async function gather(context: Context, step: Step): ReturnType<Operation> {
-  const table = await warmed(context, step);
-  if (table === undefined) return undefined;
-  const picks = picksOf(step);
-  return figure(
-    step,
-    await pace((turn) => table.gather(picks[turn % picks.length] as Uint32Array), given(step, "time"), 1),
-  );
-}
-
-/** Who can't gather into memory that is there makes new memory here too. */
-async function gatherInto(context: Context, step: Step): ReturnType<Operation> {
-  const table = await warmed(context, step);
-  if (table === undefined) return undefined;
-  const picks = picksOf(step);
+/** Into memory that is there. Who can't makes new memory. */
+function gatherInto(table: Table, step: Step): (rows: Uint32Array) => Awaitable<Float32Array> {
   const out = new Float32Array(given(step, "count") * given(step, "columns"));
-  const into = table.gatherInto?.bind(table) ?? table.gather.bind(table);
-  return figure(
-    step,
-    await pace((turn) => into(picks[turn % picks.length] as Uint32Array, out), given(step, "time"), 1),
-  );
+  return (rows) => table.gatherInto?.(rows, out) ?? table.gather(rows);
 }
 
 async function slice(context: Context, step: Step): ReturnType<Operation> {

@@ -66,7 +66,7 @@ impl ChunkSums {
 }
 
 /// SHA-256 of what streams by. By ring: where a processor has no instructions for it, as many servers have none, its
-/// assembly is 1.8 times as fast as what compilers make of Rust, and elsewhere as fast.
+/// assembly is 1.8 times as fast as what compilers make of Rust, and elsewhere about as fast.
 #[derive(Clone)]
 pub struct Sha256(Context);
 
