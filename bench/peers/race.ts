@@ -1,13 +1,15 @@
 /**
  * Races the peers over one workload. Every peer has a folder of its own, which is filled once; what it reads back
  * must be what all others read. Then in every round each peer has its turn, in processes of its own, another one
- * first each time, so that whatever else the machine does meets all of them.
+ * first each time, so that whatever else the machine does meets all of them. What the one before left unwritten is on
+ * the disk by then: a peer that syncs nothing would leave its work to the next.
  */
 
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Figure, Place, Step } from "./contract.ts";
 import { load } from "./machine.ts";
+import { writeOut } from "./page-cache.ts";
 import { isHere, runJob } from "./process.ts";
 import type { Entrant, RaceResult, Series } from "./results.ts";
 import type { Scale, Workload } from "./workload.ts";
@@ -41,6 +43,7 @@ export async function race(
     mkdirSync(folder, { recursive: true });
     try {
       for (const steps of processes) {
+        writeOut();
         const {
           figures: found,
           seen: read,

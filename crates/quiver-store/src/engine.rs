@@ -15,6 +15,7 @@ use crate::heat::Heat;
 use crate::holds::Holds;
 use crate::ids::ContentIds;
 use crate::order::Order;
+use crate::removals::Removals;
 use crate::root::Root;
 use crate::settings::{Durability, RootSettings};
 use crate::stamps::Stamps;
@@ -84,6 +85,8 @@ pub struct Engine {
     pub order: Order,
     /// Victims prepared ahead.
     pub victims: Victims,
+    /// Files on their way out.
+    pub removals: Removals,
     /// Files in use by path.
     pub holds: Holds,
     /// Rights to compute.

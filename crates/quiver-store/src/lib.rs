@@ -21,6 +21,7 @@ pub mod order;
 pub mod pool;
 pub mod publisher;
 pub mod reader;
+pub mod removals;
 pub mod repair;
 pub mod root;
 mod root_files;

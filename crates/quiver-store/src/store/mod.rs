@@ -274,6 +274,7 @@ impl Store {
         if let Some(writer) = &self.writer {
             writer.close();
         }
+        self.engine.removals.close();
         self.engine.close();
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         if self.writer.is_some() && session.try_exclusive().unwrap_or(false) {

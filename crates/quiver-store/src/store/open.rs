@@ -20,6 +20,7 @@ use crate::open_values::{Limits, OpenValues};
 use crate::order::Order;
 use crate::pool::Pool;
 use crate::reader::Incoherent;
+use crate::removals::Removals;
 use crate::root::Root;
 use crate::session::Session;
 use crate::settings::{Durability, RootSettings};
@@ -156,6 +157,7 @@ impl Store {
             usage: Default::default(),
             dirty: Mutex::default(),
             storage: Arc::clone(&options.storage),
+            removals: Removals::new(Arc::clone(&options.storage)),
             hard_links: probe.hard_link,
             catalog: RwLock::new(Some(Arc::new(catalog))),
             env: env_options,

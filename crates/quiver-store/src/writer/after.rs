@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use crate::removals::Old;
+
 /// A readable name to be pointed at an object.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Link {
@@ -22,7 +24,7 @@ pub struct After {
     /// Folders to remove with all they hold.
     pub unlink_folders: BTreeSet<PathBuf>,
     /// Objects that no record names any more.
-    pub objects: Vec<PathBuf>,
+    pub objects: Vec<Old>,
     /// Metadata files to write.
     pub sidecars: Vec<(PathBuf, String)>,
     /// Slots whose usage belongs to an entry that is gone.

@@ -40,8 +40,7 @@ impl Group<'_> {
             });
         if superseded {
             if let NewValue::File(file) = &put.value {
-                self.after.objects.push(self.engine.root.object(file.content, &put.facts.extension));
-                self.after.objects.push(self.engine.root.sums(file.content));
+                self.drop_object(file.content, &put.facts.extension, file.size, file.sums.is_empty());
             }
             let record = old.map_or_else(|| self.record(put, &space), Ok)?;
             return Ok(Outcome::Overtaken(Box::new(record)));

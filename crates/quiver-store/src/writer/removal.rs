@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use quiver_io::CHUNK;
+
 use super::group::Group;
 use super::ops::{Outcome, Reason, Removed, Victim};
 use crate::catalog::keys::{self, NamespaceId};
@@ -10,6 +12,7 @@ use crate::catalog::record::{Flags, NEVER, Record};
 use crate::catalog::values;
 use crate::error::Result;
 use crate::names;
+use crate::removals::Old;
 
 /// Rows that one request removes at most, so that others get their turn at the lock.
 const BATCH: usize = 2_000;
@@ -57,11 +60,17 @@ impl Group<'_> {
         } else if record.is_inline() {
             values::delete(&mut self.txn, &self.catalog.db, record.content, record.size)
         } else {
-            self.after.objects.push(self.engine.root.object(record.content, &record.extension));
-            if record.sums.is_empty() {
-                self.after.objects.push(self.engine.root.sums(record.content));
-            }
+            self.drop_object(record.content, &record.extension, record.size, record.sums.is_empty());
             Ok(())
+        }
+    }
+
+    /// Removes an object after the commit; its sums too where they may lie apart.
+    pub(super) fn drop_object(&mut self, content: u64, extension: &str, size: u64, sums_apart: bool) {
+        self.after.objects.push(Old { path: self.engine.root.object(content, extension), size });
+        if sums_apart {
+            let size = size.div_ceil(CHUNK as u64) * 8;
+            self.after.objects.push(Old { path: self.engine.root.sums(content), size });
         }
     }
 

@@ -190,8 +190,8 @@ pub fn follow(engine: &Engine, after: After) {
             let _ = storage.sync_dir(folder);
         }
     }
-    for object in &after.objects {
-        let _ = storage.unlink(object);
+    for object in after.objects {
+        engine.removals.remove(object);
     }
     engine.mark_dirty(after.dirty);
 }
