@@ -88,6 +88,19 @@ fn a_page_that_is_overwritten_is_reported() {
 }
 
 #[test]
+fn a_row_that_claims_to_be_of_another_kind_is_reported() {
+    let (bytes, _) = whole();
+    let key = b"key 00500";
+    let at = bytes.windows(key.len()).position(|found| found == key).unwrap();
+    for flags in [2, 4, 6] {
+        let mut damaged = bytes.clone();
+        // Before the key lie its size and the flags.
+        damaged[at - 4] = flags;
+        assert!(!walk_bytes(&damaged).0.unwrap().is_sound(), "{flags}");
+    }
+}
+
+#[test]
 fn a_transaction_that_none_can_follow_is_damage() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data.mdb");

@@ -176,7 +176,7 @@ impl Walker<'_> {
                 self.report.problem(format!("{name}: keys of page {root} are out of order"));
             }
             previous = Some(node.key.to_vec());
-            match self.value(&node) {
+            match self.value(&node).filter(|_| node.is_of(name)) {
                 Some(value) => {
                     self.report.rows += 1;
                     visit(node.flags, node.key, &value);
@@ -220,6 +220,12 @@ impl<'p> Node<'p> {
         let key = node.get(8..8 + key_size)?;
         let size = usize::from(word16(node, 0)?) | usize::from(word16(node, 2)?) << 16;
         Some(Self { flags: word16(node, 4)?, size, key, rest: node.get(8 + key_size..)? })
+    }
+
+    /// Whether a leaf of this database may have such a node. LMDB follows what the flags say: a row that claims to hold
+    /// duplicates ends the process.
+    fn is_of(&self, database: &str) -> bool {
+        if database == "(main)" { self.flags == SUB_DATABASE } else { self.flags & !BIG_DATA == 0 }
     }
 
     fn child(&self) -> u64 {
