@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use proptest::prelude::*;
 use quiver_store::catalog::lmdb::EnvOptions;
-use quiver_store::catalog::{Catalog, precheck, values, walk};
+use quiver_store::catalog::{Catalog, Totals, precheck, values, walk};
 
 const OPTIONS: EnvOptions = EnvOptions {
     map_size: 1 << 26,
@@ -40,6 +40,9 @@ fn whole() -> &'static (Vec<u8>, Rows) {
                 }
                 let value = vec![round as u8; 9_000];
                 values::put(&mut txn, &catalog.db, u64::from(round), &value).unwrap();
+                for id in 0..100 {
+                    catalog.totals.put(&mut txn, id, Totals::default()).unwrap();
+                }
                 txn.commit().unwrap();
             }
         }

@@ -13,7 +13,7 @@ use crate::root_files;
 use crate::settings::{Durability, RootSettings};
 
 /// Version of the on-disk format that this code writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// `.quiver/format.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -77,6 +77,14 @@ impl Format {
             .at(path));
         }
         Ok(Some(format))
+    }
+
+    /// Records that older versions can't read this cache any more. Before the first change that they don't know.
+    pub fn raise(&mut self, storage: &dyn Storage, root: &Root, modes: Modes) -> Result<()> {
+        self.layout = FORMAT;
+        self.min_reader = FORMAT;
+        self.min_writer = FORMAT;
+        self.write(storage, root, modes)
     }
 
     /// Writes the file as a whole, durably.

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use quiver_io::{Disk, FsProbe, RangeLock, Storage};
 
-use super::{Store, catalog_file, format};
+use super::format::{self, FORMAT};
+use super::{Store, catalog_file};
 use crate::engine::{Clock, Engine, Modes};
 use crate::error::{Code, Error, Result};
 use crate::flights::Flights;
@@ -123,7 +124,10 @@ impl Store {
         if !options.read_only && !write_lock.lock_timeout(0, 1, true, OPEN_TIMEOUT)? {
             return Err(Error::new(Code::LockTimeout, "another process holds the write lock").at(root.path()));
         }
-        let format = format::open(&root, [key.0, key.1], options)?;
+        let mut format = format::open(&root, [key.0, key.1], options)?;
+        if !options.read_only && format.layout < FORMAT && session.try_exclusive()? {
+            format.raise(storage, &root, modes)?;
+        }
         let durable = format.settings.durability == Durability::Full;
         if options.read_only {
             catalog_file::check(&root, &session)?;
@@ -132,7 +136,13 @@ impl Store {
             catalog_file::mend(&root, &session, options, durable, &mut notices)?;
         }
         let env_options = catalog_file::env_options(options, durable, session.onlooker);
-        let catalog = catalog_file::open(&root.catalog(), env_options)?;
+        let mut catalog = catalog_file::open(&root.catalog(), env_options)?;
+        if !options.read_only {
+            if format.layout >= FORMAT && catalog.is_old() && session.try_exclusive()? {
+                catalog.upgrade()?;
+            }
+            session.share()?;
+        }
         if durable && !options.read_only {
             // LMDB syncs its file, never the name of it.
             storage.sync_dir(&root.catalog())?;
