@@ -198,7 +198,7 @@ impl Engine {
     /// Looks at what other processes have added and removed.
     pub(crate) fn refresh_usage(&self) -> Result<()> {
         let catalog = self.catalog()?;
-        self.note_usage(catalog.all_totals(&catalog.env.read()?)?);
+        self.note_usage(catalog.totals.sum(&catalog.env.read()?)?);
         Ok(())
     }
 

@@ -242,7 +242,7 @@ pub fn totals(engine: &Engine, namespace: &Namespace) -> Result<Totals> {
     let catalog = engine.catalog()?;
     let txn = catalog.env.read()?;
     let (id, _) = namespace.current(engine, &catalog, &txn)?;
-    catalog.totals(&txn, id)
+    Ok(catalog.totals.get(&txn, id)?.unwrap_or_default())
 }
 
 /// Words that differ from their record for longer than a commit takes were left by a killed writer.

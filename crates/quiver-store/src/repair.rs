@@ -261,7 +261,7 @@ fn write_rows(
         }
     }
     for (id, sum) in totals {
-        catalog.put_totals(&mut txn, id, sum)?;
+        catalog.totals.put(&mut txn, id, sum)?;
     }
     for (name, counters) in rows.counters {
         txn.put(db.counters, &name, &counters)?;

@@ -212,7 +212,7 @@ fn the_rest_of_the_catalog_and_the_files_beside_it() {
     let word = |field: &str| u32::try_from(space[field].as_u64().unwrap()).unwrap();
     assert_eq!(disk.word("stamps", word("slot")), word("epoch"));
 
-    let totals = &disk.databases["totals"][&word("id").to_be_bytes()[..]];
+    let totals = &disk.databases[walk::MAIN][&[&[0], &word("id").to_be_bytes()[..]].concat()];
     assert_eq!(totals[..16], [1_u64.to_le_bytes(), (6_u64 << 20).to_le_bytes()].concat());
     assert_eq!(totals.len(), 24);
     assert_eq!(disk.databases["meta"][&b"nextNamespace"[..]], 3_u64.to_le_bytes());

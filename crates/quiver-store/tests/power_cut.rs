@@ -394,6 +394,33 @@ fn flushes_of(work: impl FnOnce()) -> (usize, usize) {
 }
 
 #[test]
+fn sums_take_no_page_of_their_own() {
+    let _alone = RECORDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let store = support::open(folder.path());
+    store.namespace("packed", &support::packed(), false).unwrap();
+    let set = || {
+        support::done(support::put_packed(&store, "packed", "a", vec![1; 100], support::facts()));
+    };
+    set();
+    let mut numbers = [0; 10];
+    for pages in &mut numbers {
+        lmdb_hooks::start_recording(|| 0);
+        set();
+        *pages = lmdb_hooks::stop_recording()
+            .iter()
+            .map(|(_, effect)| match effect {
+                Effect::Write { offset: 8_192.., bytes, .. } => bytes.len() / 4_096,
+                _ => 0,
+            })
+            .sum();
+    }
+    // Of entries, of the list of databases, of free pages.
+    assert_eq!(numbers, [3; 10]);
+    store.close();
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn a_commit_after_one_that_anybody_has_flushed_is_flushed_once() {
     let _alone = RECORDING.lock().unwrap_or_else(PoisonError::into_inner);

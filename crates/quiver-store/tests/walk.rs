@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use proptest::prelude::*;
 use quiver_store::catalog::lmdb::EnvOptions;
-use quiver_store::catalog::{Catalog, precheck, values, walk};
+use quiver_store::catalog::{Catalog, Totals, precheck, values, walk};
 
 const OPTIONS: EnvOptions = EnvOptions {
     map_size: 1 << 26,
@@ -40,6 +40,9 @@ fn whole() -> &'static (Vec<u8>, Rows) {
                 }
                 let value = vec![round as u8; 9_000];
                 values::put(&mut txn, &catalog.db, u64::from(round), &value).unwrap();
+                for id in 0..100 {
+                    catalog.totals.put(&mut txn, id, Totals::default()).unwrap();
+                }
                 txn.commit().unwrap();
             }
         }
@@ -85,6 +88,19 @@ fn a_page_that_is_overwritten_is_reported() {
     }
     // Free pages may hold anything; the header of every other page is looked at.
     assert!(noticed * 2 > pages, "{noticed} of {pages}");
+}
+
+#[test]
+fn a_row_that_claims_to_be_of_another_kind_is_reported() {
+    let (bytes, _) = whole();
+    let key = b"key 00500";
+    let at = bytes.windows(key.len()).position(|found| found == key).unwrap();
+    for flags in [2, 4, 6] {
+        let mut damaged = bytes.clone();
+        // Before the key lie its size and the flags.
+        damaged[at - 4] = flags;
+        assert!(!walk_bytes(&damaged).0.unwrap().is_sound(), "{flags}");
+    }
 }
 
 #[test]

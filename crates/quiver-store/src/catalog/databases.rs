@@ -54,8 +54,6 @@ databases! {
     versions,
     /// Namespace id, hash of the folded file name → entry key.
     names,
-    /// Namespace id → `Totals`.
-    totals,
     /// Namespace name → `Counters`.
     counters,
     /// Slot number → nothing: free for reuse.

@@ -8,6 +8,7 @@ pub mod lmdb_hooks;
 pub mod precheck;
 pub mod record;
 pub mod seal;
+pub mod totals;
 pub mod values;
 pub mod walk;
 
@@ -20,6 +21,8 @@ use crate::settings::NamespaceSettings;
 pub use databases::Databases;
 use keys::NamespaceId;
 use lmdb::{Env, EnvOptions, Read, WriteTxn};
+pub use totals::Totals;
+use totals::TotalsRows;
 
 /// A namespace as recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,44 +37,6 @@ pub struct NamespaceRecord {
     pub created: u64,
     /// Its settings.
     pub settings: NamespaceSettings,
-}
-
-/// Sums over the entries of a namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Totals {
-    /// Entries, expired ones that nobody swept yet included.
-    pub entries: u64,
-    /// Bytes of their values.
-    pub bytes: u64,
-    /// Bytes they take on disk, kept versions included.
-    pub allocated: u64,
-}
-
-impl Totals {
-    fn encode(self) -> [u8; 24] {
-        let mut out = [0; 24];
-        out[..8].copy_from_slice(&self.entries.to_le_bytes());
-        out[8..16].copy_from_slice(&self.bytes.to_le_bytes());
-        out[16..].copy_from_slice(&self.allocated.to_le_bytes());
-        out
-    }
-
-    /// Reads what `put_totals` wrote.
-    pub fn decode(bytes: &[u8]) -> Self {
-        let word =
-            |at: usize| bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
-        Self { entries: word(0), bytes: word(8), allocated: word(16) }
-    }
-
-    /// The sum of two.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            entries: self.entries + other.entries,
-            bytes: self.bytes + other.bytes,
-            allocated: self.allocated + other.allocated,
-        }
-    }
 }
 
 /// How often what happened in a namespace, over all processes since it was made.
@@ -153,6 +118,8 @@ pub struct Catalog {
     pub env: Env,
     /// Its databases.
     pub db: Databases,
+    /// Sums over the entries of each namespace.
+    pub totals: TotalsRows,
 }
 
 impl Catalog {
@@ -160,21 +127,23 @@ impl Catalog {
     /// have to be made.
     pub fn open(folder: &Path, options: &EnvOptions) -> Result<Self> {
         let env = Env::open(folder, options)?;
-        let db = if options.read_only {
+        let (db, totals) = if options.read_only {
             let txn = env.read()?;
             let db = Databases::open(|name| {
                 txn.open(name)?
                     .ok_or_else(|| Error::new(Code::Corrupt, "the catalog lacks a database").at(folder))
             })?;
+            let totals = TotalsRows::open(&txn)?;
             txn.commit()?;
-            db
+            (db, totals)
         } else {
             let mut txn = env.write()?;
             let db = Databases::open(|name| txn.create(name))?;
+            let totals = TotalsRows::settle(&mut txn)?;
             txn.commit()?;
-            db
+            (db, totals)
         };
-        Ok(Self { env, db })
+        Ok(Self { env, db, totals })
     }
 
     /// A namespace as recorded.
@@ -205,26 +174,6 @@ impl Catalog {
         Ok(txn.put(self.db.namespaces, name.as_bytes(), &bytes)?)
     }
 
-    /// Sums over a namespace's entries.
-    pub fn totals(&self, txn: &impl Read, id: NamespaceId) -> Result<Totals> {
-        Ok(txn.get(self.db.totals, &id.to_be_bytes())?.map(Totals::decode).unwrap_or_default())
-    }
-
-    /// Sums over all namespaces, those that wait for deletion included: their bytes are on disk still.
-    pub fn all_totals(&self, txn: &impl Read) -> Result<Totals> {
-        let mut sum = Totals::default();
-        let mut cursor = txn.cursor(self.db.totals)?;
-        while let Some((_, bytes)) = cursor.next()? {
-            sum = sum.plus(Totals::decode(bytes));
-        }
-        Ok(sum)
-    }
-
-    /// Records the sums of a namespace.
-    pub fn put_totals(&self, txn: &mut WriteTxn<'_>, id: NamespaceId, totals: Totals) -> Result<()> {
-        Ok(txn.put(self.db.totals, &id.to_be_bytes(), &totals.encode())?)
-    }
-
     /// Counters of a namespace.
     pub fn counters(&self, txn: &impl Read, name: &str) -> Result<Counters> {
         Ok(txn.get(self.db.counters, counters_key(name))?.map(Counters::decode).unwrap_or_default())
@@ -248,8 +197,9 @@ impl Catalog {
 
     /// Bytes of the pages in use, free ones left out.
     pub fn used_bytes(&self, txn: &impl Read) -> Result<u64> {
+        // The meta pages.
         let mut pages = 2;
-        for database in self.db.all() {
+        for database in self.db.all().chain([self.totals.database()]) {
             pages += txn.stat(database)?.pages;
         }
         Ok(pages * self.env.page_size())

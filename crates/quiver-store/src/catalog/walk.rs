@@ -17,8 +17,14 @@ const LEAF: u16 = 0x02;
 const OVERFLOW: u16 = 0x04;
 const BIG_DATA: u16 = 0x01;
 const SUB_DATABASE: u16 = 0x02;
+/// Bytes of the row of a named database.
+const DATABASE: usize = 48;
 const NO_PAGE: u64 = u64::MAX;
 const MAX_DEPTH: usize = 32;
+
+/// Name of the database that has a row for each of the others, which no other one may have.
+pub const MAIN: &str = "(main)";
+const FREE: &str = "(free)";
 
 /// What a walk found.
 #[derive(Debug, Default)]
@@ -48,7 +54,8 @@ impl Report {
 pub type Row<'r> = &'r mut dyn FnMut(&str, &[u8], &[u8]);
 
 /// Walks the newest state in `data`; calls `row(database, key, value)` for every readable row of the named
-/// databases. Damage is reported and walked around; `Err` only when not even the meta pages can be read.
+/// databases, and for those of the [main](MAIN) one that name none. Damage is reported and walked around; `Err` only
+/// when not even the meta pages can be read.
 pub fn walk(data: &Path, row: Row<'_>) -> Result<Report> {
     let file = File::open(data).map_err(|error| Error::os("opening the catalog", data, &error))?;
     let length = file.metadata().map_err(|error| Error::os("reading the catalog", data, &error))?.len();
@@ -64,11 +71,11 @@ pub fn walk(data: &Path, row: Row<'_>) -> Result<Report> {
         .roots()
         .ok_or_else(|| Error::new(Code::Corrupt, "neither meta page of the catalog can be read").at(data))?;
     let mut databases = Vec::new();
-    walker.tree(roots.free, "(free)", 0, &mut |_, _, _| {});
-    walker.tree(roots.main, "(main)", 0, &mut |flags, key, value| {
-        if flags & SUB_DATABASE != 0
-            && let Some(root) = word64(value, 40)
-        {
+    walker.tree(roots.free, FREE, 0, &mut |_, _, _| {});
+    walker.tree(roots.main, MAIN, 0, &mut |flags, key, value| {
+        if flags & SUB_DATABASE == 0 {
+            row(MAIN, key, value);
+        } else if let Some(root) = word64(value, 40) {
             databases.push((String::from_utf8_lossy(key).into_owned(), root));
         }
     });
@@ -172,11 +179,11 @@ impl Walker<'_> {
                 continue;
             }
             // Keys of the free list are numbers in native order; all others ascend as bytes.
-            if name != "(free)" && previous.as_deref().is_some_and(|before| before >= node.key) {
+            if name != FREE && previous.as_deref().is_some_and(|before| before >= node.key) {
                 self.report.problem(format!("{name}: keys of page {root} are out of order"));
             }
             previous = Some(node.key.to_vec());
-            match self.value(&node) {
+            match self.value(&node).filter(|value| node.is_of(name, value.len())) {
                 Some(value) => {
                     self.report.rows += 1;
                     visit(node.flags, node.key, &value);
@@ -220,6 +227,18 @@ impl<'p> Node<'p> {
         let key = node.get(8..8 + key_size)?;
         let size = usize::from(word16(node, 0)?) | usize::from(word16(node, 2)?) << 16;
         Some(Self { flags: word16(node, 4)?, size, key, rest: node.get(8 + key_size..)? })
+    }
+
+    /// Whether a leaf of this database may have such a node. LMDB follows what the flags say: a row that claims to hold
+    /// duplicates ends the process.
+    fn is_of(&self, database: &str, size: usize) -> bool {
+        if database == MAIN {
+            // No name begins with a zero, all other keys do.
+            let names = self.key.first().is_some_and(|first| *first != 0);
+            if names { self.flags == SUB_DATABASE && size == DATABASE } else { self.flags == 0 }
+        } else {
+            self.flags & !BIG_DATA == 0
+        }
     }
 
     fn child(&self) -> u64 {

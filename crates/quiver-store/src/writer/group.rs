@@ -91,13 +91,13 @@ impl<'g> Group<'g> {
     /// Commits, and hands over what follows.
     pub fn commit(mut self) -> Result<After> {
         for (id, totals) in &self.totals {
-            self.catalog.put_totals(&mut self.txn, *id, *totals)?;
+            self.catalog.totals.put(&mut self.txn, *id, *totals)?;
         }
         for (name, more) in &self.counters {
             self.catalog.add_counters(&mut self.txn, name, *more)?;
         }
         self.record_slots()?;
-        let sum = self.catalog.all_totals(&self.txn)?;
+        let sum = self.catalog.totals.sum(&self.txn)?;
         self.txn.commit()?;
         self.engine.note_counted(&self.counted);
         self.engine.note_usage(sum);
@@ -139,27 +139,24 @@ impl<'g> Group<'g> {
 
     pub(super) fn totals(&mut self, id: NamespaceId) -> Result<&mut Totals> {
         if let std::collections::hash_map::Entry::Vacant(place) = self.totals.entry(id) {
-            place.insert(self.catalog.totals(&self.txn, id)?);
+            place.insert(self.catalog.totals.get(&self.txn, id)?.unwrap_or_default());
         }
         self.totals.get_mut(&id).ok_or_else(|| Error::new(Code::Internal, "totals vanished"))
     }
 
     pub(super) fn forget_totals(&mut self, id: NamespaceId) -> Result<()> {
         self.totals.remove(&id);
-        self.txn.delete(self.catalog.db.totals, &id.to_be_bytes())?;
-        Ok(())
+        Ok(self.catalog.totals.delete(&mut self.txn, id)?)
     }
 
     /// Sums over the whole cache as of this moment of the transaction.
     pub(super) fn all_totals(&self) -> Result<Totals> {
         let mut sum = Totals::default();
-        let mut cursor = self.txn.cursor(self.catalog.db.totals)?;
-        while let Some((id, bytes)) = cursor.next()? {
-            let id = keys::namespace_of(id).unwrap_or_default();
-            sum = sum.plus(self.totals.get(&id).copied().unwrap_or_else(|| Totals::decode(bytes)));
-        }
+        self.catalog.totals.each(&self.txn, |id, recorded| {
+            sum = sum.plus(self.totals.get(&id).copied().unwrap_or(recorded));
+        })?;
         for (id, totals) in &self.totals {
-            if self.txn.get(self.catalog.db.totals, &id.to_be_bytes())?.is_none() {
+            if self.catalog.totals.get(&self.txn, *id)?.is_none() {
                 sum = sum.plus(*totals);
             }
         }

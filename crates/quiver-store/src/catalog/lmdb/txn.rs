@@ -12,7 +12,7 @@ use super::error::{LmdbError, Result, check, found};
 use super::{Env, bytes_of, empty_stat, empty_value, value_of};
 use crate::catalog::lmdb_hooks;
 
-/// A handle of a named database, valid for the environment that opened it.
+/// A handle of a database, valid for the environment that opened it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Database(pub(super) ffi::MDB_dbi);
 
@@ -30,6 +30,17 @@ pub trait Read {
     /// The raw transaction.
     #[doc(hidden)]
     fn raw(&self) -> *mut ffi::MDB_txn;
+
+    /// Opens a named database if it is there.
+    fn open(&self, name: &CStr) -> Result<Option<Database>> {
+        open_database(self.raw(), Some(name), 0)
+    }
+
+    /// Opens the main database, which has a row for each named one. LMDB refuses to change these; other rows may lie
+    /// beside them.
+    fn main(&self) -> Result<Database> {
+        open_database(self.raw(), None, 0)?.ok_or(LmdbError(ffi::MDB_NOTFOUND))
+    }
 
     /// The value of `key`; valid while the transaction is borrowed.
     fn get(&self, database: Database, key: &[u8]) -> Result<Option<&[u8]>> {
@@ -103,11 +114,6 @@ impl<'e> ReadTxn<'e> {
         self.stays = false;
     }
 
-    /// Opens a named database if it is there.
-    pub fn open(&self, name: &CStr) -> Result<Option<Database>> {
-        open_database(self.raw, name, 0)
-    }
-
     /// Ends the transaction for good, which makes the handles it opened usable by others.
     pub fn commit(self) -> Result<()> {
         let raw = self.raw;
@@ -125,10 +131,10 @@ impl Drop for ReadTxn<'_> {
     }
 }
 
-fn open_database(txn: *mut ffi::MDB_txn, name: &CStr, flags: u32) -> Result<Option<Database>> {
+fn open_database(txn: *mut ffi::MDB_txn, name: Option<&CStr>, flags: u32) -> Result<Option<Database>> {
     let mut dbi = 0;
-    // SAFETY: the transaction is live and the name NUL-terminated.
-    let code = unsafe { ffi::mdb_dbi_open(txn, name.as_ptr(), flags, &raw mut dbi) };
+    // SAFETY: the transaction is live and the name NUL-terminated; null stands for the main database.
+    let code = unsafe { ffi::mdb_dbi_open(txn, name.map_or(ptr::null(), CStr::as_ptr), flags, &raw mut dbi) };
     Ok(found(code)?.then_some(Database(dbi)))
 }
 
@@ -154,7 +160,13 @@ impl<'e> WriteTxn<'e> {
 
     /// Opens a named database, made if absent.
     pub fn create(&mut self, name: &CStr) -> Result<Database> {
-        open_database(self.raw, name, ffi::MDB_CREATE)?.ok_or(LmdbError(ffi::MDB_NOTFOUND))
+        open_database(self.raw, Some(name), ffi::MDB_CREATE)?.ok_or(LmdbError(ffi::MDB_NOTFOUND))
+    }
+
+    /// Removes a named database with its rows. Handles of it are void from then on, also if this isn't committed.
+    pub(in crate::catalog) fn remove(&mut self, database: Database) -> Result<()> {
+        // SAFETY: the transaction is live and no cursor borrows it.
+        check(unsafe { ffi::mdb_drop(self.raw, database.0, 1) })
     }
 
     /// Sets `key` to `value`.
