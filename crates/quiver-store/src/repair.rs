@@ -234,7 +234,7 @@ fn write_rows(
             if let Some(Some(value)) = packed
                 && !record.embedded
             {
-                values::put(&mut txn, &db, record.content, &value)?;
+                values::put(&mut txn, &db, record.content, &value, values::LARGEST)?;
             }
             let sum = totals.entry(id).or_default();
             sum.allocated += record.allocated;

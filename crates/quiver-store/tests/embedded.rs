@@ -21,7 +21,7 @@ use quiver_store::root::Root;
 use quiver_store::settings::{Durability, NamespaceSettings, RootSettings};
 use quiver_store::writer::{FactChanges, NewFacts, Op, Outcome};
 use quiver_store::{Code, OpenOptions, Store, maintenance};
-use support::{delete, done, facts, get, packed, pattern, put_packed, submit};
+use support::{Pending, delete, done, facts, get, packed, pattern, put_op, put_packed, submit};
 
 /// How a catalog is opened beside the store's own way, by who is alone with it.
 const OPTIONS: EnvOptions = EnvOptions {
@@ -44,15 +44,15 @@ fn data(root: &Path) -> std::path::PathBuf {
     root.join(".quiver/catalog/data.mdb")
 }
 
-/// Rows of a catalog that nobody has open: user's key to record, and the number of parts of values.
-fn rows(root: &Path) -> (BTreeMap<String, Row>, usize) {
-    let (mut rows, mut parts) = (BTreeMap::new(), 0);
+/// Rows of a catalog that nobody has open: user's key to record, and the lengths of what lies apart of values.
+fn rows(root: &Path) -> (BTreeMap<String, Row>, Vec<usize>) {
+    let (mut rows, mut parts) = (BTreeMap::new(), Vec::new());
     let report = walk::walk(&data(root), &mut |database, key, value| match database {
         "entries" => {
             let name = String::from_utf8_lossy(keys::user_key(key)).into_owned();
             rows.insert(name, Row::decode(value).unwrap());
         }
-        "values" => parts += 1,
+        "values" => parts.push(value.len()),
         _ => {}
     })
     .unwrap();
@@ -79,7 +79,9 @@ fn as_before(root: &Path) {
             for (key, mut row) in old {
                 let Some(value) = row.value.take() else { continue };
                 row.record.embedded = false;
-                assert!(values::put(&mut txn, &catalog.db, row.record.content, &value).unwrap());
+                assert!(
+                    values::put(&mut txn, &catalog.db, row.record.content, &value, values::PART).unwrap()
+                );
                 txn.put(database, &key, &row.encode()).unwrap();
                 assert_eq!(row.encode()[0], 1);
             }
@@ -91,6 +93,15 @@ fn as_before(root: &Path) {
 fn touch(store: &Store, key: &str, changes: FactChanges) -> Outcome {
     let ticket = store.engine.order.draw();
     done(submit(store, Op::Touch { namespace: "n".into(), key: key.into(), changes, ticket }))
+}
+
+/// Writes of one commit.
+fn put_many(store: &Store, writes: impl Iterator<Item = (String, Vec<u8>, NewFacts)>) -> Pending {
+    let puts = writes.map(|(key, value, facts)| match put_op(store, "n", &key, &value, facts) {
+        Op::Put(put) => *put,
+        other => panic!("{other:?}"),
+    });
+    submit(store, Op::PutMany(puts.collect()))
 }
 
 fn with_metadata(length: usize) -> Option<String> {
@@ -114,7 +125,47 @@ fn small_values_lie_in_their_records_and_others_apart() {
     let whereabouts: Vec<_> =
         rows.values().map(|row| (row.record.size as usize, row.record.embedded)).collect();
     assert_eq!(whereabouts, [(0, true), (10, false), (limit + 1, false), (limit, false), (limit, true)]);
-    assert_eq!(parts, 3);
+    assert_eq!(parts.len(), 3);
+}
+
+#[test]
+fn many_values_of_one_commit_lie_whole_and_become_parts_and_whole_again() {
+    let sizes = [1_101, 4_080, 4_081, 8_160, 8_161, 10_240, 12_241, 16_384];
+    let folder = tempfile::tempdir().unwrap();
+    let value = |round: u64, at: usize| pattern(round << 8 | at as u64, sizes[at]);
+    let key = |at: usize| format!("k{at}");
+    let together = |store: &Store, round| {
+        done(put_many(store, (0..sizes.len()).map(|at| (key(at), value(round, at), facts()))));
+    };
+    let check = |round, places: usize| {
+        assert_eq!(rows(folder.path()).1.len(), places, "round {round}");
+        let store = open_quick(folder.path());
+        let namespace = store.namespace("n", &packed(), false).unwrap();
+        for at in 0..sizes.len() {
+            assert_eq!(get(&store, &namespace, &key(at)).unwrap().unwrap(), value(round, at));
+        }
+        store
+    };
+    let store = open_quick(folder.path());
+    store.namespace("n", &packed(), false).unwrap();
+    together(&store, 1);
+    store.close();
+    let store = check(1, sizes.len());
+    for at in 0..sizes.len() {
+        done(put_packed(&store, "n", &key(at), value(2, at), facts()));
+    }
+    store.close();
+    let store = check(2, sizes.iter().map(|size| size.div_ceil(values::PART)).sum());
+    together(&store, 3);
+    store.close();
+    check(3, sizes.len()).close();
+    rebuild(folder.path());
+    let store = check(3, sizes.len());
+    for at in 0..sizes.len() {
+        done(delete(&store, "n", &key(at)));
+    }
+    store.close();
+    assert_eq!(rows(folder.path()), (BTreeMap::new(), Vec::new()));
 }
 
 #[test]
@@ -184,7 +235,7 @@ fn all_that_rewrites_a_record_keeps_its_value() {
     let removed = submit(&store, Op::DeleteTagged { namespace: "n".into(), tag: "t".into() });
     assert!(matches!(done(removed), Outcome::Removed(removed) if removed.count == 1));
     store.close();
-    assert_eq!(rows(folder.path()), (BTreeMap::new(), 0));
+    assert_eq!(rows(folder.path()), (BTreeMap::new(), Vec::new()));
 }
 
 #[test]
@@ -220,7 +271,7 @@ fn kept_versions_of_both_kinds_are_read_and_go() {
     let store = check();
     done(delete(&store, "n", "k"));
     store.close();
-    assert_eq!(rows(folder.path()).1, 0);
+    assert!(rows(folder.path()).1.is_empty());
 }
 
 /// Makes the catalog anew from its own rows.
@@ -279,7 +330,7 @@ fn a_catalog_from_before_is_read_verified_repaired_and_overwritten() {
     fill(&store, 5);
     store.close();
     let parts = (8..12).map(|key: usize| 2 * (key * 150).div_ceil(values::PART)).sum::<usize>();
-    assert_eq!(rows(folder.path()).1, parts, "of the last two rounds, what is too large for a record");
+    assert_eq!(rows(folder.path()).1.len(), parts, "of the last two rounds, what is too large for a record");
 }
 
 #[test]
@@ -347,6 +398,7 @@ fn an_id_that_another_entry_has_in_an_index_is_not_taken() {
 enum Step {
     Set { key: u8, size: usize, metadata: usize },
     Touch { key: u8, metadata: usize },
+    SetMany { count: u8, size: usize },
     Delete { key: u8 },
     Reopen,
     Rebuild,
@@ -356,7 +408,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let size = prop_oneof![0..1_200_usize, 1_050..1_150_usize, Just(5_000_usize)];
     let metadata = prop_oneof![Just(0_usize), 500..1_000_usize, Just(3_000_usize)];
     let step = prop_oneof![
-        12 => (0..6_u8, size, metadata.clone()).prop_map(|(key, size, metadata)| Step::Set { key, size, metadata }),
+        12 => (0..6_u8, size.clone(), metadata.clone()).prop_map(|(key, size, metadata)| Step::Set { key, size, metadata }),
+        3 => (1..12_u8, size.clone()).prop_map(|(count, size)| Step::SetMany { count, size }),
         6 => (0..6_u8, metadata).prop_map(|(key, metadata)| Step::Touch { key, metadata }),
         3 => (0..6_u8).prop_map(|key| Step::Delete { key }),
         1 => Just(Step::Reopen),
@@ -403,6 +456,11 @@ proptest! {
                     done(put_packed(&store, "n", &name(key), value.clone(), told));
                     model.insert(name(key), (value, metadata));
                 }
+                Step::SetMany { count, size } => {
+                    let value = |index: u8| pattern((turn as u64) << 8 | u64::from(index), size);
+                    done(put_many(&store, (0..count).map(|index| (name(index % 6), value(index), facts()))));
+                    model.extend((0..count).map(|index| (name(index % 6), (value(index), 0))));
+                }
                 Step::Touch { key, metadata } => {
                     let changes = FactChanges { metadata: Some(with_metadata(metadata)), ..FactChanges::default() };
                     touch(&store, &name(key), changes);
@@ -427,7 +485,7 @@ proptest! {
         store.close();
         let (rows, parts) = rows(folder.path());
         let apart = rows.values().map(|row| &row.record).filter(|record| !record.embedded);
-        let expected: usize = apart.map(|record| (record.size as usize).div_ceil(values::PART)).sum();
-        prop_assert_eq!(parts, expected, "nothing is left of values that are gone or have moved");
+        let bytes: u64 = apart.map(|record| record.size).sum();
+        prop_assert_eq!(parts.iter().sum::<usize>() as u64, bytes, "nothing is left of values that are gone or have moved");
     }
 }

@@ -39,7 +39,9 @@ fn whole() -> &'static (Vec<u8>, Rows) {
                     rows.insert(("entries".into(), key), value);
                 }
                 let value = vec![round as u8; 9_000];
-                values::put(&mut txn, &catalog.db, u64::from(round), &value).unwrap();
+                for (id, size) in [(0, values::PART), (10, values::LARGEST)] {
+                    values::put(&mut txn, &catalog.db, id + u64::from(round), &value, size).unwrap();
+                }
                 for id in 0..100 {
                     catalog.totals.put(&mut txn, id, Totals::default()).unwrap();
                 }

@@ -44,7 +44,7 @@ databases! {
     namespaces,
     /// Namespace id, key → `Record`.
     entries,
-    /// Content id, part → up to 4,080 bytes of a packed value.
+    /// Content id, part → a packed value, or up to 4,080 bytes of it.
     values,
     /// Time of expiry, content id → entry key.
     expiry,

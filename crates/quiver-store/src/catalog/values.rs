@@ -1,11 +1,12 @@
-//! Values inside the catalog: small ones in their entry's record, others in parts that fill one page each.
+//! Values inside the catalog: small ones in their entry's record, others whole or in parts that fill one page each.
 //!
 //! A value in its record is found with its facts, by one search, and is written and removed with them: one page of
 //! `entries` and those above it change, and none elsewhere.
 //!
-//! LMDB gives a node beyond 2,038 bytes a run of pages of its own, and runs of several pages must be contiguous:
-//! with values of mixed sizes coming and going, every allocation then searches the free list and the file grows
-//! without end. In parts of exactly one page there are no runs to find, and any freed page fits any value.
+//! LMDB gives a node beyond 2,038 bytes a run of pages of its own, which must be contiguous. In parts of exactly one
+//! page there are no runs to find, and any freed page fits any value; but pages that are taken one by one soon lie
+//! anywhere, and each is written by a call and flushed by a request of its own. So what is written alone goes in
+//! parts, and many values of one commit go whole: they share what it takes to read the list of free pages.
 
 use super::Databases;
 use super::keys::value_key;
@@ -15,6 +16,9 @@ use crate::error::{Code, Error, Result};
 
 /// Bytes of a part: a page without its header.
 pub const PART: usize = 4_080;
+
+/// Values of one commit from which on each of them is written whole.
+const MANY: usize = 8;
 
 /// The largest value that is kept inline.
 pub const INLINE_LIMIT: usize = 16 * 1024;
@@ -34,10 +38,15 @@ pub fn fits(key: usize, record: &Record, value: usize) -> bool {
     value <= EMBEDDED_LIMIT && key + record.encoded_len(value) <= ROW_LIMIT
 }
 
-/// Writes a value in parts under its content id, unless another one has it; whether it was written. Ids ascend, so it
-/// mostly goes behind all others.
-pub fn put(txn: &mut WriteTxn<'_>, db: &Databases, content: u64, value: &[u8]) -> Result<bool> {
-    for (part, bytes) in value.chunks(PART).enumerate() {
+/// Bytes of a part where one commit writes so many values.
+pub fn part_of(values: usize) -> usize {
+    if values < MANY { PART } else { LARGEST }
+}
+
+/// Writes a value in parts of `size` bytes under its content id, unless another one has it; whether it was written. Ids
+/// ascend, so it mostly goes behind all others.
+pub fn put(txn: &mut WriteTxn<'_>, db: &Databases, content: u64, value: &[u8], size: usize) -> Result<bool> {
+    for (part, bytes) in value.chunks(size).enumerate() {
         let key = value_key(content, part as u16);
         if txn.append(db.values, &key, bytes)? {
             continue;
@@ -77,7 +86,8 @@ pub fn read<'v>(
     Ok(())
 }
 
-/// Fills `out`, which has the value's size. The parts of a value are neighbours: it is searched for once.
+/// Fills `out`, which has the value's size. It lies whole in its first part, or its parts are neighbours: it is searched
+/// for once.
 fn read_parts(txn: &impl Read, db: &Databases, content: u64, out: &mut [u8]) -> Result<()> {
     if out.len() <= PART {
         return match txn.get(db.values, &value_key(content, 0))? {
@@ -88,6 +98,12 @@ fn read_parts(txn: &impl Read, db: &Databases, content: u64, out: &mut [u8]) -> 
     }
     let mut cursor = txn.cursor(db.values)?;
     let mut pair = cursor.seek(&value_key(content, 0))?;
+    if let Some((key, bytes)) = pair
+        && key == value_key(content, 0)
+        && bytes.len() > PART
+    {
+        return fill(out, bytes);
+    }
     for (part, out) in out.chunks_mut(PART).enumerate() {
         match pair {
             Some((key, bytes)) if key == value_key(content, part as u16) => fill(out, bytes)?,
@@ -110,10 +126,12 @@ fn lost() -> Error {
     Error::new(Code::Corrupt, "a packed value is not in the catalog")
 }
 
-/// Removes the parts of a value of `size` bytes.
+/// Removes what there is of a value of `size` bytes.
 pub fn delete(txn: &mut WriteTxn<'_>, db: &Databases, content: u64, size: u64) -> Result<()> {
     for part in 0..(size as usize).div_ceil(PART) {
-        txn.delete(db.values, &value_key(content, part as u16))?;
+        if !txn.delete(db.values, &value_key(content, part as u16))? {
+            break;
+        }
     }
     Ok(())
 }

@@ -34,12 +34,14 @@ pub struct Group<'g> {
     /// What of them is still pending in the engine.
     counted: Vec<(String, Counters)>,
     names: HashMap<NamespaceId, String>,
+    /// Bytes of a part of a value.
+    part: usize,
     pub(super) after: After,
 }
 
 impl<'g> Group<'g> {
-    /// Begins the transaction.
-    pub fn begin(engine: &'g Engine, catalog: &'g Catalog) -> Result<Self> {
+    /// Begins the transaction for so many writes.
+    pub fn begin(engine: &'g Engine, catalog: &'g Catalog, writes: usize) -> Result<Self> {
         let txn = catalog.env.write()?;
         let base = catalog.number(&txn, "stampBase")?.unwrap_or(0);
         let stamp = base.wrapping_add(txn.id()) as u32;
@@ -55,6 +57,7 @@ impl<'g> Group<'g> {
             counters: HashMap::new(),
             counted: Vec::new(),
             names: HashMap::new(),
+            part: values::part_of(writes),
             after: After::default(),
             txn,
         })
@@ -208,7 +211,7 @@ impl<'g> Group<'g> {
             let is_free = if record.embedded {
                 !self.is_indexed(id, record)?
             } else {
-                values::put(&mut self.txn, &self.catalog.db, record.content, value)?
+                values::put(&mut self.txn, &self.catalog.db, record.content, value, self.part)?
             };
             if is_free {
                 return Ok(());

@@ -57,9 +57,7 @@ pub fn serve_locked(engine: &Engine, lock: &RangeLock, requests: Vec<Request>) -
     let answers = match commit(engine, &mut ops, &mut after) {
         Ok(answers) => answers,
         // One request may have spoilt the transaction for all: each gets one of its own.
-        Err(_) if ops.iter().map(Op::weight).sum::<usize>() > 1 => {
-            ops.iter_mut().map(|op| commit_alone(engine, op, &mut after)).collect()
-        }
+        Err(_) if writes(&ops) > 1 => ops.iter_mut().map(|op| commit_alone(engine, op, &mut after)).collect(),
         Err(error) => vec![Err(error)],
     };
     // Names follow under the lock: nobody else may take a name that is about to be swapped for a foreign file.
@@ -68,6 +66,10 @@ pub fn serve_locked(engine: &Engine, lock: &RangeLock, requests: Vec<Request>) -
     // Locks on published files end here with the requests, after the commit that names them.
     drop(ops);
     (after, Answered(whom.into_iter().zip(answers).collect()))
+}
+
+fn writes(ops: &[Op]) -> usize {
+    ops.iter().map(Op::weight).sum()
 }
 
 /// Applies and commits a request in a transaction of its own, several writes in one each.
@@ -89,9 +91,10 @@ fn refuse(requests: Vec<Request>, error: &Error) {
 /// Applies and commits requests in one transaction. `Err`: nothing was committed.
 fn commit(engine: &Engine, ops: &mut [Op], after: &mut After) -> Result<Vec<Result<Outcome>>> {
     sync_folders(engine, ops)?;
+    let writes = writes(ops);
     let attempt = |ops: &mut [Op]| -> Result<(Vec<Result<Outcome>>, After)> {
         let catalog = engine.catalog()?;
-        let mut group = Group::begin(engine, &catalog)?;
+        let mut group = Group::begin(engine, &catalog, writes)?;
         let mut answers = Vec::with_capacity(ops.len());
         for op in ops {
             match group.apply(op) {
