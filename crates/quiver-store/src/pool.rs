@@ -39,15 +39,16 @@ impl Shared {
 }
 
 impl Pool {
-    /// Starts `count` threads.
+    /// Starts `count` threads, or as many as the system has to give: with none jobs run on their callers.
     pub fn start(name: &str, count: usize) -> Self {
         let shared = Arc::new(Shared::default());
-        let threads = (0..count)
+        let threads: Vec<_> = (0..count)
             .filter_map(|index| {
                 let shared = Arc::clone(&shared);
                 std::thread::Builder::new().name(format!("{name}-{index}")).spawn(move || run(&shared)).ok()
             })
             .collect();
+        shared.lock().closed = threads.is_empty();
         Self { shared, threads: Mutex::new(threads) }
     }
 
@@ -92,5 +93,29 @@ fn run(shared: &Shared) {
         };
         // A panic is a defect, but one job's must not take the others' thread with it.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn every_job_runs_whatever_threads_there_are() {
+        for threads in [0, 1, 3] {
+            let pool = Pool::start("test", threads);
+            let (done, told) = channel();
+            for job in 0..50 {
+                let done = done.clone();
+                pool.spawn(move || done.send(job).unwrap());
+            }
+            pool.close();
+            let mut jobs: Vec<_> = told.try_iter().collect();
+            jobs.sort_unstable();
+            assert_eq!(jobs, (0..50).collect::<Vec<_>>(), "{threads} threads");
+        }
     }
 }

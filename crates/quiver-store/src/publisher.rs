@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 use crate::order::Preparing;
 use crate::pool::Pool;
+use crate::removals::Old;
 use crate::writer::{Adoption, Completion, FileValue, NewFacts, NewValue, Op, Put, Writer};
 
 /// Values of up to this many chunks (4 MiB) have their sums in the record, larger ones in a file.
@@ -281,6 +282,7 @@ impl ObjectWriter {
             }
             Ok(file) => {
                 let path = self.engine.root.object(file.content, &facts.extension);
+                let object = Old { path, size: file.size };
                 let sums = self.engine.root.sums(file.content);
                 let put = Put {
                     namespace: namespace.into(),
@@ -295,7 +297,7 @@ impl ObjectWriter {
                 let done: Completion = Box::new(move |result| {
                     engine.order.finish(preparing);
                     if result.is_err() {
-                        let _ = engine.storage.unlink(&path);
+                        engine.removals.remove(object);
                         let _ = engine.storage.unlink(&sums);
                     }
                     done(result);

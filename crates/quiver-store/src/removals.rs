@@ -15,7 +15,7 @@ const LARGE: u64 = 256 << 10;
 const FILES: u64 = 64;
 /// Bytes that may wait beside a file of any size.
 const BYTES: u64 = 1 << 30;
-/// What waits is at most this part of the free space, so that no write fails for want of it.
+/// What waits is at most this part of the free space, so that hardly a write fails for want of it.
 const PART: u64 = 4;
 
 /// A file to be removed.

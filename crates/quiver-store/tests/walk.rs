@@ -106,6 +106,23 @@ fn a_row_that_claims_to_be_of_another_kind_is_reported() {
 }
 
 #[test]
+fn rows_of_a_database_whose_name_is_damaged_are_found() {
+    let (bytes, expected) = whole();
+    let mut damaged = bytes.clone();
+    // Flags of a database, bytes of the key, the key: in all pages that have been the main database's.
+    let name = [&[2, 0, 7, 0], &b"entries"[..]].concat();
+    for at in 0..damaged.len() - name.len() {
+        if damaged[at..].starts_with(&name) {
+            damaged[at] = 6;
+        }
+    }
+    let (report, mut rows) = walk_bytes(&damaged);
+    assert!(!report.unwrap().is_sound());
+    rows.retain(|(database, _), _| database == "entries");
+    assert_eq!(rows, *expected);
+}
+
+#[test]
 fn a_transaction_that_none_can_follow_is_damage() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data.mdb");

@@ -71,16 +71,13 @@ pub fn walk(data: &Path, row: Row<'_>) -> Result<Report> {
         .roots()
         .ok_or_else(|| Error::new(Code::Corrupt, "neither meta page of the catalog can be read").at(data))?;
     let mut databases = Vec::new();
-    walker.tree(roots.free, FREE, 0, &mut |_, _, _| {});
-    walker.tree(roots.main, MAIN, 0, &mut |flags, key, value| {
-        if flags & SUB_DATABASE == 0 {
-            row(MAIN, key, value);
-        } else if let Some(root) = word64(value, 40) {
-            databases.push((String::from_utf8_lossy(key).into_owned(), root));
-        }
+    walker.tree(roots.free, FREE, 0, &mut |_, _| {});
+    walker.tree(roots.main, MAIN, 0, &mut |key, value| match (key, word64(value, 40)) {
+        ([0, ..], _) | (_, None) => row(MAIN, key, value),
+        (_, Some(root)) => databases.push((String::from_utf8_lossy(key).into_owned(), root)),
     });
     for (name, root) in databases {
-        walker.tree(root, &name, 0, &mut |_, key, value| row(&name, key, value));
+        walker.tree(root, &name, 0, &mut |key, value| row(&name, key, value));
     }
     Ok(walker.report)
 }
@@ -99,7 +96,7 @@ struct Walker<'f> {
     report: Report,
 }
 
-type Visit<'v> = &'v mut dyn FnMut(u16, &[u8], &[u8]);
+type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]);
 
 impl Walker<'_> {
     fn roots(&mut self) -> Option<Roots> {
@@ -183,10 +180,13 @@ impl Walker<'_> {
                 self.report.problem(format!("{name}: keys of page {root} are out of order"));
             }
             previous = Some(node.key.to_vec());
-            match self.value(&node).filter(|value| node.is_of(name, value.len())) {
+            match self.value(&node) {
                 Some(value) => {
                     self.report.rows += 1;
-                    visit(node.flags, node.key, &value);
+                    if !node.is_of(name, value.len()) {
+                        self.report.problem(format!("{name}: row {index} of page {root} is of another kind"));
+                    }
+                    visit(node.key, &value);
                 }
                 None => self.report.problem(format!("{name}: value {index} of page {root} is damaged")),
             }

@@ -40,8 +40,8 @@ pub struct Group<'g> {
 }
 
 impl<'g> Group<'g> {
-    /// Begins the transaction for so many writes.
-    pub fn begin(engine: &'g Engine, catalog: &'g Catalog, writes: usize) -> Result<Self> {
+    /// Begins the transaction. Values that lie apart are written in parts of so many bytes.
+    pub fn begin(engine: &'g Engine, catalog: &'g Catalog, part: usize) -> Result<Self> {
         let txn = catalog.env.write()?;
         let base = catalog.number(&txn, "stampBase")?.unwrap_or(0);
         let stamp = base.wrapping_add(txn.id()) as u32;
@@ -57,7 +57,7 @@ impl<'g> Group<'g> {
             counters: HashMap::new(),
             counted: Vec::new(),
             names: HashMap::new(),
-            part: values::part_of(writes),
+            part,
             after: After::default(),
             txn,
         })

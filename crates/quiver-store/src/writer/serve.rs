@@ -11,6 +11,7 @@ use super::group::Group;
 use super::ops::{Completion, NewValue, Op, Outcome};
 use super::queue::Request;
 use super::unnamed;
+use crate::catalog::values;
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 
@@ -57,7 +58,9 @@ pub fn serve_locked(engine: &Engine, lock: &RangeLock, requests: Vec<Request>) -
     let answers = match commit(engine, &mut ops, &mut after) {
         Ok(answers) => answers,
         // One request may have spoilt the transaction for all: each gets one of its own.
-        Err(_) if writes(&ops) > 1 => ops.iter_mut().map(|op| commit_alone(engine, op, &mut after)).collect(),
+        Err(_) if ops.iter().map(Op::weight).sum::<usize>() > 1 => {
+            ops.iter_mut().map(|op| commit_alone(engine, op, &mut after)).collect()
+        }
         Err(error) => vec![Err(error)],
     };
     // Names follow under the lock: nobody else may take a name that is about to be swapped for a foreign file.
@@ -66,10 +69,6 @@ pub fn serve_locked(engine: &Engine, lock: &RangeLock, requests: Vec<Request>) -
     // Locks on published files end here with the requests, after the commit that names them.
     drop(ops);
     (after, Answered(whom.into_iter().zip(answers).collect()))
-}
-
-fn writes(ops: &[Op]) -> usize {
-    ops.iter().map(Op::weight).sum()
 }
 
 /// Applies and commits a request in a transaction of its own, several writes in one each.
@@ -91,10 +90,10 @@ fn refuse(requests: Vec<Request>, error: &Error) {
 /// Applies and commits requests in one transaction. `Err`: nothing was committed.
 fn commit(engine: &Engine, ops: &mut [Op], after: &mut After) -> Result<Vec<Result<Outcome>>> {
     sync_folders(engine, ops)?;
-    let writes = writes(ops);
-    let attempt = |ops: &mut [Op]| -> Result<(Vec<Result<Outcome>>, After)> {
+    let part = values::part_of(ops.iter().map(Op::values).sum());
+    let attempt = |ops: &mut [Op], part| -> Result<(Vec<Result<Outcome>>, After)> {
         let catalog = engine.catalog()?;
-        let mut group = Group::begin(engine, &catalog, writes)?;
+        let mut group = Group::begin(engine, &catalog, part)?;
         let mut answers = Vec::with_capacity(ops.len());
         for op in ops {
             match group.apply(op) {
@@ -104,13 +103,13 @@ fn commit(engine: &Engine, ops: &mut [Op], after: &mut After) -> Result<Vec<Resu
         }
         Ok((answers, group.commit()?))
     };
-    let (answers, more) = match attempt(ops) {
+    let (answers, more) = match attempt(ops, part) {
         Err(error) if error.code == Code::DiskFull => {
             // Deletions need pages too: give back what is kept for this, and open anew what a failed write of a
-            // meta page has locked up.
+            // meta page has locked up. Parts of values fit into any free page.
             engine.release_reserve();
             engine.reopen_catalog()?;
-            attempt(ops)?
+            attempt(ops, values::PART)?
         }
         Err(error) if error.code == Code::Internal || error.code == Code::Io => {
             engine.reopen_catalog()?;
