@@ -59,7 +59,8 @@ pub(crate) fn identity(facts: &FileFacts) -> FileIdentity {
 /// Compares; one system call. Only named namespaces have files that other programs write.
 ///
 /// A file that did not change since the record was made is no news, whatever its identity: it is what the name
-/// held before, in the moment between a commit and the swap of the name, or for good if the writer died there.
+/// held before, in the moment between a commit and the swap of the name, or for good if the writer died there. The
+/// name may have got it in the very millisecond in which the record was made, by the commit before.
 pub fn named_file(engine: &Engine, namespace: &str, record: &Record) -> NamedFile {
     let (Some(name), Some(known)) = (&record.name, record.named_file) else { return NamedFile::Same };
     if !engine.hard_links {
@@ -67,7 +68,7 @@ pub fn named_file(engine: &Engine, namespace: &str, record: &Record) -> NamedFil
     }
     match engine.storage.facts(&engine.root.namespace(namespace).join(name)) {
         Ok(facts) if identity(&facts) == known => NamedFile::Same,
-        Ok(facts) if facts.mtime_ns.max(facts.ctime_ns) < i128::from(record.created) * 1_000_000 => {
+        Ok(facts) if facts.mtime_ns.max(facts.ctime_ns) / 1_000_000 <= i128::from(record.created) => {
             NamedFile::Same
         }
         // In a copy of the cache every file has another identity, and the name is the object still.

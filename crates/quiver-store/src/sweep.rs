@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use quiver_io::RangeLock;
 
-use crate::catalog::Catalog;
+use crate::adopt::{self, NamedFile};
 use crate::catalog::keys::{self, NamespaceId};
 use crate::catalog::lmdb::Read;
 use crate::catalog::record::{Flags, Record};
+use crate::catalog::{Catalog, NamespaceRecord};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 use crate::names;
@@ -47,7 +48,8 @@ pub fn names(engine: &Engine) -> Result<u64> {
     };
     let mut mended = 0;
     for (name, space) in namespaces {
-        if space.settings.layout == Layout::Named || space.settings.files == Files::Always {
+        if has_names(&space) {
+            let _lock = lock_writers(engine)?;
             mended += names_of(engine, &name)?;
             engine.mark_dirty(std::iter::once(name).collect());
         }
@@ -55,10 +57,13 @@ pub fn names(engine: &Engine) -> Result<u64> {
     Ok(mended + orphaned_names(engine)?)
 }
 
-/// The same in one namespace. Under the lock of the writers: a name that one of them is about to swap, and the
-/// half-made link beside it, look like those of a process that died.
+fn has_names(space: &NamespaceRecord) -> bool {
+    space.settings.layout == Layout::Named || space.settings.files == Files::Always
+}
+
+/// The same in one namespace. The caller holds the lock of the writers: a name that one of them is about to swap, and
+/// the half-made link beside it, look like those of a process that died.
 fn names_of(engine: &Engine, namespace: &str) -> Result<u64> {
-    let _lock = lock_writers(engine)?;
     let catalog = engine.catalog()?;
     let txn = catalog.env.read()?;
     let Some(space) = catalog.namespace(&txn, namespace)? else { return Ok(0) };
@@ -83,9 +88,12 @@ fn names_of(engine: &Engine, namespace: &str) -> Result<u64> {
             }
             continue;
         };
-        // A file that is newer than the value was put there by another program: adoption's business. An
-        // older one is what a killed process did not get to replace.
-        if theirs.ino != ours.ino && theirs.mtime_ns <= ours.mtime_ns {
+        // A file that is newer than the entry was put there by another program: adoption's business. An older one
+        // is what a killed process did not get to replace; in a copy of the cache only the bytes tell their age.
+        if theirs.ino != ours.ino
+            && (theirs.mtime_ns <= ours.mtime_ns
+                || adopt::named_file(engine, namespace, &record) == NamedFile::Same)
+        {
             swap_link(engine, engine.storage.as_ref(), &Link { object, name: path })?;
             mended += 1;
         }
@@ -124,7 +132,15 @@ fn orphaned_names(engine: &Engine) -> Result<u64> {
     let _lock = lock_writers(engine)?;
     let catalog = engine.catalog()?;
     let namespaces = catalog.namespaces(&catalog.env.read()?)?;
-    Ok(namespaces.iter().map(|(name, _)| unlink_all(engine, &engine.root.namespace(name), &orphans)).sum())
+    let mut mended = 0;
+    for (name, space) in namespaces {
+        // A process may have died since they were looked through: the name of a value that is there is not removed.
+        if has_names(&space) {
+            mended += names_of(engine, &name)?;
+        }
+        mended += unlink_all(engine, &engine.root.namespace(&name), &orphans);
+    }
+    Ok(mended)
 }
 
 /// Removes the names of these files in a folder and those inside it.

@@ -62,6 +62,45 @@ fn a_value_replaced_in_another_format_does_not_come_back() {
 }
 
 #[test]
+fn a_value_written_out_sooner_than_the_one_it_replaces_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("cache");
+    let name = root.join("n/k.npy");
+    let kept = folder.path().join("kept");
+
+    let store = support::open(&root);
+    store.namespace("n", &support::named(), false).unwrap();
+    put(&store, "npy", b"old");
+    std::fs::hard_link(&name, &kept).unwrap();
+    let clock = &store.engine.clock;
+    // Of two writes of a key that are under way together the first may have its bytes on the disk last.
+    let finished = std::time::SystemTime::now() + Duration::from_secs(5);
+    clock.stop_at(Some(clock.now() + 10_000));
+    put(&store, "npy", b"newer");
+    store.close();
+    drop(store);
+    allow_writing(&kept);
+    std::fs::File::options().write(true).open(&kept).unwrap().set_modified(finished).unwrap();
+    let object = only_object(&root);
+    std::fs::hard_link(&kept, object.with_file_name("0000000000000001.npy")).unwrap();
+    std::fs::rename(&kept, &name).unwrap();
+    std::fs::write(root.join(".quiver/locks/p-1-1-1"), quiver_io::boot_id()).unwrap();
+
+    let store = support::open(&root);
+    let namespace = store.namespace("n", &support::named(), false).unwrap();
+    assert_eq!(std::fs::read(&name).unwrap(), b"newer");
+    let found = store.lookup(&namespace, b"k", &mut Vec::new()).unwrap().unwrap();
+    assert_eq!(store.named_file(&namespace, &found.record), adopt::NamedFile::Same);
+}
+
+#[allow(clippy::permissions_set_readonly_false)]
+fn allow_writing(path: &Path) {
+    let mut permissions = std::fs::metadata(path).unwrap().permissions();
+    permissions.set_readonly(false);
+    std::fs::set_permissions(path, permissions).unwrap();
+}
+
+#[test]
 fn mending_leaves_a_link_alone_that_a_live_writer_is_about_to_rename() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), &OpenOptions::default()).unwrap();

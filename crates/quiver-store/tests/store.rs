@@ -348,6 +348,15 @@ fn a_name_that_was_not_swapped_yet_is_not_taken_for_a_foreign_file() {
     std::fs::write(&old, pattern(200)).unwrap();
     std::fs::rename(&old, &path).unwrap();
     assert_eq!(store.named_file(&namespace, &older), quiver_store::adopt::NamedFile::Changed);
+    let facts = store.engine.storage.facts(&path).unwrap();
+    older.created = (facts.mtime_ns.max(facts.ctime_ns) / 1_000_000) as u64;
+    assert_eq!(
+        store.named_file(&namespace, &older),
+        quiver_store::adopt::NamedFile::Same,
+        "the same millisecond"
+    );
+    older.created -= 1;
+    assert_eq!(store.named_file(&namespace, &older), quiver_store::adopt::NamedFile::Changed);
 }
 
 #[test]
