@@ -6,7 +6,7 @@ import type { NamespaceOptions } from "../../src/index.ts";
 export const PROCESSES = 4;
 
 /** Limit of the namespace whose entries are evicted. */
-export const BOUNDED_BYTES: number = 4 * 1024 * 1024;
+export const BOUNDED_BYTES: number = 1024 * 1024;
 
 /** Every process writes its own keys in these. */
 export const common: Readonly<Record<string, NamespaceOptions>> = {

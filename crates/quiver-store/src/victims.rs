@@ -37,98 +37,123 @@ impl Victims {
         *self.prepared.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = victims.into();
     }
 
-    /// Victims worth `bytes` and `entries`, of one namespace or of all.
+    /// Victims that make the room that is wanted, as far as there are any.
     pub fn take(
         &self,
         engine: &Engine,
         catalog: &Catalog,
         txn: &impl Read,
-        scope: Option<NamespaceId>,
-        bytes: u64,
-        entries: u64,
+        wanted: Wanted<'_>,
     ) -> Result<Vec<Victim>> {
-        let mut goal = Goal { bytes, entries };
-        let mut out = Vec::new();
+        let mut choice = Choice { engine, wanted, victims: Vec::new() };
         {
             let mut prepared = self.prepared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let mut index = 0;
-            while !goal.is_met() && index < prepared.len() {
-                let in_scope =
-                    scope.is_none_or(|id| keys::namespace_of(&prepared[index].victim.entry) == Some(id));
-                let next = if in_scope { prepared.remove(index) } else { None };
-                let Some(next) = next else {
+            while !choice.is_made() && index < prepared.len() {
+                let next = if choice.wanted.may_be(&prepared[index].victim.entry) {
+                    prepared.remove(index)
+                } else {
+                    None
+                };
+                let Some(Prepared { victim, allocated }) = next else {
                     index += 1;
                     continue;
                 };
-                if still_there(catalog, txn, &next.victim)? {
-                    goal.reached(next.allocated);
-                    out.push(next.victim);
+                if let Some(record) = still_there(catalog, txn, &victim)? {
+                    choice.take(victim, record.content, allocated);
                 }
             }
         }
-        if !goal.is_met() {
-            out.extend(least_recent(engine, catalog, txn, scope, &mut goal)?);
+        if !choice.is_made() {
+            least_recent(catalog, txn, &mut choice)?;
         }
-        Ok(out)
+        Ok(choice.victims)
     }
 }
 
-struct Goal {
-    bytes: u64,
-    entries: u64,
+/// The room that a write wants.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    /// Bytes to be given back.
+    pub bytes: u64,
+    /// Entries to leave.
+    pub entries: u64,
+    /// Of which namespace; none = of any.
+    pub scope: Option<NamespaceId>,
+    /// The entry that is written: what it took so far is no room for others.
+    pub writing: &'a [u8],
 }
 
-impl Goal {
-    fn is_met(&self) -> bool {
-        self.bytes == 0 && self.entries == 0
+impl Wanted<'_> {
+    fn may_be(&self, entry: &[u8]) -> bool {
+        self.is_in_scope(entry) && entry != self.writing
     }
-    fn reached(&mut self, allocated: u64) {
-        self.bytes = self.bytes.saturating_sub(allocated);
-        self.entries = self.entries.saturating_sub(1);
+
+    fn is_in_scope(&self, entry: &[u8]) -> bool {
+        self.scope.is_none_or(|id| keys::namespace_of(entry) == Some(id))
     }
 }
 
-fn still_there(catalog: &Catalog, txn: &impl Read, victim: &Victim) -> Result<bool> {
+/// Victims on their way to the room that is wanted.
+struct Choice<'a> {
+    engine: &'a Engine,
+    wanted: Wanted<'a>,
+    victims: Vec<Victim>,
+}
+
+impl Choice<'_> {
+    fn is_made(&self) -> bool {
+        self.wanted.bytes == 0 && self.wanted.entries == 0
+    }
+
+    /// Takes one more, unless somebody holds its value.
+    fn take(&mut self, victim: Victim, content: u64, allocated: u64) {
+        if self.engine.holds.is_held(content) {
+            return;
+        }
+        self.wanted.bytes = self.wanted.bytes.saturating_sub(allocated);
+        self.wanted.entries = self.wanted.entries.saturating_sub(1);
+        self.victims.push(victim);
+    }
+}
+
+fn still_there(catalog: &Catalog, txn: &impl Read, victim: &Victim) -> Result<Option<Record>> {
     Ok(txn
         .get(catalog.db.entries, &victim.entry)?
         .and_then(Record::decode)
-        .is_some_and(|record| record.stamp == victim.stamp && !record.flags.has(Flags::PINNED)))
+        .filter(|record| record.stamp == victim.stamp && !record.flags.has(Flags::PINNED)))
 }
 
-fn least_recent(
-    engine: &Engine,
-    catalog: &Catalog,
-    txn: &impl Read,
-    scope: Option<NamespaceId>,
-    goal: &mut Goal,
-) -> Result<Vec<Victim>> {
-    let start = scope.map_or_else(Vec::new, |id| id.to_be_bytes().to_vec());
+fn least_recent(catalog: &Catalog, txn: &impl Read, choice: &mut Choice<'_>) -> Result<()> {
+    let engine = choice.engine;
+    let start = choice.wanted.scope.map_or_else(Vec::new, |id| id.to_be_bytes().to_vec());
     let mut candidates = Vec::new();
     let mut cursor = txn.cursor(catalog.db.entries)?;
     let mut pair = cursor.seek(&start)?;
     while let Some((entry, bytes)) = pair
-        && scope.is_none_or(|id| keys::namespace_of(entry) == Some(id))
+        && choice.wanted.is_in_scope(entry)
         && candidates.len() < SAMPLE
     {
-        if let Some(record) = Record::decode(bytes).filter(|record| !record.flags.has(Flags::PINNED)) {
+        let is_free = choice.wanted.may_be(entry) && !choice.victims.iter().any(|taken| taken.entry == entry);
+        if let Some(record) =
+            Record::decode(bytes).filter(|record| is_free && !record.flags.has(Flags::PINNED))
+        {
             let used = engine.heat.usage(record.slot, engine.now()).last_access.max(record.created);
             candidates.push((
                 record.priority,
                 used,
-                record.allocated,
+                (record.content, record.allocated),
                 Victim { entry: entry.to_vec(), stamp: record.stamp },
             ));
         }
         pair = cursor.next()?;
     }
     candidates.sort_by_key(|candidate| (candidate.0, candidate.1));
-    let mut out = Vec::new();
-    for (_, _, allocated, victim) in candidates {
-        if goal.is_met() {
+    for (_, _, (content, allocated), victim) in candidates {
+        if choice.is_made() {
             break;
         }
-        goal.reached(allocated);
-        out.push(victim);
+        choice.take(victim, content, allocated);
     }
-    Ok(out)
+    Ok(())
 }

@@ -10,6 +10,7 @@ use crate::catalog::{NamespaceRecord, values};
 use crate::error::{Code, Error, Result};
 use crate::names;
 use crate::settings::{Files, Layout};
+use crate::victims::Wanted;
 
 impl Group<'_> {
     pub(super) fn put_many(&mut self, puts: &[Put]) -> Result<Outcome> {
@@ -305,9 +306,8 @@ impl Group<'_> {
                 return Ok(());
             }
         }
-        let mut victims =
-            self.engine.victims.take(self.engine, self.catalog, &self.txn, scope, excess, surplus)?;
-        victims.retain(|victim| victim.entry != entry);
+        let wanted = Wanted { bytes: excess, entries: surplus, scope, writing: entry };
+        let victims = self.engine.victims.take(self.engine, self.catalog, &self.txn, wanted)?;
         if let Outcome::Removed(removed) = self.remove_victims(&victims, Reason::Evict)? {
             for entry in &removed.entries {
                 if let Some(name) =
