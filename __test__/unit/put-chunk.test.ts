@@ -96,8 +96,8 @@ test("the add-on takes all of a chunk or nothing", async () => {
   chunk.add(put("first", Uint8Array.of(1, 2, 3)));
   chunk.add(put("second", Uint8Array.of(4, 5, 6, 7, 8)));
   const whole = chunk.take().slice();
-  const first = 24 + "first".length + 3;
-  const both = first + 24 + "second".length + 5;
+  const first = 32 + "first".length + 3;
+  const both = first + 32 + "second".length + 5;
   for (let length = 1; length < both; length++) {
     if (length === first) continue;
     expect(() => native.putMany(0, whole.subarray(0, length))).toThrow("within an entry");

@@ -1,5 +1,6 @@
 /** The store behind a cache: opened as it can be where its failures are to count as misses. */
 
+import { inTime } from "../shared/deadlines.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import { LateStore } from "../stores/late.ts";
 import { LOCAL_CAPABILITIES } from "../stores/local.ts";
@@ -10,7 +11,6 @@ import type { Store } from "../stores/store.ts";
 import { TieredStore } from "../stores/tiered.ts";
 import { type DiskPlan, openDisk } from "./disk.ts";
 import { isOfTheCaller } from "./failures.ts";
-import { inTime } from "./guard.ts";
 import type { ResolvedCacheOptions } from "./options.ts";
 import type { Backend } from "./pipeline-options.ts";
 

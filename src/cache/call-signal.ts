@@ -11,22 +11,26 @@ export interface Call<Args extends readonly unknown[]> {
   readonly signal: AbortSignal | undefined;
   /** What makes the key: all but signals, and but options that say nothing else. */
   readonly inputs: readonly unknown[];
-  /** The arguments with another signal in place of the caller's. */
-  readonly withSignal: (signal: AbortSignal) => Args;
+  /** The arguments with another signal in place of the caller's, which is asked for where there is one. */
+  readonly withSignalOf: (context: { readonly signal: AbortSignal }) => Args;
 }
 
 /** Looks for an argument that is an AbortSignal, or an object whose field `signal` is one; the first counts. */
 export function takeApart<Args extends readonly unknown[]>(args: Args): Call<Args> {
   const at = args.findIndex((argument) => argument instanceof AbortSignal || hasSignal(argument));
-  if (at < 0) return { signal: undefined, inputs: args, withSignal: () => args };
+  if (at < 0) return { signal: undefined, inputs: args, withSignalOf: () => args };
   const argument = args[at];
   const put = (replaced: unknown): Args => args.with(at, replaced) as unknown as Args;
   if (argument instanceof AbortSignal) {
-    return { signal: argument, inputs: args.toSpliced(at, 1), withSignal: put };
+    return {
+      signal: argument,
+      inputs: args.toSpliced(at, 1),
+      withSignalOf: (context) => put(context.signal),
+    };
   }
   const { signal, ...rest } = argument as { readonly signal: AbortSignal };
   const inputs = Object.keys(rest).length === 0 ? args.toSpliced(at, 1) : args.with(at, rest);
-  return { signal, inputs, withSignal: (inner) => put({ ...rest, signal: inner }) };
+  return { signal, inputs, withSignalOf: (context) => put({ ...rest, signal: context.signal }) };
 }
 
 function hasSignal(argument: unknown): boolean {

@@ -7,14 +7,14 @@ import { isQuiverError } from "../shared/errors.ts";
 import type { Flight } from "../stores/store.ts";
 import { type ComputePlan, looksAtAge } from "./compute-options.ts";
 import type { CacheContext } from "./context.ts";
-import { type FlightPlan, Flights } from "./flight.ts";
+import { type Context, type FlightPlan, Flights } from "./flight.ts";
 import type { Guard } from "./guard.ts";
 import type { NamespaceLink } from "./namespace-link.ts";
 import type { Found, Reader } from "./reader.ts";
 import { isSameValue } from "./same-value.ts";
 import type { Writer } from "./writer.ts";
 
-export type Compute = (context: { readonly signal: AbortSignal }) => unknown;
+export type Compute = (context: Context) => unknown;
 
 /** One way to come to the value of a key. */
 export interface Task {
@@ -122,8 +122,8 @@ export class Computing {
         counted = true;
         return old && found && found.createdAt <= old.after ? undefined : found;
       },
-      claim: (signal) => this.#claim(key, plan.waitTimeout, signal),
-      compute: (signal) => this.#timed(() => compute({ signal })),
+      claim: (context) => this.#claim(key, plan.waitTimeout, context),
+      compute: (context) => this.#timed(() => compute(context)),
       store: (value, fence) => this.#store(key, value, plan, fence),
       storeError: async (error, fence) => {
         const ttl = old === undefined ? this.#errorTtl(key, plan, error) : undefined;
@@ -172,10 +172,10 @@ export class Computing {
     });
   }
 
-  async #claim(key: string, timeout: number, signal: AbortSignal): Promise<Flight | undefined> {
+  async #claim(key: string, timeout: number, context: Context): Promise<Flight | undefined> {
     if (this.#isReadOnly()) return undefined;
     const store = await this.#guard.attempt("read", key, () => this.#link.open());
-    return this.#guard.claim(key, timeout, async () => store?.flight?.(key, { timeout, signal }));
+    return this.#guard.claim(key, timeout, async () => store?.flight?.(key, new Waiting(timeout, context)));
   }
 
   #isReadOnly(): boolean {
@@ -209,6 +209,21 @@ export class Computing {
     const reason = error instanceof Error ? error.message : String(error);
     const { logger } = this.#context;
     logger.warn(`"${key}" in "${this.#link.name}" stays as it was: ${reason}`, `${this.#link.name}:stale`);
+  }
+}
+
+/** How long a right to compute is waited for; few ask for the signal. */
+class Waiting {
+  readonly timeout: number;
+  readonly #context: Context;
+
+  constructor(timeout: number, context: Context) {
+    this.timeout = timeout;
+    this.#context = context;
+  }
+
+  get signal(): AbortSignal {
+    return this.#context.signal;
   }
 }
 

@@ -6,13 +6,19 @@ import type { Flight } from "../stores/store.ts";
 import { aborted } from "./failures.ts";
 import type { Found } from "./reader.ts";
 
+/** What those who compute are given. */
+export interface Context {
+  /** Aborted when nobody waits any more. */
+  readonly signal: AbortSignal;
+}
+
 /** What computing and keeping a value needs. None of the functions but `compute` may reject. */
 export interface FlightPlan {
   /** undefined = missing, or not to be had. */
   load(): Promise<Found | undefined>;
   /** The right to compute among processes; undefined = go on without. */
-  claim(signal: AbortSignal): Promise<Flight | undefined>;
-  compute(signal: AbortSignal): unknown;
+  claim(context: Context): Promise<Flight | undefined>;
+  compute(context: Context): unknown;
   store(value: unknown, fence: number | undefined): Promise<void>;
   /** `compute` has failed; for those who want that remembered. */
   storeError(error: unknown, fence: number | undefined): Promise<void>;
@@ -26,7 +32,7 @@ export interface Patience {
 
 interface Shared {
   readonly result: Promise<unknown>;
-  readonly controller: AbortController;
+  readonly ending: Ending;
   waiting: number;
 }
 
@@ -51,9 +57,9 @@ export class Flights {
   }
 
   #start(key: string, plan: FlightPlan): Shared {
-    const controller = new AbortController();
-    const result = fly(plan, controller.signal);
-    const shared: Shared = { result, controller, waiting: 0 };
+    const ending = new Ending();
+    const result = fly(plan, ending);
+    const shared: Shared = { result, ending, waiting: 0 };
     this.#underWay.set(key, shared);
     const land = (): void => this.#forget(key, shared);
     result.then(land, land);
@@ -76,7 +82,7 @@ export class Flights {
         reject(error);
         if (--shared.waiting > 0) return;
         this.#forget(key, shared);
-        shared.controller.abort(error);
+        shared.ending.abort(error);
       };
       const onAbort = (): void => leave(aborted(signal as AbortSignal, `waiting for "${key}"`));
       signal?.addEventListener("abort", onAbort, { once: true });
@@ -90,28 +96,66 @@ export class Flights {
   }
 }
 
-async function fly(plan: FlightPlan, signal: AbortSignal): Promise<unknown> {
+/** The end of a flight before its time. Its signal is made when it is asked for: that takes longer than a look-up. */
+class Ending {
+  /** Of its own so that it may be copied with others into the options of a call. */
+  readonly context: Context;
+  #controller: AbortController | undefined;
+  #reason: Error | undefined;
+
+  constructor() {
+    const signal = (): AbortSignal => this.#signal();
+    this.context = {
+      get signal() {
+        return signal();
+      },
+    };
+  }
+
+  get isAborted(): boolean {
+    return this.#reason !== undefined;
+  }
+
+  throwIfAborted(): void {
+    if (this.#reason !== undefined) throw this.#reason;
+  }
+
+  abort(reason: Error): void {
+    this.#reason = reason;
+    this.#controller?.abort(reason);
+  }
+
+  #signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+}
+
+async function fly(plan: FlightPlan, ending: Ending): Promise<unknown> {
   const present = await plan.load();
   if (present !== undefined) return present.value;
-  const claim = await plan.claim(signal);
+  const claim = await plan.claim(ending.context);
   try {
     // Whoever had the claim before may have computed it.
     const meanwhile = claim === undefined ? undefined : await plan.load();
     if (meanwhile !== undefined) return meanwhile.value;
-    signal.throwIfAborted();
-    const value = await computed(plan, signal, claim?.fence);
-    if (!signal.aborted) await plan.store(value, claim?.fence);
+    ending.throwIfAborted();
+    const value = await computed(plan, ending, claim?.fence);
+    if (!ending.isAborted) await plan.store(value, claim?.fence);
     return value;
   } finally {
     claim?.release();
   }
 }
 
-async function computed(plan: FlightPlan, signal: AbortSignal, fence: number | undefined): Promise<unknown> {
+async function computed(plan: FlightPlan, ending: Ending, fence: number | undefined): Promise<unknown> {
   try {
-    return await plan.compute(signal);
+    return await plan.compute(ending.context);
   } catch (error) {
-    if (!signal.aborted) await plan.storeError(error, fence);
+    if (!ending.isAborted) await plan.storeError(error, fence);
     throw error;
   }
 }

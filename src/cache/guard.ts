@@ -3,6 +3,7 @@
  * make a program faster; where the program has said so ("miss"), neither an error nor a hang of the cache reaches it.
  */
 
+import { inTime } from "../shared/deadlines.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import { formatDuration } from "../shared/units.ts";
 import type { Flight } from "../stores/store.ts";
@@ -144,28 +145,6 @@ export class Guard {
     } catch (error) {
       this.swallow(key, error);
     }
-  }
-}
-
-/** What the work comes to, or the error of `late` after so many milliseconds; null = however long it takes. */
-export async function inTime<R>(
-  work: Promise<R>,
-  milliseconds: number | null,
-  late: () => Error,
-  tooLate?: (result: R) => void,
-): Promise<R> {
-  if (milliseconds === null) return work;
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(late());
-      if (tooLate) work.then(tooLate, () => undefined);
-    }, milliseconds);
-  });
-  try {
-    return await Promise.race([work, deadline]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -87,12 +87,12 @@ export function memoize<Args extends readonly unknown[], Value>(
     return dependencies.digestsOf(named).then((digests) => keys.keyOf(counted, digests));
   };
   const run = async (way: "obtain" | "renew", self: unknown, args: Args): Promise<Value> => {
-    const { signal, inputs, withSignal } = takeApart(args);
+    const { signal, inputs, withSignalOf } = takeApart(args);
     const made = keyOf(self, args, inputs);
     const key = typeof made === "string" ? made : await made;
     const task: Task = {
       key,
-      compute: (context) => fn.apply(self as never, withSignal(context.signal) as never),
+      compute: (context) => fn.apply(self as never, withSignalOf(context) as never),
       plan,
     };
     return target[way](task, signal) as Promise<Value>;

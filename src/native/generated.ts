@@ -139,16 +139,16 @@ export declare class NativeStore {
    * The right to compute a key, where nobody has it and commits aren't synced; else null. Where they are, this
    * thread should not touch the disk for what a commit will outweigh.
    */
-  tryFlight(handle: number, key: string): NativeFlight | null
+  tryFlight(handle: number, key: string): number | null
   /**
-   * Asks for the right to compute a key; request `id` is answered with `{ fence, token }`, or nothing when the
-   * time ran out. Returns a number for `cancelFlight`.
+   * Asks for the right to compute a key; request `id` is answered with its fence, or nothing when the time ran
+   * out. Returns a number for `cancelFlight`.
    */
   acquireFlight(id: number, handle: number, key: string, timeout: number): number
   /** Gives up waiting. */
   cancelFlight(number: number): void
   /** Ends a flight. */
-  releaseFlight(hash: string, fence: number): void
+  releaseFlight(handle: number, key: string, fence: number): void
   /**
    * Queues small values that have manners, as `chunk.rs` lays them out: all of them or none. Request `id` is answered
    * with the time of their creation, where that is the same for all and the rest is as the caller gave it. Else it is
@@ -452,14 +452,6 @@ export interface NativeColumns {
   expiresAt: Float64Array
   /** 1 = accessed since the last eviction that passed over it. */
   visited: Uint8Array
-}
-
-/** The right to compute a key. */
-export interface NativeFlight {
-  /** Number that a later holder's is above. */
-  fence: number
-  /** What stands for the key. */
-  hash: string
 }
 
 /** Rows that were found, query by query, each of them as many. */

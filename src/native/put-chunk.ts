@@ -11,6 +11,8 @@ export interface PackedPut {
   /** Number of the facts. */
   readonly manner: number;
   readonly expiresAt: number | null;
+  /** Number of the right to compute under which it was made. */
+  readonly fence?: number | undefined;
   /** Copied within the call. */
   readonly bytes: Uint8Array;
 }
@@ -22,7 +24,7 @@ const HEAVY = 32 * 1024;
 /** As many are committed together. */
 const MOST = 1024;
 
-const HEAD = 24;
+const HEAD = 32;
 const ALIGNMENT = 8;
 
 /** Keys up to this many units are written unit by unit, which is quicker than a call. */
@@ -32,7 +34,7 @@ export class PutChunk {
   readonly #bytes: Uint8Array;
   readonly #text: Buffer;
   readonly #words: Uint32Array;
-  readonly #times: Float64Array;
+  readonly #numbers: Float64Array;
   #count = 0;
   #used = 0;
 
@@ -41,7 +43,7 @@ export class PutChunk {
     this.#bytes = new Uint8Array(memory);
     this.#text = Buffer.from(memory);
     this.#words = new Uint32Array(memory);
-    this.#times = new Float64Array(memory);
+    this.#numbers = new Float64Array(memory);
   }
 
   /** What there is is worth the writer's while. */
@@ -54,7 +56,7 @@ export class PutChunk {
   }
 
   /** Adds a value; false where there is no room until the chunk is taken. */
-  add({ handle, key, manner, expiresAt, bytes }: PackedPut): boolean {
+  add({ handle, key, manner, expiresAt, fence, bytes }: PackedPut): boolean {
     const start = this.#used;
     // A UTF-16 unit is at most three bytes of UTF-8.
     if (this.#count === MOST || start + HEAD + key.length * 3 + bytes.byteLength > CAPACITY) return false;
@@ -68,7 +70,9 @@ export class PutChunk {
     words[word + 1] = manner;
     words[word + 2] = keyLength;
     words[word + 3] = bytes.byteLength;
-    this.#times[start / 8 + 2] = expiresAt ?? Number.NaN;
+    const number = start / 8 + 2;
+    this.#numbers[number] = expiresAt ?? Number.NaN;
+    this.#numbers[number + 1] = fence ?? 0;
     this.#count++;
     this.#used = Math.ceil((valueAt + bytes.byteLength) / ALIGNMENT) * ALIGNMENT;
     return true;

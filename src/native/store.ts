@@ -11,7 +11,6 @@ import { type PackedPut, PutChunk } from "./put-chunk.ts";
 
 export type {
   NativeColumns,
-  NativeFlight,
   NativeScan,
   NativeStore,
   NativeUsage,

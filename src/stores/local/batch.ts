@@ -37,7 +37,8 @@ export class LocalBatch implements StoreBatch {
     if (bytes === undefined || value.parts.length > 1 || !isPacked(value) || !queue.isIdle(key)) return false;
     const manner = manners.of(facts);
     if (typeof manner !== "number") return false;
-    const put = { handle, key, manner, expiresAt: facts.expiresAt, bytes };
+    const { expiresAt, fence } = facts;
+    const put = { handle, key, manner, expiresAt, fence, bytes };
     this.#gathering.add(put, new PackedWrite(key, value.byteLength, facts, this.#hold));
     this.#hold.add(key);
     return true;

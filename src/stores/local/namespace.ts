@@ -3,7 +3,6 @@
 import type { EncodedValue } from "../../codecs/codec.ts";
 import {
   asStoreError,
-  type NativeFlight,
   type NativeStore,
   type NativeWriter,
   type Requests,
@@ -209,7 +208,7 @@ export class LocalNamespace implements StoreNamespace {
     }
     const { parts } = value;
     const bytes = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
-    const manner = this.#manners.of(facts);
+    const manner = facts.fence === undefined ? this.#manners.of(facts) : JSON.stringify(facts);
     try {
       return factsOf(
         key,
@@ -265,8 +264,8 @@ export class LocalNamespace implements StoreNamespace {
     if (typeof manner === "string") {
       return this.#requests.send((id) => this.#native.put(id, this.#handle, key, manner, bytes), write);
     }
-    const { expiresAt } = facts;
-    return this.#requests.put({ handle: this.#handle, key, manner, expiresAt, bytes }, write);
+    const { expiresAt, fence } = facts;
+    return this.#requests.put({ handle: this.#handle, key, manner, expiresAt, fence, bytes }, write);
   }
 
   /** Holds the keys of what goes into the chunk by itself. */
@@ -434,24 +433,24 @@ export class LocalNamespace implements StoreNamespace {
   async flight(key: string, options: { timeout: number; signal?: AbortSignal }): Promise<Flight | undefined> {
     checkKey(key);
     this.#enter();
-    const { timeout, signal } = options;
     const free = translated(() => this.#native.tryFlight(this.#handle, key));
-    if (free !== null) return this.#flightOf(free);
+    if (free !== null) return this.#flightOf(key, free);
+    const { timeout, signal } = options;
     let number = 0;
     const cancel = (): void => this.#native.cancelFlight(number);
     try {
-      const claimed = await this.#requests.send<NativeFlight | null>((id) => {
+      const claimed = await this.#requests.send<number | null>((id) => {
         number = this.#native.acquireFlight(id, this.#handle, key, timeout);
         signal?.addEventListener("abort", cancel, { once: true });
       });
-      return claimed === null ? undefined : this.#flightOf(claimed);
+      return claimed === null ? undefined : this.#flightOf(key, claimed);
     } finally {
       signal?.removeEventListener("abort", cancel);
     }
   }
 
-  #flightOf({ fence, hash }: NativeFlight): Flight {
-    return { fence, release: () => this.#native.releaseFlight(hash, fence) };
+  #flightOf(key: string, fence: number): Flight {
+    return { fence, release: () => this.#native.releaseFlight(this.#handle, key, fence) };
   }
 
   /** Refuses a closed store, and lets the native clock follow. */

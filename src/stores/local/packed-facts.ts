@@ -22,7 +22,7 @@ export class Manners {
     this.#native = native;
   }
 
-  /** The number that stands for all of these facts but `expiresAt`; JSON of them, where they are of this write only. */
+  /** The number that stands for all of these facts but `expiresAt` and `fence`; JSON of them, where they are of this write only. */
   of(facts: NewFacts): number | string {
     if (facts === this.#last) return this.#number;
     if (!isPlain(facts)) return JSON.stringify(facts);
@@ -32,7 +32,7 @@ export class Manners {
       last.extension !== facts.extension ||
       last.priority !== facts.priority
     ) {
-      const json = JSON.stringify({ ...facts, expiresAt: null });
+      const json = JSON.stringify({ ...facts, expiresAt: null, fence: undefined });
       let number = this.#numbers.get(json);
       if (number === undefined) {
         if (this.#numbers.size === MOST) return JSON.stringify(facts);
@@ -46,16 +46,15 @@ export class Manners {
   }
 }
 
-/** Whether facts are codec, extension, priority and time of expiry. */
-function isPlain({ staleUntil, pinned, tags, metadata, shape, dtype, fence }: NewFacts): boolean {
+/** Whether facts are codec, extension, priority, time of expiry and fence. */
+function isPlain({ staleUntil, pinned, tags, metadata, shape, dtype }: NewFacts): boolean {
   return (
     staleUntil === undefined &&
     pinned === undefined &&
     tags === undefined &&
     metadata === undefined &&
     shape === undefined &&
-    dtype === undefined &&
-    fence === undefined
+    dtype === undefined
   );
 }
 

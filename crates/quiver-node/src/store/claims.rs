@@ -8,20 +8,10 @@ use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
 use quiver_store::flights::{self, Flight};
 use quiver_store::reader::{self};
-use serde_json::json;
 
 use super::NativeStore;
 use crate::errors::{Result, bad_value, store_failure};
 use crate::task::Job;
-
-/// The right to compute a key.
-#[napi(object)]
-pub struct NativeFlight {
-    /// Number that a later holder's is above.
-    pub fence: f64,
-    /// What stands for the key.
-    pub hash: String,
-}
 
 #[napi]
 impl NativeStore {
@@ -78,18 +68,18 @@ impl NativeStore {
     /// The right to compute a key, where nobody has it and commits aren't synced; else null. Where they are, this
     /// thread should not touch the disk for what a commit will outweigh.
     #[napi]
-    pub fn try_flight(&self, handle: u32, key: String) -> Result<Option<NativeFlight>> {
+    pub fn try_flight(&self, handle: u32, key: String) -> Result<Option<f64>> {
         let (engine, namespace) = (&self.store.engine, self.namespace(handle)?);
         if engine.is_durable() {
             return Ok(None);
         }
         let hash = flights::hash(&namespace.name, key.as_bytes());
         let flight = engine.flights.try_acquire(hash).map_err(store_failure)?;
-        Ok(flight.map(|Flight { hash, fence }| NativeFlight { fence: fence as f64, hash: hash.to_string() }))
+        Ok(flight.map(|flight| flight.fence as f64))
     }
 
-    /// Asks for the right to compute a key; request `id` is answered with `{ fence, token }`, or nothing when the
-    /// time ran out. Returns a number for `cancelFlight`.
+    /// Asks for the right to compute a key; request `id` is answered with its fence, or nothing when the time ran
+    /// out. Returns a number for `cancelFlight`.
     #[napi]
     pub fn acquire_flight(&self, id: u32, handle: u32, key: String, timeout: f64) -> Result<f64> {
         let namespace = self.namespace(handle)?;
@@ -100,11 +90,8 @@ impl NativeStore {
             hash,
             timeout,
             Box::new(move |result| {
-                completions.answer(id, result, |flight| match flight {
-                    Some(flight) => {
-                        json!({ "fence": flight.fence, "hash": flight.hash.to_string() }).to_string()
-                    }
-                    None => String::new(),
+                completions.answer(id, result, |flight| {
+                    flight.map_or_else(String::new, |flight| flight.fence.to_string())
                 });
             }),
         );
@@ -119,8 +106,8 @@ impl NativeStore {
 
     /// Ends a flight.
     #[napi]
-    pub fn release_flight(&self, hash: String, fence: f64) -> Result<()> {
-        let hash = hash.parse().map_err(|_| bad_value("a flight's hash is a number"))?;
+    pub fn release_flight(&self, handle: u32, key: String, fence: f64) -> Result<()> {
+        let hash = flights::hash(&self.namespace(handle)?.name, key.as_bytes());
         self.store.engine.flights.release(Flight { hash, fence: fence as u64 });
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use napi_derive::napi;
 use quiver_store::Store;
+use quiver_store::flights;
 use quiver_store::reader::Namespace;
 use quiver_store::writer::{NewValue, Op, Outcome, PackedBytes, Put};
 
@@ -61,13 +62,14 @@ impl NativeStore {
                 _ => mannered(&manners, entry.manner, entry.expires)?,
             };
             given.plain &= is_plain(entry.expires);
+            let key = chunk.part(entry.key.clone()).ok_or_else(ends_early)?;
             puts.push(Put {
                 namespace: Arc::clone(&namespace),
-                key: chunk.part(entry.key.clone()).ok_or_else(ends_early)?,
+                fence: entry.fence.map(|fence| (flights::hash(&namespace, &key), fence)),
+                key,
                 facts,
                 value: NewValue::Inline(chunk.part(entry.value.clone()).ok_or_else(ends_early)?),
                 ticket: self.store.engine.order.draw(),
-                fence: None,
                 adoption: None,
             });
             last = Some((entry, namespace));
