@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { inTime } from "../../src/shared/deadlines.ts";
 
@@ -66,4 +67,33 @@ test("any number of calls takes one timer, and a call after the last has ended i
   expect(next.outcome).toBe("waits");
   await vi.advanceTimersByTimeAsync(2);
   expect(next.outcome).toBe("late");
+});
+
+test("a timer that went away with the clock of a test is not relied on", async () => {
+  await inTime(Promise.resolve("done"), 10, late);
+  vi.useRealTimers();
+  // However the clock of the test stood to that of the machine.
+  const limit = 10;
+  await pause(1_100);
+  await expect(inTime(never, limit, late)).rejects.toThrow("late");
+});
+
+test("a process stays for a call that is limited, and not for one that has ended", async () => {
+  vi.useRealTimers();
+  const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+  const before = timers();
+  let finish = (_: string): void => undefined;
+  const slow = new Promise<string>((resolve) => {
+    finish = resolve;
+  });
+  const first = inTime(slow, 60_000, late);
+  const second = inTime(slow, 60_000, late);
+  expect(timers()).toBe(before + 1);
+  finish("done");
+  await Promise.all([first, second]);
+  expect(timers()).toBe(before);
+  const third = watched(inTime(never, 50, late));
+  expect(timers()).toBe(before + 1);
+  await vi.waitFor(() => expect(third.outcome).toBe("late"));
+  expect(timers()).toBe(before);
 });

@@ -115,6 +115,38 @@ test("who leaves while another process computes has not met a failure of the cac
   expect(warnings).toEqual([]);
 });
 
+test("a store may copy what it is given to wait by: the signal goes with it", async () => {
+  let copy: { readonly signal?: AbortSignal } | undefined;
+  const store = changed(() => ({
+    flight: (_key, options) => {
+      copy = { ...options };
+      return new Promise(() => undefined);
+    },
+  }));
+  await using cache = await open({ store });
+  const stuck = cache.namespace("values").getOrCompute("a", () => 1, { timeout: 5 });
+  await expect(stuck).rejects.toMatchObject({ code: "ERR_QUIVER_TIMEOUT" });
+  expect(copy?.signal?.aborted).toBe(true);
+});
+
+test("the right to compute is not asked for once everybody has left", async () => {
+  const claims: string[] = [];
+  let found = (): void => undefined;
+  const searched = new Promise<void>((resolve) => {
+    found = resolve;
+  });
+  const store = changed((namespace) => ({
+    get: async (key, options) => searched.then(() => namespace.get(key, options)),
+    flight: async (key) => void claims.push(key),
+  }));
+  await using cache = await open({ store });
+  const stuck = cache.namespace("values").getOrCompute("a", () => 1, { timeout: 5 });
+  await expect(stuck).rejects.toMatchObject({ code: "ERR_QUIVER_TIMEOUT" });
+  found();
+  await delay(5);
+  expect(claims).toEqual([]);
+});
+
 test("when the last caller has left, the computation is aborted, its result is dropped and another may begin", async () => {
   await using cache = await open();
   const values = cache.namespace<number>("values");

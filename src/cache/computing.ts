@@ -175,7 +175,7 @@ export class Computing {
   async #claim(key: string, timeout: number, context: Context): Promise<Flight | undefined> {
     if (this.#isReadOnly()) return undefined;
     const store = await this.#guard.attempt("read", key, () => this.#link.open());
-    return this.#guard.claim(key, timeout, async () => store?.flight?.(key, new Waiting(timeout, context)));
+    return this.#guard.claim(key, timeout, async () => store?.flight?.(key, waiting(timeout, context)));
   }
 
   #isReadOnly(): boolean {
@@ -212,19 +212,17 @@ export class Computing {
   }
 }
 
-/** How long a right to compute is waited for; few ask for the signal. */
-class Waiting {
-  readonly timeout: number;
-  readonly #context: Context;
-
-  constructor(timeout: number, context: Context) {
-    this.timeout = timeout;
-    this.#context = context;
-  }
-
-  get signal(): AbortSignal {
-    return this.#context.signal;
-  }
+/** How long a right to compute is waited for. The signal is made for those who look at it. */
+function waiting(
+  timeout: number,
+  context: Context,
+): { readonly timeout: number; readonly signal: AbortSignal } {
+  return {
+    timeout,
+    get signal() {
+      return context.signal;
+    },
+  };
 }
 
 /** The value; throws the error that is remembered in its place. */

@@ -137,6 +137,7 @@ class Ending {
 async function fly(plan: FlightPlan, ending: Ending): Promise<unknown> {
   const present = await plan.load();
   if (present !== undefined) return present.value;
+  ending.throwIfAborted();
   const claim = await plan.claim(ending.context);
   try {
     // Whoever had the claim before may have computed it.

@@ -72,7 +72,7 @@ export class PutChunk {
     words[word + 3] = bytes.byteLength;
     const number = start / 8 + 2;
     this.#numbers[number] = expiresAt ?? Number.NaN;
-    this.#numbers[number + 1] = fence ?? 0;
+    this.#numbers[number + 1] = fence ?? Number.NaN;
     this.#count++;
     this.#used = Math.ceil((valueAt + bytes.byteLength) / ALIGNMENT) * ALIGNMENT;
     return true;

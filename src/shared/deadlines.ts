@@ -3,15 +3,22 @@
  * most of the calls.
  */
 
-interface Waiting {
+interface Call {
   readonly end: number;
   readonly expire: () => void;
 }
 
 /** Longest that a timer can be set to, ms. */
 const LONGEST = 0x7fff_ffff;
+/** A timer that is overdue by more, ms, will never fire: it was made while a test had timers of its own. */
+const OVERDUE = 1000;
 
-const waiting = new Set<Waiting>();
+/**
+ * Calls that are under way, in places that are used again: a set that comes and goes this fast is made anew every few
+ * calls, and each old one that has grown old keeps what the next one held.
+ */
+const calls: (Call | undefined)[] = [];
+const free: number[] = [];
 let timer: NodeJS.Timeout | undefined;
 /** When the timer fires; it may find that nobody waits any more. */
 let firesAt = 0;
@@ -25,55 +32,66 @@ export function inTime<R>(
 ): Promise<R> {
   if (milliseconds === null) return work;
   return new Promise((resolve, reject) => {
-    const call: Waiting = {
+    const call: Call = {
       end: performance.now() + milliseconds,
       expire: () => {
         reject(late());
         if (tooLate) work.then(tooLate, () => undefined);
       },
     };
-    begin(call);
+    const place = begin(call);
     work.then(
       (result) => {
-        end(call);
+        end(place, call);
         resolve(result);
       },
       (error) => {
-        end(call);
+        end(place, call);
         reject(error);
       },
     );
   });
 }
 
-function begin(call: Waiting): void {
-  waiting.add(call);
-  if (timer === undefined || call.end < firesAt) arm(call.end);
-  else if (waiting.size === 1) timer.ref();
+function begin(call: Call): number {
+  const isFirst = free.length === calls.length;
+  const place = free.pop() ?? calls.length;
+  calls[place] = call;
+  if (timer === undefined || call.end < firesAt || firesAt + OVERDUE < performance.now()) arm();
+  else if (isFirst) timer.ref();
+  return place;
 }
 
-/** The process need not stay for a timer that nobody waits for. */
-function end(call: Waiting): void {
-  if (waiting.delete(call) && waiting.size === 0) timer?.unref();
+function end(place: number, call: Call): void {
+  // One that has expired has left its place.
+  if (calls[place] !== call) return;
+  leave(place);
+  // The process need not stay for a timer that nobody waits for.
+  if (free.length === calls.length) timer?.unref();
 }
 
-function arm(at: number): void {
+function leave(place: number): void {
+  calls[place] = undefined;
+  free.push(place);
+}
+
+/** Sets the timer to the first end, if there is one. */
+function arm(): void {
   clearTimeout(timer);
-  firesAt = at;
-  timer = setTimeout(fire, Math.min(LONGEST, Math.ceil(at - performance.now())));
+  timer = undefined;
+  const first = calls.reduce((least, call) => Math.min(least, call?.end ?? least), Number.POSITIVE_INFINITY);
+  if (first === Number.POSITIVE_INFINITY) return;
+  const now = performance.now();
+  firesAt = Math.min(first, now + LONGEST);
+  timer = setTimeout(fire, Math.ceil(firesAt - now));
 }
 
 function fire(): void {
-  timer = undefined;
-  const now = performance.now();
-  let next = Number.POSITIVE_INFINITY;
-  for (const call of waiting) {
-    if (call.end > now) {
-      next = Math.min(next, call.end);
-    } else {
-      waiting.delete(call);
-      call.expire();
-    }
-  }
-  if (next !== Number.POSITIVE_INFINITY) arm(next);
+  const now = Math.max(firesAt, performance.now());
+  calls.forEach((call, place) => {
+    if (call === undefined || call.end > now) return;
+    leave(place);
+    call.expire();
+  });
+  arm();
 }

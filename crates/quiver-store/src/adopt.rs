@@ -59,8 +59,7 @@ pub(crate) fn identity(facts: &FileFacts) -> FileIdentity {
 /// Compares; one system call. Only named namespaces have files that other programs write.
 ///
 /// A file that did not change since the record was made is no news, whatever its identity: it is what the name
-/// held before, in the moment between a commit and the swap of the name, or for good if the writer died there. The
-/// name may have got it in the very millisecond in which the record was made, by the commit before.
+/// held before, in the moment between a commit and the swap of the name, or for good if the writer died there.
 pub fn named_file(engine: &Engine, namespace: &str, record: &Record) -> NamedFile {
     let (Some(name), Some(known)) = (&record.name, record.named_file) else { return NamedFile::Same };
     if !engine.hard_links {
@@ -68,15 +67,19 @@ pub fn named_file(engine: &Engine, namespace: &str, record: &Record) -> NamedFil
     }
     match engine.storage.facts(&engine.root.namespace(namespace).join(name)) {
         Ok(facts) if identity(&facts) == known => NamedFile::Same,
-        Ok(facts) if facts.mtime_ns.max(facts.ctime_ns) / 1_000_000 <= i128::from(record.created) => {
-            NamedFile::Same
-        }
+        Ok(facts) if is_older(&facts, record) => NamedFile::Same,
         // In a copy of the cache every file has another identity, and the name is the object still.
         Ok(facts) if is_object(engine, record, &facts) => NamedFile::Same,
         Ok(_) => NamedFile::Changed,
         Err(error) if error.kind() == quiver_io::ErrorKind::NotFound => NamedFile::Gone,
         Err(_) => NamedFile::Same,
     }
+}
+
+/// Whether a file did not change since the record was made. The name may have got it in the very millisecond in which
+/// that was, by the commit before.
+pub(crate) fn is_older(file: &FileFacts, record: &Record) -> bool {
+    file.mtime_ns.max(file.ctime_ns) / 1_000_000 <= i128::from(record.created)
 }
 
 /// Whether a file is the object of a record under another name.

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use quiver_io::RangeLock;
 
-use crate::adopt::{self, NamedFile};
+use crate::adopt;
+use crate::catalog::Catalog;
 use crate::catalog::keys::{self, NamespaceId};
 use crate::catalog::lmdb::Read;
 use crate::catalog::record::{Flags, Record};
-use crate::catalog::{Catalog, NamespaceRecord};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 use crate::names;
@@ -48,8 +48,7 @@ pub fn names(engine: &Engine) -> Result<u64> {
     };
     let mut mended = 0;
     for (name, space) in namespaces {
-        if has_names(&space) {
-            let _lock = lock_writers(engine)?;
+        if space.settings.layout == Layout::Named || space.settings.files == Files::Always {
             mended += names_of(engine, &name)?;
             engine.mark_dirty(std::iter::once(name).collect());
         }
@@ -57,13 +56,10 @@ pub fn names(engine: &Engine) -> Result<u64> {
     Ok(mended + orphaned_names(engine)?)
 }
 
-fn has_names(space: &NamespaceRecord) -> bool {
-    space.settings.layout == Layout::Named || space.settings.files == Files::Always
-}
-
-/// The same in one namespace. The caller holds the lock of the writers: a name that one of them is about to swap, and
-/// the half-made link beside it, look like those of a process that died.
+/// The same in one namespace. Under the lock of the writers: a name that one of them is about to swap, and the
+/// half-made link beside it, look like those of a process that died.
 fn names_of(engine: &Engine, namespace: &str) -> Result<u64> {
+    let _lock = lock_writers(engine)?;
     let catalog = engine.catalog()?;
     let txn = catalog.env.read()?;
     let Some(space) = catalog.namespace(&txn, namespace)? else { return Ok(0) };
@@ -90,10 +86,7 @@ fn names_of(engine: &Engine, namespace: &str) -> Result<u64> {
         };
         // A file that is newer than the entry was put there by another program: adoption's business. An older one
         // is what a killed process did not get to replace; in a copy of the cache only the bytes tell their age.
-        if theirs.ino != ours.ino
-            && (theirs.mtime_ns <= ours.mtime_ns
-                || adopt::named_file(engine, namespace, &record) == NamedFile::Same)
-        {
+        if theirs.ino != ours.ino && (theirs.mtime_ns <= ours.mtime_ns || adopt::is_older(&theirs, &record)) {
             swap_link(engine, engine.storage.as_ref(), &Link { object, name: path })?;
             mended += 1;
         }
@@ -113,8 +106,8 @@ fn lock_writers(engine: &Engine) -> Result<RangeLock> {
     Err(Error::new(Code::LockTimeout, "another process holds the write lock").at(path))
 }
 
-/// Names of values that no record names: a process was killed after the commit that removed or replaced the value.
-/// Nothing but the value itself tells them from another program's files, so they go before it does.
+/// Settles the names of values that no record names: a process was killed after the commit that removed or replaced
+/// the value. Nothing but the value itself tells them from another program's files, so they go before it does.
 fn orphaned_names(engine: &Engine) -> Result<u64> {
     let mut found = Found::new();
     for (folder, _) in content_folders(engine).into_iter().filter(|(_, is_object)| *is_object) {
@@ -128,33 +121,71 @@ fn orphaned_names(engine: &Engine) -> Result<u64> {
     if orphans.is_empty() {
         return Ok(0);
     }
-    // Names are swapped under this lock: one that holds an orphan now is not about to hold another value.
     let _lock = lock_writers(engine)?;
-    let catalog = engine.catalog()?;
-    let namespaces = catalog.namespaces(&catalog.env.read()?)?;
-    let mut mended = 0;
-    for (name, space) in namespaces {
-        // A process may have died since they were looked through: the name of a value that is there is not removed.
-        if has_names(&space) {
-            mended += names_of(engine, &name)?;
-        }
-        mended += unlink_all(engine, &engine.root.namespace(&name), &orphans);
-    }
-    Ok(mended)
+    settle_names(engine, &orphans)
 }
 
-/// Removes the names of these files in a folder and those inside it.
-fn unlink_all(engine: &Engine, folder: &Path, inodes: &HashSet<u64>) -> u64 {
-    let mut removed = 0;
+/// Points the names of these files at the values that their records name, and removes those that have none. The caller
+/// holds the lock of the writers: a name that holds an orphan now is not about to hold another value.
+fn settle_names(engine: &Engine, orphans: &HashSet<u64>) -> Result<u64> {
+    let catalog = engine.catalog()?;
+    let txn = catalog.env.read()?;
+    let mut settled = 0;
+    for (name, space) in catalog.namespaces(&txn)? {
+        let folder = engine.root.namespace(&name);
+        settled += each_named(engine, &folder, orphans, &mut |path| {
+            let value = path
+                .strip_prefix(&folder)
+                .ok()
+                .and_then(Path::to_str)
+                .and_then(|name| value_of_name(engine, &catalog, &txn, space.id, name).unwrap_or(None));
+            match value {
+                Some(object) => {
+                    let link = Link { object, name: path.to_path_buf() };
+                    swap_link(engine, engine.storage.as_ref(), &link).is_ok()
+                }
+                None => engine.storage.unlink(path).is_ok(),
+            }
+        });
+    }
+    Ok(settled)
+}
+
+/// The object of the entry that has a readable name.
+fn value_of_name(
+    engine: &Engine,
+    catalog: &Catalog,
+    txn: &impl Read,
+    id: NamespaceId,
+    name: &str,
+) -> Result<Option<PathBuf>> {
+    let Some(entry) = txn.get(catalog.db.names, &keys::name_key(id, &names::folded(name)))? else {
+        return Ok(None);
+    };
+    let record = txn.get(catalog.db.entries, entry)?.and_then(Record::decode);
+    Ok(record
+        .filter(|record| record.name.as_deref() == Some(name))
+        .map(|record| engine.root.object(record.content, &record.extension))
+        .filter(|object| object.exists()))
+}
+
+/// Calls `settle` with the names of these files in a folder and those inside it; for how many it was true.
+fn each_named(
+    engine: &Engine,
+    folder: &Path,
+    inodes: &HashSet<u64>,
+    settle: &mut dyn FnMut(&Path) -> bool,
+) -> u64 {
+    let mut settled = 0;
     for entry in engine.storage.list(folder).unwrap_or_default() {
         let path = folder.join(entry.name);
         if entry.is_dir {
-            removed += unlink_all(engine, &path, inodes);
+            settled += each_named(engine, &path, inodes, settle);
         } else if engine.storage.facts(&path).is_ok_and(|facts| inodes.contains(&facts.ino)) {
-            removed += u64::from(engine.storage.unlink(&path).is_ok());
+            settled += u64::from(settle(&path));
         }
     }
-    removed
+    settled
 }
 
 /// Names of what a clear removed, whose rows wait for deletion: after a power cut such a name may hold a value that
@@ -217,6 +248,7 @@ pub fn files(engine: &Engine) -> Result<Swept> {
         let _ =
             if entry.is_dir { engine.storage.remove_dir_all(&path) } else { engine.storage.unlink(&path) };
     }
+    let mut linked = Vec::new();
     for (content_folder, is_object) in content_folders(engine) {
         let found = contents(engine, &content_folder)?;
         if found.is_empty() {
@@ -226,8 +258,10 @@ pub fn files(engine: &Engine) -> Result<Swept> {
             }
             continue;
         }
-        swept.orphans += if is_object { sweep_objects(engine, found)? } else { sweep_sums(engine, &found)? };
+        swept.orphans +=
+            if is_object { sweep_objects(engine, found, &mut linked)? } else { sweep_sums(engine, &found)? };
     }
+    swept.orphans += sweep_linked(engine, &linked)?;
     Ok(swept)
 }
 
@@ -262,14 +296,34 @@ fn contents(engine: &Engine, folder: &Path) -> Result<Found> {
         .collect())
 }
 
-/// Removes values that no record names.
-fn sweep_objects(engine: &Engine, found: Found) -> Result<u64> {
+/// Removes values that no record names; those that have another name are left to `sweep_linked`.
+fn sweep_objects(engine: &Engine, found: Found, linked: &mut Found) -> Result<u64> {
     let mut removed = 0;
     each_orphan(engine, found, &mut |content, path| {
-        let _ = engine.storage.unlink(&engine.root.sums(content));
-        removed += u64::from(engine.storage.unlink(path).is_ok());
+        if engine.storage.facts(path).is_ok_and(|facts| facts.nlink > 1) {
+            linked.push((content, path.to_path_buf()));
+        } else {
+            removed += u64::from(remove_object(engine, content, path));
+        }
     })?;
     Ok(removed)
+}
+
+/// Removes values that no record names, but their readable names first: a process may have died since names were put
+/// right, and a name without its object would pass for another program's file.
+fn sweep_linked(engine: &Engine, linked: &[(u64, PathBuf)]) -> Result<u64> {
+    if linked.is_empty() {
+        return Ok(0);
+    }
+    let _lock = lock_writers(engine)?;
+    let inodes = linked.iter().filter_map(|(_, path)| engine.storage.facts(path).ok()).map(|facts| facts.ino);
+    settle_names(engine, &inodes.collect())?;
+    Ok(linked.iter().map(|(content, path)| u64::from(remove_object(engine, *content, path))).sum())
+}
+
+fn remove_object(engine: &Engine, content: u64, path: &Path) -> bool {
+    let _ = engine.storage.unlink(&engine.root.sums(content));
+    engine.storage.unlink(path).is_ok()
 }
 
 /// Tells of the values that no record names, nor ever will. What is being committed is locked until its record is

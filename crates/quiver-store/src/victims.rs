@@ -2,7 +2,7 @@
 //! write that needs room takes from those, and only when there are none falls back to the least recently used
 //! of a sample.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
 
 use crate::catalog::Catalog;
@@ -37,7 +37,8 @@ impl Victims {
         *self.prepared.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = victims.into();
     }
 
-    /// Victims that make the room that is wanted, as far as there are any.
+    /// Victims that make the room that is wanted, as far as those that are prepared and the first few thousand entries
+    /// give it.
     pub fn take(
         &self,
         engine: &Engine,
@@ -60,7 +61,7 @@ impl Victims {
                     continue;
                 };
                 if let Some(record) = still_there(catalog, txn, &victim)? {
-                    choice.take(victim, record.content, allocated);
+                    choice.take(victim, file_of(&record), allocated);
                 }
             }
         }
@@ -106,15 +107,20 @@ impl Choice<'_> {
         self.wanted.bytes == 0 && self.wanted.entries == 0
     }
 
-    /// Takes one more, unless somebody holds its value.
-    fn take(&mut self, victim: Victim, content: u64, allocated: u64) {
-        if self.engine.holds.is_held(content) {
+    /// Takes one more, unless somebody holds its file.
+    fn take(&mut self, victim: Victim, file: Option<u64>, allocated: u64) {
+        if file.is_some_and(|content| self.engine.holds.is_held(content)) {
             return;
         }
         self.wanted.bytes = self.wanted.bytes.saturating_sub(allocated);
         self.wanted.entries = self.wanted.entries.saturating_sub(1);
         self.victims.push(victim);
     }
+}
+
+/// The content id of a value that has a file, which can be held.
+fn file_of(record: &Record) -> Option<u64> {
+    (!record.is_inline()).then_some(record.content)
 }
 
 fn still_there(catalog: &Catalog, txn: &impl Read, victim: &Victim) -> Result<Option<Record>> {
@@ -127,6 +133,7 @@ fn still_there(catalog: &Catalog, txn: &impl Read, victim: &Victim) -> Result<Op
 fn least_recent(catalog: &Catalog, txn: &impl Read, choice: &mut Choice<'_>) -> Result<()> {
     let engine = choice.engine;
     let start = choice.wanted.scope.map_or_else(Vec::new, |id| id.to_be_bytes().to_vec());
+    let taken: HashSet<&[u8]> = choice.victims.iter().map(|victim| victim.entry.as_slice()).collect();
     let mut candidates = Vec::new();
     let mut cursor = txn.cursor(catalog.db.entries)?;
     let mut pair = cursor.seek(&start)?;
@@ -134,7 +141,7 @@ fn least_recent(catalog: &Catalog, txn: &impl Read, choice: &mut Choice<'_>) -> 
         && choice.wanted.is_in_scope(entry)
         && candidates.len() < SAMPLE
     {
-        let is_free = choice.wanted.may_be(entry) && !choice.victims.iter().any(|taken| taken.entry == entry);
+        let is_free = choice.wanted.may_be(entry) && !taken.contains(entry);
         if let Some(record) =
             Record::decode(bytes).filter(|record| is_free && !record.flags.has(Flags::PINNED))
         {
@@ -142,18 +149,18 @@ fn least_recent(catalog: &Catalog, txn: &impl Read, choice: &mut Choice<'_>) -> 
             candidates.push((
                 record.priority,
                 used,
-                (record.content, record.allocated),
+                (file_of(&record), record.allocated),
                 Victim { entry: entry.to_vec(), stamp: record.stamp },
             ));
         }
         pair = cursor.next()?;
     }
     candidates.sort_by_key(|candidate| (candidate.0, candidate.1));
-    for (_, _, (content, allocated), victim) in candidates {
+    for (_, _, (file, allocated), victim) in candidates {
         if choice.is_made() {
             break;
         }
-        choice.take(victim, content, allocated);
+        choice.take(victim, file, allocated);
     }
     Ok(())
 }

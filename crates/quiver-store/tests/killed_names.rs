@@ -61,36 +61,56 @@ fn a_value_replaced_in_another_format_does_not_come_back() {
     assert_eq!(after_a_kill(|store| put(store, "npz", b"newer")), Some(5));
 }
 
-#[test]
-fn a_value_written_out_sooner_than_the_one_it_replaces_is_kept() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("cache");
-    let name = root.join("n/k.npy");
-    let kept = folder.path().join("kept");
-
-    let store = support::open(&root);
-    store.namespace("n", &support::named(), false).unwrap();
-    put(&store, "npy", b"old");
+/// Replaces a value as a writer leaves it that is killed before it swaps the name, whose file has changed after the new
+/// one and, unless the clock is `ahead`, after the new record was made.
+fn replaced_without_the_name(root: &Path, store: &Store, ahead: Duration) {
+    let (name, kept) = (root.join("n/k.npy"), root.join("kept"));
+    put(store, "npy", b"old");
     std::fs::hard_link(&name, &kept).unwrap();
-    let clock = &store.engine.clock;
     // Of two writes of a key that are under way together the first may have its bytes on the disk last.
     let finished = std::time::SystemTime::now() + Duration::from_secs(5);
-    clock.stop_at(Some(clock.now() + 10_000));
-    put(&store, "npy", b"newer");
-    store.close();
-    drop(store);
+    let clock = &store.engine.clock;
+    clock.stop_at(Some(clock.now() + ahead.as_millis() as u64));
+    put(store, "npy", b"newer");
     allow_writing(&kept);
     std::fs::File::options().write(true).open(&kept).unwrap().set_modified(finished).unwrap();
-    let object = only_object(&root);
+    let object = only_object(root);
     std::fs::hard_link(&kept, object.with_file_name("0000000000000001.npy")).unwrap();
     std::fs::rename(&kept, &name).unwrap();
-    std::fs::write(root.join(".quiver/locks/p-1-1-1"), quiver_io::boot_id()).unwrap();
+}
 
-    let store = support::open(&root);
+fn assert_newer(root: &Path, store: &Store) {
     let namespace = store.namespace("n", &support::named(), false).unwrap();
-    assert_eq!(std::fs::read(&name).unwrap(), b"newer");
+    assert_eq!(std::fs::read(root.join("n/k.npy")).unwrap(), b"newer");
     let found = store.lookup(&namespace, b"k", &mut Vec::new()).unwrap().unwrap();
+    assert_eq!(found.record.size, 5);
     assert_eq!(store.named_file(&namespace, &found.record), adopt::NamedFile::Same);
+}
+
+#[test]
+fn a_value_written_out_sooner_than_the_one_it_replaces_is_kept() {
+    for ahead in [Duration::from_secs(10), Duration::ZERO] {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("cache");
+        let store = support::open(&root);
+        store.namespace("n", &support::named(), false).unwrap();
+        replaced_without_the_name(&root, &store, ahead);
+        store.close();
+        drop(store);
+        std::fs::write(root.join(".quiver/locks/p-1-1-1"), quiver_io::boot_id()).unwrap();
+        assert_newer(&root, &support::open(&root));
+    }
+}
+
+#[test]
+fn a_sweep_puts_names_right_before_it_removes_what_they_show() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("cache");
+    let store = support::open(&root);
+    store.namespace("n", &support::named(), false).unwrap();
+    replaced_without_the_name(&root, &store, Duration::ZERO);
+    assert_eq!(sweep::files(&store.engine).unwrap().orphans, 1);
+    assert_newer(&root, &store);
 }
 
 #[allow(clippy::permissions_set_readonly_false)]

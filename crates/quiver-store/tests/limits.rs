@@ -5,22 +5,22 @@ mod support;
 
 use std::sync::Arc;
 
-use quiver_store::Store;
 use quiver_store::reader::{self, Age, Namespace};
-use quiver_store::settings::NamespaceSettings;
-use support::{done, facts, open, put_packed};
+use quiver_store::settings::{NamespaceSettings, RootSettings};
+use quiver_store::{OpenOptions, Store};
+use support::{Pending, done, facts, facts_of, named, open, pattern, put_file, put_packed};
 
 const LIMIT: u64 = 48_000;
 
 /// A namespace that is nearly full of "0", "1" and so on, the first ones used longest ago.
-fn nearly_full(store: &Store) -> Arc<Namespace> {
+fn nearly_full(store: &Store, put: impl Fn(&str) -> Pending) -> Arc<Namespace> {
     let namespace = store
         .namespace("n", &NamespaceSettings { max_size: Some(LIMIT), ..NamespaceSettings::default() }, false)
         .unwrap();
     let now = store.engine.now();
     for key in 0..5 {
         store.engine.clock.stop_at(Some(now + key));
-        done(put_packed(store, "n", &key.to_string(), vec![1; 8_000], facts()));
+        done(put(&key.to_string()));
     }
     namespace
 }
@@ -41,7 +41,7 @@ fn allocated(store: &Store, namespace: &Namespace) -> u64 {
 fn what_is_overwritten_makes_no_room_for_itself() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let namespace = nearly_full(&store);
+    let namespace = nearly_full(&store, |key| put_packed(&store, "n", key, vec![1; 8_000], facts()));
     done(put_packed(&store, "n", "0", vec![2; 16_000], facts()));
     assert!(allocated(&store, &namespace) <= LIMIT);
     assert_eq!(left(&store, &namespace), "0234");
@@ -51,7 +51,8 @@ fn what_is_overwritten_makes_no_room_for_itself() {
 fn in_place_of_what_is_held_another_leaves() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let namespace = nearly_full(&store);
+    let namespace =
+        nearly_full(&store, |key| put_file(&store, "n", key, &pattern(1, 8_000), facts_of("bin")));
     // Looking it up through the store would count as using it.
     let found =
         reader::lookup_aged(&store.engine, &namespace, b"0", Age::Any, &mut Vec::new()).unwrap().unwrap();
@@ -59,4 +60,39 @@ fn in_place_of_what_is_held_another_leaves() {
     done(put_packed(&store, "n", "4", vec![2; 16_000], facts()));
     assert!(allocated(&store, &namespace) <= LIMIT);
     assert_eq!(left(&store, &namespace), "0234");
+}
+
+#[test]
+fn what_is_kept_of_older_values_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let limited = NamespaceSettings { versions: 3, max_size: Some(LIMIT), ..named() };
+    let namespace = store.namespace("n", &limited, false).unwrap();
+    let put = |key: &str| done(put_file(&store, "n", key, &pattern(1, 8_000), facts_of("bin")));
+    for key in ["0", "1", "2"] {
+        put(key);
+    }
+    for (values, others) in [(4, "012"), (5, "012"), (5, "12"), (5, "2"), (5, "2")] {
+        put("k");
+        assert_eq!(allocated(&store, &namespace) / 8_192, values);
+        assert_eq!(left(&store, &namespace).len(), others.len());
+    }
+}
+
+#[test]
+fn the_limit_of_all_namespaces_holds_also_where_one_of_them_is_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = RootSettings { max_size: Some(LIMIT), ..RootSettings::default() };
+    let store = Store::open(folder.path(), &OpenOptions { settings, ..OpenOptions::default() }).unwrap();
+    let small = NamespaceSettings { max_size: Some(14_000), ..NamespaceSettings::default() };
+    let small = store.namespace("small", &small, false).unwrap();
+    let large = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+    done(put_packed(&store, "small", "k", vec![1; 4_000], facts()));
+    for key in 0..5 {
+        done(put_packed(&store, "n", &key.to_string(), vec![1; 8_000], facts()));
+    }
+    // The namespace is over its limit by little, all together by more.
+    done(put_packed(&store, "small", "l", vec![1; 9_000], facts()));
+    assert!(allocated(&store, &small) <= 14_000);
+    assert!(allocated(&store, &small) + allocated(&store, &large) <= LIMIT);
 }

@@ -441,7 +441,8 @@ export class LocalNamespace implements StoreNamespace {
     try {
       const claimed = await this.#requests.send<number | null>((id) => {
         number = this.#native.acquireFlight(id, this.#handle, key, timeout);
-        signal?.addEventListener("abort", cancel, { once: true });
+        if (signal?.aborted) cancel();
+        else signal?.addEventListener("abort", cancel, { once: true });
       });
       return claimed === null ? undefined : this.#flightOf(key, claimed);
     } finally {

@@ -1,7 +1,7 @@
 //! Packed values that were gathered in JavaScript, as they lie in the memory that they cross in: one after the other,
 //! each from an offset of a multiple of eight, little-endian:
 //! ```text
-//! u32 namespace, manner, bytes of the key, bytes of the value | f64 time of expiry (NaN = never), fence (0 = none)
+//! u32 namespace, manner, bytes of the key, bytes of the value | f64 time of expiry (NaN = never), fence (NaN = none)
 //! the key in UTF-8 | the value
 //! ```
 
@@ -55,7 +55,7 @@ fn entry(chunk: &[u8], at: usize) -> Option<Entry> {
         handle: word(0)?,
         manner: word(1)?,
         expires: (!expires.is_nan()).then_some(expires),
-        fence: (fence > 0.0).then_some(fence as u64),
+        fence: (!fence.is_nan()).then_some(fence as u64),
         value: key.end..key.end + value,
         key,
     })

@@ -287,26 +287,47 @@ impl Group<'_> {
         record: &Record,
         old: Option<&Record>,
     ) -> Result<()> {
-        let added = record.allocated.saturating_sub(old.map_or(0, |old| old.allocated));
+        let settings = &space.settings;
+        let (most_bytes, most_entries) = (self.root.max_size, self.root.max_entries);
+        let is_limited = settings.max_size.or(most_bytes).is_some();
+        let given_back = if is_limited { self.given_back(space, entry, old)? } else { 0 };
+        let added = record.allocated.saturating_sub(given_back);
         let more = u64::from(old.is_none());
         let own = *self.totals(space.id)?;
-        let settings = &space.settings;
-        let mut excess = over(own.allocated + added, settings.max_size);
-        let mut surplus = over(own.entries + more, settings.max_entries);
-        let scope = if excess + surplus > 0 { Some(space.id) } else { None };
-        if scope.is_none() {
-            let (most_bytes, most_entries) = (self.root.max_size, self.root.max_entries);
-            if most_bytes.is_none() && most_entries.is_none() {
-                return Ok(());
-            }
-            let all = self.all_totals()?;
-            excess = over(all.allocated + added, most_bytes);
-            surplus = over(all.entries + more, most_entries);
-            if excess + surplus == 0 {
-                return Ok(());
-            }
+        self.evict(Wanted {
+            bytes: over(own.allocated + added, settings.max_size),
+            entries: over(own.entries + more, settings.max_entries),
+            scope: Some(space.id),
+            writing: entry,
+        })?;
+        if most_bytes.is_none() && most_entries.is_none() {
+            return Ok(());
         }
-        let wanted = Wanted { bytes: excess, entries: surplus, scope, writing: entry };
+        let all = self.all_totals()?;
+        self.evict(Wanted {
+            bytes: over(all.allocated + added, most_bytes),
+            entries: over(all.entries + more, most_entries),
+            scope: None,
+            writing: entry,
+        })
+    }
+
+    /// Bytes that go when an entry's value is replaced: the old one, or the oldest of those that are kept beside it.
+    fn given_back(&self, space: &NamespaceRecord, entry: &[u8], old: Option<&Record>) -> Result<u64> {
+        let Some(old) = old else { return Ok(0) };
+        let keep = space.settings.versions as usize;
+        if keep == 0 {
+            return Ok(old.allocated);
+        }
+        let kept = self.versions(entry)?;
+        let leaving = (kept.len() + 1).saturating_sub(keep);
+        Ok(kept.iter().take(leaving).map(|(_, record)| record.allocated).sum())
+    }
+
+    fn evict(&mut self, wanted: Wanted<'_>) -> Result<()> {
+        if wanted.bytes == 0 && wanted.entries == 0 {
+            return Ok(());
+        }
         let victims = self.engine.victims.take(self.engine, self.catalog, &self.txn, wanted)?;
         if let Outcome::Removed(removed) = self.remove_victims(&victims, Reason::Evict)? {
             for entry in &removed.entries {

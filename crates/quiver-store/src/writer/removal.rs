@@ -137,7 +137,9 @@ impl Group<'_> {
             let Some(record) = self.entry(&victim.entry)? else { continue };
             let evicting = reason == Reason::Evict;
             if record.stamp != victim.stamp
-                || evicting && (record.flags.has(Flags::PINNED) || self.engine.holds.is_held(record.content))
+                || evicting
+                    && (record.flags.has(Flags::PINNED)
+                        || !record.is_inline() && self.engine.holds.is_held(record.content))
                 || reason == Reason::Vanished && self.has_named_file(&namespace, &record)
             {
                 continue;
