@@ -114,39 +114,39 @@ fn orphaned_names(engine: &Engine) -> Result<u64> {
         found.extend(contents(engine, &folder)?);
     }
     let mut orphans = HashSet::new();
-    each_orphan(engine, found, &mut |_, object| {
-        orphans
-            .extend(engine.storage.facts(object).ok().filter(|facts| facts.nlink > 1).map(|facts| facts.ino));
-    })?;
+    each_orphan(engine, found, &mut |_, object| orphans.extend(inode_of_linked(engine, object)))?;
+    settle_names(engine, &orphans)
+}
+
+/// The inode of a file that has another name.
+fn inode_of_linked(engine: &Engine, path: &Path) -> Option<u64> {
+    engine.storage.facts(path).ok().filter(|facts| facts.nlink > 1).map(|facts| facts.ino)
+}
+
+/// Points the names of these files at the values that their records name, and removes those that have none. Under the
+/// lock of the writers: a name that holds an orphan now is not about to hold another value.
+fn settle_names(engine: &Engine, orphans: &HashSet<u64>) -> Result<u64> {
     if orphans.is_empty() {
         return Ok(0);
     }
     let _lock = lock_writers(engine)?;
-    settle_names(engine, &orphans)
-}
-
-/// Points the names of these files at the values that their records name, and removes those that have none. The caller
-/// holds the lock of the writers: a name that holds an orphan now is not about to hold another value.
-fn settle_names(engine: &Engine, orphans: &HashSet<u64>) -> Result<u64> {
     let catalog = engine.catalog()?;
     let txn = catalog.env.read()?;
     let mut settled = 0;
-    for (name, space) in catalog.namespaces(&txn)? {
-        let folder = engine.root.namespace(&name);
-        settled += each_named(engine, &folder, orphans, &mut |path| {
-            let value = path
-                .strip_prefix(&folder)
-                .ok()
-                .and_then(Path::to_str)
-                .and_then(|name| value_of_name(engine, &catalog, &txn, space.id, name).unwrap_or(None));
-            match value {
-                Some(object) => {
-                    let link = Link { object, name: path.to_path_buf() };
-                    swap_link(engine, engine.storage.as_ref(), &link).is_ok()
-                }
-                None => engine.storage.unlink(path).is_ok(),
+    for (namespace, space) in catalog.namespaces(&txn)? {
+        let folder = engine.root.namespace(&namespace);
+        for name in names_in(engine, &folder, orphans) {
+            let value = match name.strip_prefix(&folder).ok().and_then(Path::to_str) {
+                Some(text) => value_of_name(engine, &catalog, &txn, space.id, text)?,
+                None => None,
+            };
+            if let Some(object) = value {
+                swap_link(engine, engine.storage.as_ref(), &Link { object, name })?;
+                settled += 1;
+            } else {
+                settled += u64::from(engine.storage.unlink(&name).is_ok());
             }
-        });
+        }
     }
     Ok(settled)
 }
@@ -169,23 +169,18 @@ fn value_of_name(
         .filter(|object| object.exists()))
 }
 
-/// Calls `settle` with the names of these files in a folder and those inside it; for how many it was true.
-fn each_named(
-    engine: &Engine,
-    folder: &Path,
-    inodes: &HashSet<u64>,
-    settle: &mut dyn FnMut(&Path) -> bool,
-) -> u64 {
-    let mut settled = 0;
+/// The names that these files have in a folder and those inside it.
+fn names_in(engine: &Engine, folder: &Path, inodes: &HashSet<u64>) -> Vec<PathBuf> {
+    let mut found = Vec::new();
     for entry in engine.storage.list(folder).unwrap_or_default() {
         let path = folder.join(entry.name);
         if entry.is_dir {
-            settled += each_named(engine, &path, inodes, settle);
+            found.extend(names_in(engine, &path, inodes));
         } else if engine.storage.facts(&path).is_ok_and(|facts| inodes.contains(&facts.ino)) {
-            settled += u64::from(settle(&path));
+            found.push(path);
         }
     }
-    settled
+    found
 }
 
 /// Names of what a clear removed, whose rows wait for deletion: after a power cut such a name may hold a value that
@@ -296,29 +291,28 @@ fn contents(engine: &Engine, folder: &Path) -> Result<Found> {
         .collect())
 }
 
+/// A value that no record names, and that has another name.
+struct Linked {
+    inode: u64,
+    content: u64,
+    path: PathBuf,
+}
+
 /// Removes values that no record names; those that have another name are left to `sweep_linked`.
-fn sweep_objects(engine: &Engine, found: Found, linked: &mut Found) -> Result<u64> {
+fn sweep_objects(engine: &Engine, found: Found, linked: &mut Vec<Linked>) -> Result<u64> {
     let mut removed = 0;
-    each_orphan(engine, found, &mut |content, path| {
-        if engine.storage.facts(path).is_ok_and(|facts| facts.nlink > 1) {
-            linked.push((content, path.to_path_buf()));
-        } else {
-            removed += u64::from(remove_object(engine, content, path));
-        }
+    each_orphan(engine, found, &mut |content, path| match inode_of_linked(engine, path) {
+        Some(inode) => linked.push(Linked { inode, content, path: path.to_path_buf() }),
+        None => removed += u64::from(remove_object(engine, content, path)),
     })?;
     Ok(removed)
 }
 
 /// Removes values that no record names, but their readable names first: a process may have died since names were put
 /// right, and a name without its object would pass for another program's file.
-fn sweep_linked(engine: &Engine, linked: &[(u64, PathBuf)]) -> Result<u64> {
-    if linked.is_empty() {
-        return Ok(0);
-    }
-    let _lock = lock_writers(engine)?;
-    let inodes = linked.iter().filter_map(|(_, path)| engine.storage.facts(path).ok()).map(|facts| facts.ino);
-    settle_names(engine, &inodes.collect())?;
-    Ok(linked.iter().map(|(content, path)| u64::from(remove_object(engine, *content, path))).sum())
+fn sweep_linked(engine: &Engine, linked: &[Linked]) -> Result<u64> {
+    settle_names(engine, &linked.iter().map(|value| value.inode).collect())?;
+    Ok(linked.iter().map(|value| u64::from(remove_object(engine, value.content, &value.path))).sum())
 }
 
 fn remove_object(engine: &Engine, content: u64, path: &Path) -> bool {
