@@ -10,6 +10,9 @@ import type { NewFacts, StoreNamespace } from "../../src/stores/store.ts";
 const FACTS = { codec: "text", extension: "txt", expiresAt: null };
 const encoded = (text: string) => ({ parts: [Buffer.from(text)], byteLength: Buffer.byteLength(text) });
 
+const textOf = async (space: StoreNamespace, key: string) =>
+  Buffer.from((await space.get(key))?.bytes ?? []).toString();
+
 /** A store with one namespace. */
 async function opened() {
   const root = await mkdtemp(join(tmpdir(), "quiver-fences-"));
@@ -55,9 +58,9 @@ test.each(WRITES)("is dropped: %s", async (_, write) => {
   const fence = await fenceOf(space, "k");
   await space.set("k", encoded("in time"), { ...FACTS, fence });
   await write(space, { ...FACTS, fence: fence - 1 });
-  expect(Buffer.from((await space.get("k"))?.bytes ?? []).toString()).toBe("in time");
+  expect(await textOf(space, "k")).toBe("in time");
   await write(space, { ...FACTS, fence });
-  expect(Buffer.from((await space.get("k"))?.bytes ?? []).toString()).toMatch(/^(late)+$/);
+  expect(await textOf(space, "k")).toMatch(/^(late)+$/);
 });
 
 test("of writes that go together each has its own", async () => {
@@ -82,7 +85,7 @@ test("of writes that go together each has its own", async () => {
   const found = [
     ...["a", "k", "b", "c"].map((key) => [space, key] as const),
     ...["k", "a"].map((key) => [other, key] as const),
-  ].map(async ([where, key]) => Buffer.from((await where.get(key))?.bytes ?? []).toString());
+  ].map(([where, key]) => textOf(where, key));
   expect(await Promise.all(found)).toEqual(["0", "4", "3", "7", "2", "5"]);
 });
 
@@ -91,5 +94,5 @@ test.each([0, 0.5, -1])("a right of number %d was overtaken by any other", async
   const fence = await fenceOf(space, "k");
   await space.set("k", encoded("in time"), { ...FACTS, fence });
   await space.set("k", encoded("late"), { ...FACTS, fence: early });
-  expect(Buffer.from((await space.get("k"))?.bytes ?? []).toString()).toBe("in time");
+  expect(await textOf(space, "k")).toBe("in time");
 });

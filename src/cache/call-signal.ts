@@ -4,6 +4,7 @@
  */
 
 import { isPlainObject } from "../codecs/values.ts";
+import type { Context } from "./flight.ts";
 
 /** The arguments of one call, taken apart. */
 export interface Call<Args extends readonly unknown[]> {
@@ -12,7 +13,7 @@ export interface Call<Args extends readonly unknown[]> {
   /** What makes the key: all but signals, and but options that say nothing else. */
   readonly inputs: readonly unknown[];
   /** The arguments with another signal in place of the caller's, which is asked for where there is one. */
-  readonly withSignalOf: (context: { readonly signal: AbortSignal }) => Args;
+  readonly withSignalOf: (context: Context) => Args;
 }
 
 /** Looks for an argument that is an AbortSignal, or an object whose field `signal` is one; the first counts. */

@@ -5,6 +5,7 @@
 
 import { isQuiverError, isQuiverErrorCode, QuiverError } from "../shared/errors.ts";
 import { arrayTooLarge } from "../shared/largest-array.ts";
+import { Places } from "../shared/places.ts";
 import { addon } from "./addon.ts";
 import type { NativeStore, NativeWriter } from "./generated.ts";
 import { type PackedPut, PutChunk } from "./put-chunk.ts";
@@ -138,12 +139,7 @@ const PLAIN: Ending<unknown> = { read: asItIs, ended: doNothing };
  */
 export class Requests {
   readonly #store: NativeStore;
-  /**
-   * By their numbers, which are used again. A map that comes and goes this fast is made anew every few requests, and
-   * each old one that has grown old keeps what the next one held, until all memory is collected.
-   */
-  readonly #waiting: (Waiting | undefined)[] = [];
-  readonly #free: number[] = [];
+  readonly #waiting = new Places<Waiting>();
   readonly #chunk = new PutChunk();
   /** Who waits for the values in the chunk, in their order. */
   #gathered: Waiting[] = [];
@@ -216,9 +212,8 @@ export class Requests {
 
   /** Submits a request under a free number. */
   #enter(submit: (id: number) => void, waiting: Waiting): void {
-    if (this.#isIdle()) this.#alive.ref();
-    const id = this.#free.pop() ?? this.#waiting.length;
-    this.#waiting[id] = waiting;
+    if (this.#waiting.isEmpty) this.#alive.ref();
+    const id = this.#waiting.add(waiting);
     try {
       submit(id);
     } catch (error) {
@@ -249,16 +244,9 @@ export class Requests {
   }
 
   #take(id: number): Waiting | undefined {
-    const waiting = this.#waiting[id];
-    if (waiting === undefined) return undefined;
-    this.#waiting[id] = undefined;
-    this.#free.push(id);
-    if (this.#isIdle()) this.#alive.unref();
+    const waiting = this.#waiting.take(id);
+    if (waiting !== undefined && this.#waiting.isEmpty) this.#alive.unref();
     return waiting;
-  }
-
-  #isIdle(): boolean {
-    return this.#free.length === this.#waiting.length;
   }
 }
 

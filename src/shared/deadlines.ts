@@ -3,6 +3,8 @@
  * most of the calls.
  */
 
+import { Places } from "./places.ts";
+
 interface Call {
   readonly end: number;
   readonly expire: () => void;
@@ -13,12 +15,7 @@ const LONGEST = 0x7fff_ffff;
 /** A timer that is overdue by more, ms, will never fire: it was made while a test had timers of its own. */
 const OVERDUE = 1000;
 
-/**
- * Calls that are under way, in places that are used again: a set that comes and goes this fast is made anew every few
- * calls, and each old one that has grown old keeps what the next one held.
- */
-const calls: (Call | undefined)[] = [];
-const free: number[] = [];
+const calls = new Places<Call>();
 let timer: NodeJS.Timeout | undefined;
 /** When the timer fires; it may find that nobody waits any more. */
 let firesAt = 0;
@@ -32,14 +29,15 @@ export function inTime<R>(
 ): Promise<R> {
   if (milliseconds === null) return work;
   return new Promise((resolve, reject) => {
+    const now = performance.now();
     const call: Call = {
-      end: performance.now() + milliseconds,
+      end: now + milliseconds,
       expire: () => {
         reject(late());
         if (tooLate) work.then(tooLate, () => undefined);
       },
     };
-    const place = begin(call);
+    const place = begin(call, now);
     work.then(
       (result) => {
         end(place, call);
@@ -53,33 +51,30 @@ export function inTime<R>(
   });
 }
 
-function begin(call: Call): number {
-  const isFirst = free.length === calls.length;
-  const place = free.pop() ?? calls.length;
-  calls[place] = call;
-  if (timer === undefined || call.end < firesAt || firesAt + OVERDUE < performance.now()) arm();
+function begin(call: Call, now: number): number {
+  const isFirst = calls.isEmpty;
+  const place = calls.add(call);
+  if (timer === undefined || call.end < firesAt || firesAt + OVERDUE < now) arm();
   else if (isFirst) timer.ref();
   return place;
 }
 
 function end(place: number, call: Call): void {
   // One that has expired has left its place.
-  if (calls[place] !== call) return;
-  leave(place);
+  if (calls.at(place) !== call) return;
+  calls.take(place);
   // The process need not stay for a timer that nobody waits for.
-  if (free.length === calls.length) timer?.unref();
-}
-
-function leave(place: number): void {
-  calls[place] = undefined;
-  free.push(place);
+  if (calls.isEmpty) timer?.unref();
 }
 
 /** Sets the timer to the first end, if there is one. */
 function arm(): void {
   clearTimeout(timer);
   timer = undefined;
-  const first = calls.reduce((least, call) => Math.min(least, call?.end ?? least), Number.POSITIVE_INFINITY);
+  let first = Number.POSITIVE_INFINITY;
+  calls.forEach(({ end }) => {
+    first = Math.min(first, end);
+  });
   if (first === Number.POSITIVE_INFINITY) return;
   const now = performance.now();
   firesAt = Math.min(first, now + LONGEST);
@@ -89,8 +84,8 @@ function arm(): void {
 function fire(): void {
   const now = Math.max(firesAt, performance.now());
   calls.forEach((call, place) => {
-    if (call === undefined || call.end > now) return;
-    leave(place);
+    if (call.end > now) return;
+    calls.take(place);
     call.expire();
   });
   arm();

@@ -61,7 +61,7 @@ impl Victims {
                     continue;
                 };
                 if let Some(record) = still_there(catalog, txn, &victim)? {
-                    choice.take(victim, file_of(&record), allocated);
+                    choice.take(victim, record.file(), allocated);
                 }
             }
         }
@@ -118,11 +118,6 @@ impl Choice<'_> {
     }
 }
 
-/// The content id of a value that has a file, which can be held.
-fn file_of(record: &Record) -> Option<u64> {
-    (!record.is_inline()).then_some(record.content)
-}
-
 fn still_there(catalog: &Catalog, txn: &impl Read, victim: &Victim) -> Result<Option<Record>> {
     Ok(txn
         .get(catalog.db.entries, &victim.entry)?
@@ -149,7 +144,7 @@ fn least_recent(catalog: &Catalog, txn: &impl Read, choice: &mut Choice<'_>) -> 
             candidates.push((
                 record.priority,
                 used,
-                (file_of(&record), record.allocated),
+                (record.file(), record.allocated),
                 Victim { entry: entry.to_vec(), stamp: record.stamp },
             ));
         }

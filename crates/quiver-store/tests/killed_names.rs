@@ -72,7 +72,7 @@ fn replaced_without_the_name(root: &Path, store: &Store, ahead: Duration) {
     let clock = &store.engine.clock;
     clock.stop_at(Some(clock.now() + ahead.as_millis() as u64));
     put(store, "npy", b"newer");
-    allow_writing(&kept);
+    support::allow_writing(&kept);
     std::fs::File::options().write(true).open(&kept).unwrap().set_modified(finished).unwrap();
     let object = only_object(root);
     std::fs::hard_link(&kept, object.with_file_name("0000000000000001.npy")).unwrap();
@@ -111,13 +111,6 @@ fn a_sweep_puts_names_right_before_it_removes_what_they_show() {
     replaced_without_the_name(&root, &store, Duration::ZERO);
     assert_eq!(sweep::files(&store.engine).unwrap().orphans, 1);
     assert_newer(&root, &store);
-}
-
-#[allow(clippy::permissions_set_readonly_false)]
-fn allow_writing(path: &Path) {
-    let mut permissions = std::fs::metadata(path).unwrap().permissions();
-    permissions.set_readonly(false);
-    std::fs::set_permissions(path, permissions).unwrap();
 }
 
 #[test]

@@ -208,6 +208,7 @@ export class LocalNamespace implements StoreNamespace {
     }
     const { parts } = value;
     const bytes = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
+    // No fence crosses beside a manner here, as one does in a chunk.
     const manner = facts.fence === undefined ? this.#manners.of(facts) : JSON.stringify(facts);
     try {
       return factsOf(

@@ -22,7 +22,10 @@ export class Manners {
     this.#native = native;
   }
 
-  /** The number that stands for all of these facts but `expiresAt` and `fence`; JSON of them, where they are of this write only. */
+  /**
+   * The number that stands for all of these facts but `expiresAt` and `fence`; JSON of them, where they are of this
+   * write only.
+   */
   of(facts: NewFacts): number | string {
     if (facts === this.#last) return this.#number;
     if (!isPlain(facts)) return JSON.stringify(facts);

@@ -166,6 +166,11 @@ impl Record {
         self.flags.has(Flags::INLINE)
     }
 
+    /// The content id under which the value has a file that can be held; none where it lies in the catalog.
+    pub fn file(&self) -> Option<u64> {
+        (!self.is_inline()).then_some(self.content)
+    }
+
     /// For how long it is served and kept.
     pub fn term(&self) -> Term {
         Term { created: self.created, expires: self.expires, stale_until: self.stale_until }

@@ -139,7 +139,7 @@ impl Group<'_> {
             if record.stamp != victim.stamp
                 || evicting
                     && (record.flags.has(Flags::PINNED)
-                        || !record.is_inline() && self.engine.holds.is_held(record.content))
+                        || record.file().is_some_and(|file| self.engine.holds.is_held(file)))
                 || reason == Reason::Vanished && self.has_named_file(&namespace, &record)
             {
                 continue;

@@ -163,3 +163,11 @@ fn bytes(value: &ValueBytes) -> Result<Vec<u8>> {
     value.checked.verify(0, value.len() as u64, memory)?;
     Ok(memory.to_vec())
 }
+
+/// Values are read-only.
+#[allow(clippy::permissions_set_readonly_false)]
+pub fn allow_writing(path: &Path) {
+    let mut permissions = std::fs::metadata(path).unwrap().permissions();
+    permissions.set_readonly(false);
+    std::fs::set_permissions(path, permissions).unwrap();
+}
