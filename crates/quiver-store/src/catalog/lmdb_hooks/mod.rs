@@ -7,7 +7,9 @@
 //!   its two flushes.
 //! * They pass through a recorder, so that tests can replay every state that a power cut may leave. Outside tests the
 //!   recorder is one relaxed load.
+//! * **Memory** for runs of pages is kept from one commit to the next (see `memory`).
 
+mod memory;
 #[cfg_attr(not(target_os = "linux"), path = "unsealed.rs")]
 mod sealing;
 #[cfg(unix)]
