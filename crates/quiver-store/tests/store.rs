@@ -4,6 +4,9 @@
 mod support;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use quiver_store::catalog::Counters;
 use quiver_store::open_values::ValueBytes;
@@ -62,7 +65,7 @@ fn what_is_not_synced_is_committed_by_who_asks_and_its_files_go_soon() {
     assert!(object.exists());
     // Now and then the thread is at it still. Who goes on as soon as it has answered may find it so every time.
     let at_once = (0..200).any(|turn| {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
         let answer = gather_packed(&store, "n", "k", pattern(turn));
         store.flush();
         answer.try_recv().is_ok() || answer.recv().is_err()
@@ -70,7 +73,7 @@ fn what_is_not_synced_is_committed_by_who_asks_and_its_files_go_soon() {
     assert!(at_once, "the answer is never there when the flush returns");
     done(put_packed(&store, "n", "k", pattern(10), facts_of("bin")));
     assert_eq!(get(&store, &namespace, "k").unwrap().unwrap(), pattern(10));
-    let gone = std::iter::repeat_with(|| std::thread::sleep(std::time::Duration::from_millis(5)))
+    let gone = std::iter::repeat_with(|| std::thread::sleep(Duration::from_millis(5)))
         .take(1_000)
         .any(|()| !object.exists());
     assert!(gone, "the object that was replaced is still there");
@@ -98,6 +101,42 @@ fn many_threads_that_wait_for_their_writes_commit_for_each_other() {
             assert_eq!(get(&store, &namespace, &key).unwrap().unwrap(), pattern(turn));
         }
     }
+}
+
+/// Asks for one thing after the other, as a program does that awaits each of its writes, until it is told to stop.
+fn keep_asking(store: &Arc<Store>, enough: &Arc<AtomicBool>) {
+    if enough.load(Ordering::Relaxed) {
+        return;
+    }
+    let again = (Arc::clone(store), Arc::clone(enough));
+    store.submit(Op::Reclaim, Box::new(move |_| keep_asking(&again.0, &again.1)));
+}
+
+#[test]
+fn who_waits_for_one_thing_is_not_kept_by_those_who_ask_without_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let enough = Arc::new(AtomicBool::new(false));
+    keep_asking(&store, &enough);
+    keep_asking(&store, &enough);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let calling = {
+        let store = Arc::clone(&store);
+        std::thread::spawn(move || {
+            for call in 0..100 {
+                store.writer().unwrap().call(Op::Reclaim).unwrap();
+                sender.send(call).unwrap();
+            }
+        })
+    };
+    let calls = (0..100).map_while(|_| receiver.recv_timeout(Duration::from_secs(20)).ok()).count();
+    enough.store(true, Ordering::Relaxed);
+    calling.join().unwrap();
+    // The last to let go of the store must not be its own thread.
+    while Arc::strong_count(&store) > 1 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(calls, 100);
 }
 
 #[test]
@@ -328,7 +367,7 @@ fn a_name_that_was_not_swapped_yet_is_not_taken_for_a_foreign_file() {
     let path = folder.path().join("n/k.bin");
     let old = folder.path().join("old");
     std::fs::hard_link(&path, &old).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(2_100));
+    std::thread::sleep(Duration::from_millis(2_100));
     done(put_file(&store, "n", "k", &pattern(200), facts_of("bin")));
     // As a writer leaves it that is killed between its commit and the swap; the rename keeps the old times but
     // for ctime, which the system sets: so only what `named_file` sees of an untouched link can be shown here.
@@ -432,7 +471,7 @@ fn the_sweep_takes_empty_folders_but_not_one_just_made_for_a_file_to_come() {
             ["000001", "000002"].map(|name| folder.path().join(".quiver").join(parent).join(name));
         std::fs::create_dir_all(&old).unwrap();
         std::fs::create_dir_all(&fresh).unwrap();
-        let yesterday = std::time::SystemTime::now() - std::time::Duration::from_hours(24);
+        let yesterday = std::time::SystemTime::now() - Duration::from_hours(24);
         std::fs::File::open(&old).unwrap().set_modified(yesterday).unwrap();
         quiver_store::sweep::files(&store.engine).unwrap();
         assert!(!old.exists() && fresh.exists(), "{parent}");

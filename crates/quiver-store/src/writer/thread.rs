@@ -70,10 +70,11 @@ impl Writer {
         }
     }
 
-    /// Queues a request and serves the queue on this thread, unless another one does. Never while answers are given.
+    /// Queues a request and serves the queue up to it on this thread, unless another one does. Never while answers are
+    /// given.
     pub fn serve(&self, op: Op, done: Completion) {
         if self.push(op, done) {
-            self.desk.serve_all();
+            self.desk.serve_queued();
         }
     }
 
@@ -128,11 +129,20 @@ impl Desk {
         self.serving.try_lock().ok()
     }
 
-    /// Serves the queue until it is empty, or has it served.
-    fn serve_all(&self) {
-        let Some(_turn) = self.try_turn() else { return self.queue.wake() };
-        while let Some(requests) = self.queue.take_group() {
+    /// Serves what is queued by now, or has it served. What comes meanwhile is left to the thread: else who wants one
+    /// thing done would serve others for as long as these have something.
+    fn serve_queued(&self) {
+        let Some(turn) = self.try_turn() else { return self.queue.wake() };
+        let mut left = self.queue.len();
+        while left > 0
+            && let Some(requests) = self.queue.take_group()
+        {
+            left = left.saturating_sub(requests.len());
             serve::serve(&self.engine, &self.lock, requests);
+        }
+        drop(turn);
+        if self.queue.len() > 0 {
+            self.queue.wake();
         }
     }
 
