@@ -1,9 +1,10 @@
 //! Who leaves when a write finds the cache full. The evictor, which asks the policy, prepares victims ahead; a
 //! write that needs room takes from those, and only when there are none falls back to the least recently used
-//! of a sample.
+//! of a sample. It prepares some more of these, since the next write will find the cache as full, and the next sample
+//! goes on where this one ended.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::catalog::Catalog;
 use crate::catalog::keys::{self, NamespaceId};
@@ -13,13 +14,23 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::writer::Victim;
 
-/// Entries looked at when nothing is prepared.
+/// Entries looked at when nothing is prepared, which takes milliseconds.
 const SAMPLE: usize = 4_096;
+/// The part of a sample that may leave: of few entries none but those that have to.
+const LEAVING: usize = 16;
 
-/// Victims chosen ahead, in order.
+/// Victims chosen ahead.
 #[derive(Debug, Default)]
 pub struct Victims {
-    prepared: Mutex<VecDeque<Prepared>>,
+    ahead: Mutex<Ahead>,
+}
+
+#[derive(Debug, Default)]
+struct Ahead {
+    /// In order.
+    prepared: VecDeque<Prepared>,
+    /// Where the next sample begins; empty after one that saw all there are.
+    hand: Vec<u8>,
 }
 
 /// One of them.
@@ -34,11 +45,10 @@ pub struct Prepared {
 impl Victims {
     /// Replaces what is prepared.
     pub fn prepare(&self, victims: Vec<Prepared>) {
-        *self.prepared.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = victims.into();
+        self.lock().prepared = victims.into();
     }
 
-    /// Victims that make the room that is wanted, as far as those that are prepared and the first few thousand entries
-    /// give it.
+    /// Victims that make the room that is wanted, as far as those that are prepared and a few thousand entries give it.
     pub fn take(
         &self,
         engine: &Engine,
@@ -47,28 +57,30 @@ impl Victims {
         wanted: Wanted<'_>,
     ) -> Result<Vec<Victim>> {
         let mut choice = Choice { engine, wanted, victims: Vec::new() };
-        {
-            let mut prepared = self.prepared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let mut index = 0;
-            while !choice.is_made() && index < prepared.len() {
-                let next = if choice.wanted.may_be(&prepared[index].victim.entry) {
-                    prepared.remove(index)
-                } else {
-                    None
-                };
-                let Some(Prepared { victim, allocated }) = next else {
-                    index += 1;
-                    continue;
-                };
-                if let Some(record) = still_there(catalog, txn, &victim)? {
-                    choice.take(victim, record.file(), allocated);
-                }
+        let mut ahead = self.lock();
+        let mut index = 0;
+        while !choice.is_made() && index < ahead.prepared.len() {
+            let next = if choice.wanted.may_be(&ahead.prepared[index].victim.entry) {
+                ahead.prepared.remove(index)
+            } else {
+                None
+            };
+            let Some(Prepared { victim, allocated }) = next else {
+                index += 1;
+                continue;
+            };
+            if let Some(record) = still_there(catalog, txn, &victim)? {
+                choice.take(victim, record.file(), allocated);
             }
         }
         if !choice.is_made() {
-            least_recent(catalog, txn, &mut choice)?;
+            choice.least_recent(catalog, txn, &mut ahead)?;
         }
         Ok(choice.victims)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ahead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -116,6 +128,77 @@ impl Choice<'_> {
         self.wanted.entries = self.wanted.entries.saturating_sub(1);
         self.victims.push(victim);
     }
+
+    /// Takes the least recently used of a sample, and prepares those that come next.
+    fn least_recent(&mut self, catalog: &Catalog, txn: &impl Read, ahead: &mut Ahead) -> Result<()> {
+        let mut candidates = self.sample(catalog, txn, &mut ahead.hand)?;
+        let leaving = candidates.len() / LEAVING;
+        candidates.sort_by_key(Candidate::rank);
+        for (index, Candidate { file, allocated, victim, .. }) in candidates.into_iter().enumerate() {
+            if !self.is_made() {
+                self.take(victim, file, allocated);
+            } else if index < leaving {
+                ahead.prepared.push_back(Prepared { victim, allocated });
+            } else {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Some thousand entries that may leave: those behind `hand`, and after the last one the first.
+    fn sample(&self, catalog: &Catalog, txn: &impl Read, hand: &mut Vec<u8>) -> Result<Vec<Candidate>> {
+        let first = self.wanted.scope.map_or_else(Vec::new, |id| id.to_be_bytes().to_vec());
+        let begin = if self.wanted.is_in_scope(hand) { std::mem::take(hand) } else { first.clone() };
+        let taken: HashSet<&[u8]> = self.victims.iter().map(|victim| victim.entry.as_slice()).collect();
+        let mut candidates = Vec::new();
+        let mut cursor = txn.cursor(catalog.db.entries)?;
+        for (from, to) in [(&begin, None), (&first, Some(&begin))] {
+            let mut pair = cursor.seek(from)?;
+            while let Some((entry, bytes)) = pair
+                && self.wanted.is_in_scope(entry)
+                && to.is_none_or(|to| entry < to.as_slice())
+            {
+                if candidates.len() == SAMPLE {
+                    *hand = entry.to_vec();
+                    return Ok(candidates);
+                }
+                if self.wanted.may_be(entry) && !taken.contains(entry) {
+                    candidates.extend(self.candidate(entry, bytes));
+                }
+                pair = cursor.next()?;
+            }
+        }
+        Ok(candidates)
+    }
+
+    fn candidate(&self, entry: &[u8], bytes: &[u8]) -> Option<Candidate> {
+        let record = Record::decode(bytes).filter(|record| !record.flags.has(Flags::PINNED))?;
+        let usage = self.engine.heat.usage(record.slot, self.engine.now());
+        Some(Candidate {
+            priority: record.priority,
+            used: usage.last_access.max(record.created),
+            file: record.file(),
+            allocated: record.allocated,
+            victim: Victim { entry: entry.to_vec(), stamp: record.stamp },
+        })
+    }
+}
+
+/// An entry that may leave.
+struct Candidate {
+    priority: i32,
+    /// When it was used last.
+    used: u64,
+    file: Option<u64>,
+    allocated: u64,
+    victim: Victim,
+}
+
+impl Candidate {
+    fn rank(&self) -> (i32, u64) {
+        (self.priority, self.used)
+    }
 }
 
 fn still_there(catalog: &Catalog, txn: &impl Read, victim: &Victim) -> Result<Option<Record>> {
@@ -123,39 +206,4 @@ fn still_there(catalog: &Catalog, txn: &impl Read, victim: &Victim) -> Result<Op
         .get(catalog.db.entries, &victim.entry)?
         .and_then(Record::decode)
         .filter(|record| record.stamp == victim.stamp && !record.flags.has(Flags::PINNED)))
-}
-
-fn least_recent(catalog: &Catalog, txn: &impl Read, choice: &mut Choice<'_>) -> Result<()> {
-    let engine = choice.engine;
-    let start = choice.wanted.scope.map_or_else(Vec::new, |id| id.to_be_bytes().to_vec());
-    let taken: HashSet<&[u8]> = choice.victims.iter().map(|victim| victim.entry.as_slice()).collect();
-    let mut candidates = Vec::new();
-    let mut cursor = txn.cursor(catalog.db.entries)?;
-    let mut pair = cursor.seek(&start)?;
-    while let Some((entry, bytes)) = pair
-        && choice.wanted.is_in_scope(entry)
-        && candidates.len() < SAMPLE
-    {
-        let is_free = choice.wanted.may_be(entry) && !taken.contains(entry);
-        if let Some(record) =
-            Record::decode(bytes).filter(|record| is_free && !record.flags.has(Flags::PINNED))
-        {
-            let used = engine.heat.usage(record.slot, engine.now()).last_access.max(record.created);
-            candidates.push((
-                record.priority,
-                used,
-                (record.file(), record.allocated),
-                Victim { entry: entry.to_vec(), stamp: record.stamp },
-            ));
-        }
-        pair = cursor.next()?;
-    }
-    candidates.sort_by_key(|candidate| (candidate.0, candidate.1));
-    for (_, _, (file, allocated), victim) in candidates {
-        if choice.is_made() {
-            break;
-        }
-        choice.take(victim, file, allocated);
-    }
-    Ok(())
 }

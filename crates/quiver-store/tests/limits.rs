@@ -96,3 +96,28 @@ fn the_limit_of_all_namespaces_holds_also_where_one_of_them_is_full() {
     assert!(allocated(&store, &small) <= 14_000);
     assert!(allocated(&store, &small) + allocated(&store, &large) <= LIMIT);
 }
+
+#[test]
+fn who_was_used_longest_ago_leaves_also_behind_the_first_thousands() {
+    const ENTRIES: u64 = 5_000;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let limited = NamespaceSettings { max_entries: Some(ENTRIES), ..NamespaceSettings::default() };
+    let namespace = store.namespace("n", &limited, false).unwrap();
+    let put = |keys: std::ops::Range<u64>| {
+        let pending: Vec<Pending> =
+            keys.map(|key| support::gather_packed(&store, "n", &format!("{key:05}"), vec![1; 10])).collect();
+        store.flush();
+        pending.into_iter().for_each(|pending| drop(done(pending)));
+    };
+    let is_there = |key: &u64| support::get(&store, &namespace, &format!("{key:05}")).unwrap().is_some();
+    let now = store.engine.now();
+    store.engine.clock.stop_at(Some(now));
+    put(4_500..ENTRIES);
+    store.engine.clock.stop_at(Some(now + 1_000));
+    put(0..4_500);
+    put(ENTRIES..ENTRIES + 600);
+    assert_eq!(reader::totals(&store.engine, &namespace).unwrap().entries, ENTRIES);
+    assert!((4_500..ENTRIES).filter(is_there).count() < 300);
+    assert_eq!((ENTRIES..ENTRIES + 600).filter(is_there).count(), 600);
+}
