@@ -108,7 +108,9 @@ fn who_was_used_longest_ago_leaves_also_behind_the_first_thousands() {
         let pending: Vec<Pending> =
             keys.map(|key| support::gather_packed(&store, "n", &format!("{key:05}"), vec![1; 10])).collect();
         store.flush();
-        pending.into_iter().for_each(|pending| drop(done(pending)));
+        for pending in pending {
+            done(pending);
+        }
     };
     let is_there = |key: &u64| support::get(&store, &namespace, &format!("{key:05}")).unwrap().is_some();
     let now = store.engine.now();

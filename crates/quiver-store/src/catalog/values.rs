@@ -1,12 +1,12 @@
-//! Values inside the catalog: small ones in their entry's record, others whole or in parts that fill one page each.
+//! Values inside the catalog: small ones in their entry's record, others apart.
 //!
 //! A value in its record is found with its facts, by one search, and is written and removed with them: one page of
 //! `entries` and those above it change, and none elsewhere.
 //!
-//! LMDB gives a node beyond 2,038 bytes a run of pages of its own, which must be contiguous. In parts of exactly one
-//! page there are no runs to find, and any freed page fits any value; but pages that are taken one by one soon lie
-//! anywhere, and each is written by a call and flushed by a request of its own. So what is written alone goes in
-//! parts, and many values of one commit go whole: they share what it takes to read the list of free pages.
+//! LMDB gives a node beyond 2,038 bytes a run of pages of its own, which must be contiguous: written by one call, and
+//! flushed by one request. Where a disk is about full and no such run is left, a value goes in parts of exactly one page
+//! (4,080 bytes), which fit into any free ones. Older versions wrote so
+//! what came with fewer than eight values in one commit.
 
 use super::Databases;
 use super::keys::value_key;
@@ -17,13 +17,10 @@ use crate::error::{Code, Error, Result};
 /// Bytes of a part: a page without its header.
 pub const PART: usize = 4_080;
 
-/// Values of one commit from which on each of them is written whole.
-const MANY: usize = 8;
-
 /// The largest value that is kept inline.
 pub const INLINE_LIMIT: usize = 16 * 1024;
 
-/// The largest that is read: another version may have kept more inline.
+/// The largest that is read: another version may have kept more inline. In parts of so many bytes each lies whole.
 pub const LARGEST: usize = 64 * 1024;
 
 /// The largest value that its record holds.
@@ -36,11 +33,6 @@ const ROW_LIMIT: usize = 1_900;
 /// Whether the record of a key of `key` bytes has room for a value of `value` bytes.
 pub fn fits(key: usize, record: &Record, value: usize) -> bool {
     value <= EMBEDDED_LIMIT && key + record.encoded_len(value) <= ROW_LIMIT
-}
-
-/// Bytes of a part where one commit writes so many values.
-pub fn part_of(values: usize) -> usize {
-    if values < MANY { PART } else { LARGEST }
 }
 
 /// Writes a value in parts of `size` bytes under its content id, unless another one has it; whether it was written. Ids

@@ -6,7 +6,6 @@ use quiver_io::Published;
 
 use super::packed::PackedBytes;
 use crate::catalog::record::{FileIdentity, Record};
-use crate::catalog::values::EMBEDDED_LIMIT;
 use crate::catalog::{Counters, NamespaceRecord};
 use crate::error::Result;
 use crate::settings::NamespaceSettings;
@@ -231,16 +230,6 @@ impl Op {
             Self::PutMany(puts) => puts.len().max(1),
             _ => 1,
         }
-    }
-
-    /// How many packed values it writes that are too large for a record.
-    pub(super) fn values(&self) -> usize {
-        let puts = match self {
-            Self::Put(put) => std::slice::from_ref(&**put),
-            Self::PutMany(puts) => puts,
-            _ => return 0,
-        };
-        puts.iter().filter(|put| put.packed().is_some_and(|size| size > EMBEDDED_LIMIT)).count()
     }
 
     /// Bytes that it packs into the catalog; none for anything but packed values.

@@ -90,7 +90,6 @@ fn refuse(requests: Vec<Request>, error: &Error) {
 /// Applies and commits requests in one transaction. `Err`: nothing was committed.
 fn commit(engine: &Engine, ops: &mut [Op], after: &mut After) -> Result<Vec<Result<Outcome>>> {
     sync_folders(engine, ops)?;
-    let part = values::part_of(ops.iter().map(Op::values).sum());
     let attempt = |ops: &mut [Op], part| -> Result<(Vec<Result<Outcome>>, After)> {
         let catalog = engine.catalog()?;
         let mut group = Group::begin(engine, &catalog, part)?;
@@ -103,7 +102,7 @@ fn commit(engine: &Engine, ops: &mut [Op], after: &mut After) -> Result<Vec<Resu
         }
         Ok((answers, group.commit()?))
     };
-    let (answers, more) = match attempt(ops, part) {
+    let (answers, more) = match attempt(ops, values::LARGEST) {
         Err(error) if error.code == Code::DiskFull => {
             // Deletions need pages too: give back what is kept for this, and open anew what a failed write of a
             // meta page has locked up. Parts of values fit into any free page.
