@@ -250,7 +250,7 @@ impl Scan {
             }
         }
         engine.victims.prepare(
-            rest.map(|candidate| Prepared { allocated: candidate.allocated, victim: candidate.victim })
+            rest.map(|Candidate { allocated, victim, .. }| Prepared { victim, allocated, used: None })
                 .collect(),
         );
         engine.heat.unvisit(&std::mem::take(&mut self.visited))?;

@@ -1,7 +1,7 @@
 //! Who leaves when a write finds the cache full. The evictor, which asks the policy, prepares victims ahead; a
 //! write that needs room takes from those, and only when there are none falls back to the least recently used
-//! of a sample. It prepares some more of these, since the next write will find the cache as full, and the next sample
-//! goes on where this one ended.
+//! of a sample. It prepares some more of these, since the next write will find the cache as full; those that are used
+//! meanwhile stay. The next sample goes on where this one ended.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -40,6 +40,8 @@ pub struct Prepared {
     pub victim: Victim,
     /// Bytes it takes on disk.
     pub allocated: u64,
+    /// When it had been used last, if it is to leave for that.
+    pub used: Option<u64>,
 }
 
 impl Victims {
@@ -65,11 +67,13 @@ impl Victims {
             } else {
                 None
             };
-            let Some(Prepared { victim, allocated }) = next else {
+            let Some(Prepared { victim, allocated, used }) = next else {
                 index += 1;
                 continue;
             };
-            if let Some(record) = still_there(catalog, txn, &victim)? {
+            if let Some(record) = still_there(catalog, txn, &victim)?
+                && used.is_none_or(|used| last_use(engine, &record) <= used)
+            {
                 choice.take(victim, record.file(), allocated);
             }
         }
@@ -134,11 +138,11 @@ impl Choice<'_> {
         let mut candidates = self.sample(catalog, txn, &mut ahead.hand)?;
         let leaving = candidates.len() / LEAVING;
         candidates.sort_by_key(Candidate::rank);
-        for (index, Candidate { file, allocated, victim, .. }) in candidates.into_iter().enumerate() {
+        for (index, Candidate { used, file, allocated, victim, .. }) in candidates.into_iter().enumerate() {
             if !self.is_made() {
                 self.take(victim, file, allocated);
             } else if index < leaving {
-                ahead.prepared.push_back(Prepared { victim, allocated });
+                ahead.prepared.push_back(Prepared { victim, allocated, used: Some(used) });
             } else {
                 break;
             }
@@ -174,10 +178,9 @@ impl Choice<'_> {
 
     fn candidate(&self, entry: &[u8], bytes: &[u8]) -> Option<Candidate> {
         let record = Record::decode(bytes).filter(|record| !record.flags.has(Flags::PINNED))?;
-        let usage = self.engine.heat.usage(record.slot, self.engine.now());
         Some(Candidate {
             priority: record.priority,
-            used: usage.last_access.max(record.created),
+            used: last_use(self.engine, &record),
             file: record.file(),
             allocated: record.allocated,
             victim: Victim { entry: entry.to_vec(), stamp: record.stamp },
@@ -199,6 +202,11 @@ impl Candidate {
     fn rank(&self) -> (i32, u64) {
         (self.priority, self.used)
     }
+}
+
+/// When an entry was used last, in ms.
+fn last_use(engine: &Engine, record: &Record) -> u64 {
+    engine.heat.usage(record.slot, engine.now()).last_access.max(record.created)
 }
 
 fn still_there(catalog: &Catalog, txn: &impl Read, victim: &Victim) -> Result<Option<Record>> {

@@ -123,3 +123,23 @@ fn who_was_used_longest_ago_leaves_also_behind_the_first_thousands() {
     assert!((4_500..ENTRIES).filter(is_there).count() < 300);
     assert_eq!((ENTRIES..ENTRIES + 600).filter(is_there).count(), 600);
 }
+
+#[test]
+fn who_was_to_leave_next_stays_if_it_is_used_meanwhile() {
+    const ENTRIES: u64 = 64;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let limited = NamespaceSettings { max_entries: Some(ENTRIES), ..NamespaceSettings::default() };
+    let namespace = store.namespace("n", &limited, false).unwrap();
+    let now = store.engine.now();
+    let put = |key: u64| {
+        store.engine.clock.stop_at(Some(now + key));
+        done(put_packed(&store, "n", &key.to_string(), vec![1; 10], facts()));
+    };
+    (0..=ENTRIES).for_each(put);
+    let use_it = |key: &str| support::get(&store, &namespace, key).unwrap().is_some();
+    assert!(!use_it("0"));
+    assert!(use_it("1"));
+    put(ENTRIES + 1);
+    assert_eq!(left(&store, &namespace), "134");
+}
