@@ -25,6 +25,12 @@ fn nearly_full(store: &Store, put: impl Fn(&str) -> Pending) -> Arc<Namespace> {
     namespace
 }
 
+/// A namespace that holds so many entries at most.
+fn of_entries(store: &Store, most: u64) -> Arc<Namespace> {
+    let limited = NamespaceSettings { max_entries: Some(most), ..NamespaceSettings::default() };
+    store.namespace("n", &limited, false).unwrap()
+}
+
 fn left(store: &Store, namespace: &Namespace) -> String {
     let left: Vec<String> = (0..5)
         .map(|key| key.to_string())
@@ -102,8 +108,7 @@ fn who_was_used_longest_ago_leaves_also_behind_the_first_thousands() {
     const ENTRIES: u64 = 5_000;
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let limited = NamespaceSettings { max_entries: Some(ENTRIES), ..NamespaceSettings::default() };
-    let namespace = store.namespace("n", &limited, false).unwrap();
+    let namespace = of_entries(&store, ENTRIES);
     let put = |keys: std::ops::Range<u64>| {
         let pending: Vec<Pending> =
             keys.map(|key| support::gather_packed(&store, "n", &format!("{key:05}"), vec![1; 10])).collect();
@@ -129,8 +134,7 @@ fn who_was_to_leave_next_stays_if_it_is_used_meanwhile() {
     const ENTRIES: u64 = 64;
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let limited = NamespaceSettings { max_entries: Some(ENTRIES), ..NamespaceSettings::default() };
-    let namespace = store.namespace("n", &limited, false).unwrap();
+    let namespace = of_entries(&store, ENTRIES);
     let now = store.engine.now();
     let put = |key: u64| {
         store.engine.clock.stop_at(Some(now + key));

@@ -5,8 +5,8 @@
 //!
 //! LMDB gives a node beyond 2,038 bytes a run of pages of its own, which must be contiguous: written by one call, and
 //! flushed by one request. Where a disk is about full and no such run is left, a value goes in parts of exactly one page
-//! (4,080 bytes), which fit into any free ones. Older versions wrote so
-//! what came with fewer than eight values in one commit.
+//! (4,080 bytes), which fit into any free ones. Older versions wrote so what came with fewer than eight values in one
+//! commit.
 
 use super::Databases;
 use super::keys::value_key;

@@ -6,10 +6,12 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::catalog::values::INLINE_LIMIT;
+
 /// Bytes of LMDB's pages.
 const PAGE: usize = 4_096;
 /// The longest run that is kept: the pages of the largest packed value, and one for its header.
-const LONGEST: usize = 5;
+const LONGEST: usize = INLINE_LIMIT / PAGE + 1;
 /// Bytes that are kept.
 const KEPT: usize = 2 << 20;
 
