@@ -19,7 +19,7 @@ export interface PackedPut {
 
 /** Room for 64 of the largest values. */
 const CAPACITY = 1024 * 1024 + 64 * 1024;
-/** Bytes that are handed over before more are gathered: where nothing is synced the writer's thread begins with them. */
+/** Bytes that are handed over before more are gathered: the writer's thread begins with them. */
 const HEAVY = 32 * 1024;
 /** As many are committed together. */
 const MOST = 1024;

@@ -505,18 +505,21 @@ fn counts_that_are_written_are_pending_no_more() {
     assert_eq!((store.counters("n").unwrap().hits, store.engine.pending_counts("n").hits), (2, 1));
 }
 
+/// Leaves a namespace in the catalog that no transaction survives.
+fn damage_namespace(store: &Store, name: &str) {
+    let catalog = store.engine.catalog().unwrap();
+    let mut txn = catalog.env.write().unwrap();
+    txn.put(catalog.db.namespaces, name.as_bytes(), b"{").unwrap();
+    txn.commit().unwrap();
+}
+
 #[test]
 fn of_writes_that_come_together_each_fails_alone() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let limited = NamespaceSettings { max_size: Some(6_000), ..NamespaceSettings::default() };
     let namespace = store.namespace("n", &limited, false).unwrap();
-    {
-        let catalog = store.engine.catalog().unwrap();
-        let mut txn = catalog.env.write().unwrap();
-        txn.put(catalog.db.namespaces, b"damaged", b"{").unwrap();
-        txn.commit().unwrap();
-    }
+    damage_namespace(&store, "damaged");
     // What is wrong with the third one spoils the transaction for all.
     for (round, third) in ["absent", "damaged"].into_iter().enumerate() {
         let value = vec![round as u8; 10];
@@ -538,6 +541,31 @@ fn of_writes_that_come_together_each_fails_alone() {
         assert_eq!(outcomes[1].as_ref().err().unwrap().key.as_deref(), Some("b"));
         for (key, found) in [("a", true), ("b", false), ("d", true)] {
             assert_eq!(get(&store, &namespace, key).unwrap(), found.then(|| value.clone()), "{third} {key}");
+        }
+    }
+}
+
+#[test]
+fn what_follows_into_a_transaction_that_has_begun_fails_alone_and_undoes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+    damage_namespace(&store, "damaged");
+    for turn in 0..50 {
+        // The thread begins with the first two while the others come.
+        let keys = ["a", "b", "c", "d", "e"];
+        let answers = keys.map(|key| {
+            let at = if key == "d" { "damaged" } else { "n" };
+            let answer = gather_packed(&store, at, key, pattern(10_000 + turn));
+            std::thread::sleep(Duration::from_micros(100));
+            answer
+        });
+        store.flush();
+        for (key, answer) in keys.into_iter().zip(answers) {
+            let code = answer.recv().unwrap().err().map(|error| error.code);
+            assert_eq!(code, (key == "d").then_some(Code::Corrupt), "{key}, turn {turn}");
+            let value = get(&store, &namespace, key).unwrap();
+            assert_eq!(value, (key != "d").then(|| pattern(10_000 + turn)), "{key}, turn {turn}");
         }
     }
 }

@@ -63,8 +63,9 @@ impl<'g> Group<'g> {
         })
     }
 
-    /// Applies one request.
+    /// Applies one request, at the time that it is now.
     pub fn apply(&mut self, op: &mut Op) -> Result<Outcome> {
+        self.now = self.engine.now();
         match op {
             Op::Put(put) => self.put(put),
             Op::PutMany(puts) => self.put_many(puts),

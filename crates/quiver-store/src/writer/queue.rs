@@ -14,9 +14,10 @@ const GROUP_BYTES: usize = 8 << 20;
 /// How long a gathered request waits for others at most, however long the turn takes: about a commit's time.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// Bytes of packed values that the thread begins with while more are gathered, where nothing is synced: then there is as
-/// much to do here as in preparing them. A sync takes longer than either, and is one for all. Half of what JavaScript
-/// hands over at once, since there keys and facts count too.
+/// Bytes of packed values that the thread begins with while more are gathered: there is as much to do here as in
+/// preparing them. Where nothing is synced they are committed by themselves. A sync takes longer than either and is one
+/// for all: there what is gathered meanwhile follows into the same transaction. Half of what JavaScript hands over at
+/// once, since there keys and facts count too.
 const HEAVY: usize = 16 << 10;
 
 /// What is committed on the thread that asks for it, where nothing is synced: requests and bytes of packed values.
@@ -92,13 +93,13 @@ impl Queue {
             return Err(Box::new(request));
         }
         state.add(request);
-        let full = state.is_full() || (!self.durable && state.bytes >= HEAVY);
-        if full {
+        let begins = state.is_much();
+        if begins && !self.durable {
             state.gathering_since = None;
         } else {
             state.gathering_since.get_or_insert_with(Instant::now);
         }
-        self.wake_if(&state, if full { Thread::Watching } else { Thread::Asleep });
+        self.wake_if(&state, if begins { Thread::Watching } else { Thread::Asleep });
         Ok(())
     }
 
@@ -146,7 +147,7 @@ impl Queue {
                 return false;
             }
             let wait = match state.gathering_since {
-                Some(since) if !state.is_full() => GATHER.saturating_sub(since.elapsed()),
+                Some(since) if !state.is_much() => remaining(since),
                 _ if none => GATHER,
                 _ => Duration::ZERO,
             };
@@ -168,7 +169,18 @@ impl Queue {
     pub fn take_group(&self) -> Option<Vec<Request>> {
         let mut state = self.lock();
         state.gathering_since = None;
-        (!state.requests.is_empty()).then(|| state.take_group())
+        state.take_group()
+    }
+
+    /// The same for the thread, which also takes in what is still being gathered. Nobody may wait for who gathers but the
+    /// thread: he could be the one.
+    pub fn begin_group(&self) -> Option<(Vec<Request>, Following<'_>)> {
+        let mut state = self.lock();
+        state.end_gathering_if(|since| !self.durable || remaining(since).is_zero());
+        let gathering = state.gathering_since;
+        let requests = state.take_group()?;
+        let (weight, bytes) = (weight(&requests), bytes(&requests));
+        Some((requests, Following { queue: self, gathering, weight, bytes }))
     }
 
     /// What other threads have left to do.
@@ -198,11 +210,21 @@ impl State {
         self.requests.push(request);
     }
 
-    fn is_full(&self) -> bool {
-        weight(&self.requests) >= GROUP
+    /// Whether it is time to begin, whatever follows.
+    fn is_much(&self) -> bool {
+        self.bytes >= HEAVY || weight(&self.requests) >= GROUP
     }
 
-    fn take_group(&mut self) -> Vec<Request> {
+    fn end_gathering_if(&mut self, is_over: impl FnOnce(Instant) -> bool) {
+        if self.gathering_since.is_some_and(is_over) {
+            self.gathering_since = None;
+        }
+    }
+
+    fn take_group(&mut self) -> Option<Vec<Request>> {
+        if self.requests.is_empty() {
+            return None;
+        }
         let (mut weight, mut bytes) = (0, 0);
         let mut count = 0;
         for Request { op, .. } in &self.requests {
@@ -215,15 +237,64 @@ impl State {
         }
         self.bytes -= bytes;
         let rest = self.requests.split_off(count);
-        std::mem::replace(&mut self.requests, rest)
+        Some(std::mem::replace(&mut self.requests, rest))
     }
+}
+
+/// What follows the first requests of a transaction while it is open: those of the same turn of the event loop, in
+/// portions that are worth a look. It ends with the turn, or two milliseconds after its first request.
+pub struct Following<'q> {
+    queue: &'q Queue,
+    /// When the turn began to gather; none once it is over.
+    gathering: Option<Instant>,
+    /// Requests and bytes of packed values so far.
+    weight: usize,
+    bytes: usize,
+}
+
+impl Iterator for Following<'_> {
+    type Item = Vec<Request>;
+
+    fn next(&mut self) -> Option<Vec<Request>> {
+        let since = self.gathering?;
+        let mut state = self.queue.lock();
+        while state.gathering_since == Some(since) && !state.is_much() && !state.closed {
+            let wait = remaining(since);
+            if wait.is_zero() {
+                state.gathering_since = None;
+            } else {
+                state.thread = Thread::Watching;
+                (state, _) =
+                    self.queue.arrived.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
+                state.thread = Thread::Working;
+            }
+        }
+        self.gathering = state.gathering_since.filter(|&current| current == since);
+        let requests = state.take_group()?;
+        self.weight += weight(&requests);
+        self.bytes += bytes(&requests);
+        if self.weight >= GROUP || self.bytes >= GROUP_BYTES {
+            self.gathering = None;
+        }
+        Some(requests)
+    }
+}
+
+fn remaining(since: Instant) -> Duration {
+    GATHER.saturating_sub(since.elapsed())
 }
 
 fn weight(requests: &[Request]) -> usize {
     requests.iter().map(|request| request.op.weight()).sum()
 }
 
+/// Bytes of packed values.
+fn bytes(requests: &[Request]) -> usize {
+    requests.iter().filter_map(|request| request.op.packed()).sum()
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::ops::{NewFacts, NewValue, Put};
     use super::super::packed::PackedBytes;
@@ -299,14 +370,81 @@ mod tests {
     }
 
     #[test]
-    fn much_work_waits_for_more_only_where_it_is_to_be_synced() {
+    fn much_work_is_begun_at_once_and_ends_the_gathering_where_nothing_is_synced() {
         for durable in [false, true] {
             let queue = Queue::new(durable);
             assert!(queue.gather(puts_of(2, HEAVY / 2)).is_ok());
             assert_eq!(queue.lock().gathering_since.is_some(), durable);
-            assert_eq!(next_len(&queue), Some(1));
+            assert!(queue.wait());
+            let (requests, following) = queue.begin_group().unwrap();
+            assert_eq!(requests.len(), 1);
+            assert_eq!(following.gathering.is_some(), durable);
             assert!(queue.gather(puts_of(1, HEAVY / 2)).is_ok());
             assert!(queue.lock().gathering_since.is_some(), "what was taken counts no more");
+        }
+    }
+
+    /// A synced turn of an event loop whose first requests have been taken.
+    fn begun(queue: &Queue, first: Request) -> Following<'_> {
+        assert!(queue.gather(first).is_ok());
+        assert!(queue.wait());
+        queue.begin_group().unwrap().1
+    }
+
+    fn lengths(following: Following<'_>) -> Vec<usize> {
+        following.map(|requests| requests.len()).collect()
+    }
+
+    #[test]
+    fn what_is_gathered_until_the_flush_follows_into_the_transaction() {
+        let queue = Queue::new(true);
+        let mut following = begun(&queue, puts_of(1, HEAVY));
+        for _ in 0..3 {
+            assert!(queue.gather(puts_of(1, HEAVY / 2)).is_ok());
+        }
+        assert_eq!(following.next().map(|requests| requests.len()), Some(3));
+        std::thread::scope(|scope| {
+            let rest = scope.spawn(|| lengths(following));
+            assert!(gather(&queue));
+            queue.flush();
+            assert_eq!(rest.join().unwrap(), [1]);
+        });
+        assert_eq!(queue.len(), 0);
+    }
+
+    #[test]
+    fn it_ends_with_the_turn_and_with_the_time_and_with_whoever_cannot_wait() {
+        let queue = Queue::new(true);
+        assert_eq!(lengths(begun(&queue, puts_of(1, HEAVY))), [0; 0], "nobody flushed");
+        assert!(queue.lock().gathering_since.is_none());
+
+        let following = begun(&queue, puts_of(1, HEAVY));
+        queue.flush();
+        assert!(gather(&queue));
+        assert_eq!(lengths(following), [1], "what is there");
+        assert!(queue.lock().gathering_since.is_some(), "of the next turn no more than that");
+        queue.flush();
+
+        let following = begun(&queue, puts_of(1, HEAVY));
+        assert!(queue.push(request()).is_ok());
+        queue.wake();
+        assert_eq!(lengths(following), [1]);
+
+        let following = begun(&queue, puts_of(1, HEAVY));
+        assert!(gather(&queue));
+        queue.close();
+        assert_eq!(lengths(following), [1]);
+    }
+
+    #[test]
+    fn no_more_follow_than_a_group_has_room_for() {
+        for (count, size) in [(GROUP / 4, 100), (1, GROUP_BYTES / 4)] {
+            let queue = Queue::new(true);
+            let mut following = begun(&queue, puts_of(count, size));
+            for portion in 2..=5 {
+                assert!(queue.gather(puts_of(count, size)).is_ok());
+                assert_eq!(following.next().is_some(), portion <= 4);
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Serving a group: the write lock, one transaction, what follows it, the answers.
+//! Serving a batch of requests: the write lock, one transaction, what follows it, the answers.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,8 +18,39 @@ use crate::error::{Code, Error, Result};
 /// How long the other processes' writers are waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Commits a group once it is this process's turn, and answers it.
-pub fn serve(engine: &Engine, lock: &RangeLock, requests: Vec<Request>) {
+/// Requests of one transaction, and whom to tell.
+pub struct Batch<'b> {
+    ops: Vec<Op>,
+    whom: Vec<Completion>,
+    /// What is taken in while the transaction is open.
+    following: &'b mut dyn Iterator<Item = Vec<Request>>,
+}
+
+impl<'b> Batch<'b> {
+    /// `following` is asked for more until it has none, then the transaction is committed.
+    pub fn new(requests: Vec<Request>, following: &'b mut dyn Iterator<Item = Vec<Request>>) -> Self {
+        let mut batch = Self { ops: Vec::new(), whom: Vec::new(), following };
+        batch.add(requests);
+        batch
+    }
+
+    fn add(&mut self, requests: Vec<Request>) {
+        for Request { op, done } in requests {
+            self.ops.push(op);
+            self.whom.push(done);
+        }
+    }
+
+    /// Takes in what follows; whether there was any.
+    fn follow(&mut self) -> bool {
+        let Some(requests) = self.following.next() else { return false };
+        self.add(requests);
+        true
+    }
+}
+
+/// Commits a batch once it is this process's turn, and answers it.
+pub fn serve(engine: &Engine, lock: &RangeLock, batch: Batch<'_>) {
     match lock.lock_timeout(0, 1, true, LOCK_TIMEOUT) {
         Ok(true) => {}
         Ok(false) => {
@@ -28,11 +59,11 @@ pub fn serve(engine: &Engine, lock: &RangeLock, requests: Vec<Request>) {
                 format!("another process has held the write lock for {} s", LOCK_TIMEOUT.as_secs()),
             )
             .at(engine.root.locks().join("write"));
-            return refuse(requests, &error);
+            return refuse(batch, &error);
         }
-        Err(error) => return refuse(requests, &error.into()),
+        Err(error) => return refuse(batch, &error.into()),
     }
-    let (after, answered) = serve_locked(engine, lock, requests);
+    let (after, answered) = serve_locked(engine, lock, batch);
     follow(engine, after);
     answered.tell();
 }
@@ -51,64 +82,50 @@ impl Answered {
 }
 
 /// The same for who has the write lock, which is given up. What follows the commit is left to the caller.
-pub fn serve_locked(engine: &Engine, lock: &RangeLock, requests: Vec<Request>) -> (After, Answered) {
-    let (mut ops, whom): (Vec<Op>, Vec<Completion>) =
-        requests.into_iter().map(|request| (request.op, request.done)).unzip();
+pub fn serve_locked(engine: &Engine, lock: &RangeLock, mut batch: Batch<'_>) -> (After, Answered) {
     let mut after = After::default();
-    let answers = match commit(engine, &mut ops, &mut after) {
+    let answers = match commit(engine, &mut batch, &mut after) {
         Ok(answers) => answers,
         // One request may have spoilt the transaction for all: each gets one of its own.
-        Err(_) if ops.iter().map(Op::weight).sum::<usize>() > 1 => {
-            ops.iter_mut().map(|op| commit_alone(engine, op, &mut after)).collect()
-        }
+        Err(_) if batch.ops.iter().map(Op::weight).sum::<usize>() > 1 => std::mem::take(&mut batch.ops)
+            .into_iter()
+            .map(|op| commit_alone(engine, op, &mut after))
+            .collect(),
         Err(error) => vec![Err(error)],
     };
     // Names follow under the lock: nobody else may take a name that is about to be swapped for a foreign file.
     swap_names(engine, &after);
     let _ = lock.unlock(0, 1);
     // Locks on published files end here with the requests, after the commit that names them.
-    drop(ops);
-    (after, Answered(whom.into_iter().zip(answers).collect()))
+    drop(batch.ops);
+    (after, Answered(batch.whom.into_iter().zip(answers).collect()))
 }
 
 /// Applies and commits a request in a transaction of its own, several writes in one each.
-fn commit_alone(engine: &Engine, op: &mut Op, after: &mut After) -> Result<Outcome> {
+fn commit_alone(engine: &Engine, op: Op, after: &mut After) -> Result<Outcome> {
     if let Op::PutMany(puts) = op {
-        let puts = std::mem::take(puts).into_iter();
-        let alone = puts.map(|put| commit_alone(engine, &mut Op::Put(Box::new(put)), after));
+        let alone = puts.into_iter().map(|put| commit_alone(engine, Op::Put(Box::new(put)), after));
         return Ok(Outcome::Many(alone.collect()));
     }
-    commit(engine, std::slice::from_mut(op), after)?.pop().unwrap_or(Ok(Outcome::Done))
+    let mut batch = Batch { ops: vec![op], whom: Vec::new(), following: &mut std::iter::empty() };
+    commit(engine, &mut batch, after)?.pop().unwrap_or(Ok(Outcome::Done))
 }
 
-fn refuse(requests: Vec<Request>, error: &Error) {
-    for request in requests {
-        (request.done)(Err(error.clone()));
+fn refuse(batch: Batch<'_>, error: &Error) {
+    for done in batch.whom {
+        done(Err(error.clone()));
     }
 }
 
-/// Applies and commits requests in one transaction. `Err`: nothing was committed.
-fn commit(engine: &Engine, ops: &mut [Op], after: &mut After) -> Result<Vec<Result<Outcome>>> {
-    sync_folders(engine, ops)?;
-    let attempt = |ops: &mut [Op], part| -> Result<(Vec<Result<Outcome>>, After)> {
-        let catalog = engine.catalog()?;
-        let mut group = Group::begin(engine, &catalog, part)?;
-        let mut answers = Vec::with_capacity(ops.len());
-        for op in ops {
-            match group.apply(op) {
-                Err(error) if error.spoils_transaction() => return Err(error),
-                answer => answers.push(answer),
-            }
-        }
-        Ok((answers, group.commit()?))
-    };
-    let (answers, more) = match attempt(ops, values::LARGEST) {
+/// Applies and commits a batch in one transaction. `Err`: nothing was committed.
+fn commit(engine: &Engine, batch: &mut Batch<'_>, after: &mut After) -> Result<Vec<Result<Outcome>>> {
+    let (answers, more) = match attempt(engine, batch, values::LARGEST) {
         Err(error) if error.code == Code::DiskFull => {
             // Deletions need pages too: give back what is kept for this, and open anew what a failed write of a
             // meta page has locked up. Parts of values fit into any free page.
             engine.release_reserve();
             engine.reopen_catalog()?;
-            attempt(ops, values::PART)?
+            attempt(engine, batch, values::PART)?
         }
         Err(error) if error.code == Code::Internal || error.code == Code::Io => {
             engine.reopen_catalog()?;
@@ -118,6 +135,26 @@ fn commit(engine: &Engine, ops: &mut [Op], after: &mut After) -> Result<Vec<Resu
     };
     merge(after, more);
     Ok(answers)
+}
+
+/// The same once, with values in parts of so many bytes.
+fn attempt(engine: &Engine, batch: &mut Batch<'_>, part: usize) -> Result<(Vec<Result<Outcome>>, After)> {
+    let catalog = engine.catalog()?;
+    let mut group = Group::begin(engine, &catalog, part)?;
+    let mut answers = Vec::with_capacity(batch.ops.len());
+    loop {
+        let portion = batch.ops.get_mut(answers.len()..).unwrap_or_default();
+        sync_folders(engine, portion)?;
+        for op in portion {
+            match group.apply(op) {
+                Err(error) if error.spoils_transaction() => return Err(error),
+                answer => answers.push(answer),
+            }
+        }
+        if !batch.follow() {
+            return Ok((answers, group.commit()?));
+        }
+    }
 }
 
 /// Makes the names of published files durable before a record names them: one sync a folder and group.

@@ -1,5 +1,6 @@
 //! The writer's thread, and threads that commit in its place.
 
+use std::iter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -7,7 +8,7 @@ use quiver_io::RangeLock;
 
 use super::ops::{Completion, Op, Outcome};
 use super::queue::{Queue, Request};
-use super::serve;
+use super::serve::{self, Batch};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 
@@ -115,8 +116,8 @@ impl Desk {
                 serve::follow(&self.engine, after);
             }
             // Somebody else may have been quicker.
-            if let Some(requests) = self.queue.take_group() {
-                serve::serve(&self.engine, &self.lock, requests);
+            if let Some((requests, mut following)) = self.queue.begin_group() {
+                serve::serve(&self.engine, &self.lock, Batch::new(requests, &mut following));
             }
         }
     }
@@ -138,7 +139,7 @@ impl Desk {
             && let Some(requests) = self.queue.take_group()
         {
             left = left.saturating_sub(requests.len());
-            serve::serve(&self.engine, &self.lock, requests);
+            serve::serve(&self.engine, &self.lock, Batch::new(requests, &mut iter::empty()));
         }
         drop(turn);
         if self.queue.len() > 0 {
@@ -156,7 +157,9 @@ impl Desk {
             return false;
         }
         let requests = self.queue.take_group().unwrap_or_default();
-        let (after, answered) = serve::serve_locked(&self.engine, &self.lock, requests);
+        let mut none = iter::empty();
+        let batch = Batch::new(requests, &mut none);
+        let (after, answered) = serve::serve_locked(&self.engine, &self.lock, batch);
         // Removing files may take long.
         if after.has_files() {
             self.queue.push_after(after);
