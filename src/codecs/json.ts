@@ -23,7 +23,7 @@ export const json: Codec = {
   accepts: (value) => kindOf(value) !== "foreign",
   encode(value, options) {
     refuseCompression("json", options);
-    check(value, { path: [], open: new Set() });
+    check(value, { path: [], open: [] });
     const bytes = encoder.encode(JSON.stringify(value));
     return { parts: [bytes], byteLength: bytes.byteLength };
   },
@@ -45,26 +45,21 @@ function decode(bytes: Uint8Array, context: DecodeContext): unknown {
   });
 }
 
-/** Where the check is: the way from the root, and the containers it has entered. */
+/** Where the check is: the way from the root, and the containers that it has entered, which are few. */
 interface Position {
   readonly path: (string | number)[];
-  readonly open: Set<object>;
+  readonly open: object[];
 }
 
 type Kind = "plain" | "array" | "object" | "convertible" | "foreign";
 
 function kindOf(value: unknown): Kind {
-  switch (typeof value) {
-    case "string":
-    case "boolean":
-      return "plain";
-    case "number":
-      return Number.isFinite(value) ? "plain" : "foreign";
-    case "object":
-      return value === null ? "plain" : kindOfObject(value);
-    default:
-      return "foreign";
-  }
+  if (isPlain(value)) return "plain";
+  return typeof value === "object" ? kindOfObject(value as object) : "foreign";
+}
+
+function isPlain(value: unknown): boolean {
+  return typeof value === "string" || Number.isFinite(value) || value === null || typeof value === "boolean";
 }
 
 function kindOfObject(value: object): Kind {
@@ -79,28 +74,36 @@ function check(value: unknown, position: Position): void {
   if (kind === "plain") return;
   if (kind === "foreign") throw refusal(nameOf(value), position);
   const container = value as object;
-  if (position.open.has(container)) throw refusal("a cycle", position);
+  if (position.open.includes(container)) throw refusal("a cycle", position);
   if (position.path.length >= DEEPEST) throw refusal(`more than ${DEEPEST} levels`, position);
-  position.open.add(container);
-  if (kind === "array") {
-    (container as unknown[]).forEach((item, index) => {
-      checkAt(index, item, position);
-    });
-    // forEach passes over holes, which JSON would write as null.
-    if (Object.keys(container).length < (container as unknown[]).length)
-      throw refusal("an array with holes", position);
-  } else if (kind === "object") {
-    for (const [name, item] of Object.entries(container)) {
-      if (item !== undefined) checkAt(name, item, position);
-    }
-  } else {
+  position.open.push(container);
+  if (kind === "array") checkItems(container as unknown[], position);
+  else if (kind === "object") checkProperties(container as Readonly<Record<string, unknown>>, position);
+  else {
     const { toJSON } = container as { toJSON(key: string): unknown };
     check(toJSON.call(container, String(position.path.at(-1) ?? "")), position);
   }
-  position.open.delete(container);
+  position.open.pop();
+}
+
+function checkItems(items: readonly unknown[], position: Position): void {
+  for (let index = 0; index < items.length; index++) {
+    const item = items[index];
+    // JSON would write a hole as null.
+    if (item === undefined && !(index in items)) throw refusal("an array with holes", position);
+    checkAt(index, item, position);
+  }
+}
+
+function checkProperties(object: Readonly<Record<string, unknown>>, position: Position): void {
+  for (const name of Object.keys(object)) {
+    const item = object[name];
+    if (item !== undefined) checkAt(name, item, position);
+  }
 }
 
 function checkAt(name: string | number, value: unknown, position: Position): void {
+  if (isPlain(value)) return;
   position.path.push(name);
   check(value, position);
   position.path.pop();
