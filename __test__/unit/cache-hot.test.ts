@@ -225,6 +225,25 @@ describe("through a cache", () => {
     expect(calls).toBe(1);
   });
 
+  test("a remembered error is a miss to who reads its key, undefined that was stored is a hit", async () => {
+    await using cache = await Cache.open(undefined, { store: new MemoryStore() });
+    const values = cache.namespace<unknown>("values", { codec: "clone" });
+    const failing = cache.memoize(() => Promise.reject(new RangeError("no")), {
+      namespace: "values",
+      cacheErrors: "1h",
+    });
+    await expect(failing()).rejects.toThrow("no");
+    const { value: key = "" } = await values.keys().next();
+    await values.set("nothing", undefined);
+    for (const read of [(name: string) => values.get(name), (name: string) => values.getSync(name)]) {
+      const before = (await values.stats()).hits;
+      expect(await read(key)).toBeUndefined();
+      expect((await values.stats()).hits).toBe(before);
+      expect(await read("nothing")).toBeUndefined();
+      expect((await values.stats()).hits).toBe(before + 1);
+    }
+  });
+
   test("set, touch, delete and clear are seen at once", async () => {
     await using cache = await Cache.open(undefined, { store: new MemoryStore() });
     const values = cache.namespace("values");

@@ -23,7 +23,7 @@ import { measure } from "./listing.ts";
 import type { Memoized, MemoizedOf, Memoizee, MemoizeOptions } from "./memoize.ts";
 import { type Metrics, takeMetrics } from "./metrics.ts";
 import { Namespace } from "./namespace.ts";
-import { NamespaceLink } from "./namespace-link.ts";
+import { LazyNamespaceLink } from "./namespace-link.ts";
 import { OpenNamespaces } from "./namespaces.ts";
 import { type Opening, prepareOpening } from "./opening.ts";
 import type { CacheOptions, NamespaceOptions, Origin, ResolvedNamespaceOptions } from "./options.ts";
@@ -93,7 +93,9 @@ export class Cache implements AsyncDisposable {
       codecs: new CodecSet(given.codecs ?? []),
       pending: new PendingWork(),
       isClosed: () => this.#closing !== undefined,
-      checkOpen: () => this.#checkOpen(),
+      checkOpen: () => {
+        if (this.#closing !== undefined) throw closed();
+      },
       checkWritable: () => this.#checkWritable(),
       open: (name, settings) => this.#namespaces.open(name, settings),
       noteWrite: () => this.#evictor.noteWrite(),
@@ -435,7 +437,7 @@ export class Cache implements AsyncDisposable {
       });
     }
     const resolved = this.#namespaces.resolve(name, options);
-    const link = new NamespaceLink(this.#context, name, resolved.settings, this.#namespaces.get(name));
+    const link = new LazyNamespaceLink(this.#context, name, resolved.settings, this.#namespaces.get(name));
     const handle = { namespace: new Namespace(this.#context, resolved, link), options: resolved };
     this.#handles.set(name, handle);
     return handle;
@@ -466,7 +468,7 @@ export class Cache implements AsyncDisposable {
   }
 
   #checkOpen(): void {
-    if (this.#closing !== undefined) throw new QuiverError("ERR_QUIVER_CLOSED", "the cache is closed");
+    this.#context.checkOpen();
   }
 
   #checkWritable(): void {
@@ -488,4 +490,8 @@ function counterKeeperOf({ store, options }: Opening): CounterKeeper | undefined
     read: (name) => addCounters(keeper.read(name), own.read(name)),
     add: (name, counts) => own.add(name, counts),
   };
+}
+
+function closed(): QuiverError {
+  return new QuiverError("ERR_QUIVER_CLOSED", "the cache is closed");
 }

@@ -173,11 +173,14 @@ export class HotNamespace {
   readonly #tier: HotTier;
   readonly #coherence: Coherence | undefined;
   readonly #entries = new Map<string, HotEntry>();
+  /** Whether any value can be held here. */
+  readonly canHold: boolean;
 
   /** Without `coherence` nothing is held. */
   constructor(tier: HotTier, coherence: Coherence | undefined) {
     this.#tier = tier;
     this.#coherence = coherence;
+    this.canHold = coherence !== undefined && tier.isOpen;
   }
 
   /** The current value's entry. One that is no longer current is dropped on the way. */
@@ -211,11 +214,6 @@ export class HotNamespace {
     return this.#coherence === undefined
       ? 0
       : Atomics.load(this.#coherence.stamps, this.#coherence.epochSlot);
-  }
-
-  /** Whether any value can be held here. */
-  get canHold(): boolean {
-    return this.#coherence !== undefined && this.#tier.isOpen;
   }
 
   /**

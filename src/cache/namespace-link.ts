@@ -4,11 +4,22 @@ import type { NamespaceSettings, StoreNamespace } from "../stores/store.ts";
 import type { CacheContext } from "./context.ts";
 import { HotNamespace } from "./hot.ts";
 
-export class NamespaceLink {
+export interface NamespaceLink {
   readonly name: string;
+  /** undefined until it has been opened. */
+  readonly current: StoreNamespace | undefined;
+  readonly hot: HotNamespace;
+  /** Rejects with ERR_QUIVER_SETTINGS_DIFFER when the store has recorded other settings, and with what else opening fails of; then the next call tries again. */
+  open(): Promise<StoreNamespace>;
+}
+
+/** A link that opens the namespace when it is first asked to. */
+export class LazyNamespaceLink implements NamespaceLink {
+  readonly name: string;
+  // No accessors: every read asks for both, most of them in code that is not optimised.
+  current: StoreNamespace | undefined;
+  hot: HotNamespace;
   readonly #context: CacheContext;
-  #hot: HotNamespace;
-  #current: StoreNamespace | undefined;
   #opening: Promise<StoreNamespace> | undefined;
   readonly #settings: Partial<NamespaceSettings>;
 
@@ -22,23 +33,13 @@ export class NamespaceLink {
     this.name = name;
     this.#context = context;
     this.#settings = settings;
-    this.#hot = new HotNamespace(context.memory, undefined);
+    this.hot = new HotNamespace(context.memory, undefined);
     if (opened !== undefined && agrees(opened.settings, settings)) this.#bind(opened);
   }
 
-  /** undefined until it has been opened. */
-  get current(): StoreNamespace | undefined {
-    return this.#current;
-  }
-
-  get hot(): HotNamespace {
-    return this.#hot;
-  }
-
-  /** Rejects with ERR_QUIVER_SETTINGS_DIFFER when the store has recorded other settings, and with what else opening fails of; then the next call tries again. */
   async open(): Promise<StoreNamespace> {
     this.#context.checkOpen();
-    if (this.#current !== undefined) return this.#current;
+    if (this.current !== undefined) return this.current;
     this.#opening ??= this.#context.open(this.name, this.#settings);
     try {
       return this.#bind(await this.#opening);
@@ -48,11 +49,11 @@ export class NamespaceLink {
   }
 
   #bind(opened: StoreNamespace): StoreNamespace {
-    if (this.#current === undefined) {
-      this.#current = opened;
-      this.#hot = new HotNamespace(this.#context.memory, opened.coherence);
+    if (this.current === undefined) {
+      this.current = opened;
+      this.hot = new HotNamespace(this.#context.memory, opened.coherence);
     }
-    return this.#current;
+    return this.current;
   }
 }
 

@@ -30,7 +30,7 @@ import type { NamespaceLink } from "./namespace-link.ts";
 import { callable, count, flag, integer, iterable } from "./option-readers.ts";
 import type { ResolvedNamespaceOptions } from "./options.ts";
 import { privateCopy } from "./private-copy.ts";
-import { type Found, Reader } from "./reader.ts";
+import { type Found, NOTHING, Reader } from "./reader.ts";
 import type { Statistics } from "./statistics.ts";
 import { type ByteRange, type ByteStream, isByteStream, readStream } from "./streams.ts";
 import { type BatchingStore, canBatch, SMALL, type WriteBatch } from "./write-batch.ts";
@@ -423,11 +423,11 @@ export class Namespace<T = unknown> {
   }
 
   #find(key: string, options: GetOptions | undefined): Found | undefined | Promise<Found | undefined> {
-    this.#checkToRead(key);
+    const { hot, current } = this.#link;
+    this.#checkToRead(key, current);
     const started = this.#latencies.beginRead();
     if (options?.version !== undefined)
       return this.#timed(this.#findVersion(key, count(options.version, "version")), started);
-    const { hot, current } = this.#link;
     if (current === undefined) return this.#timed(this.#findOnceOpen(key), started);
     const found = this.#reader.loadAtOnce(current, hot, key);
     if (found instanceof Promise) return this.#timed(found, started);
@@ -453,17 +453,22 @@ export class Namespace<T = unknown> {
   }
 
   #getSync(key: string): T | undefined {
-    this.#checkToRead(key);
     const store = this.#link.current;
+    this.#checkToRead(key, store);
     // A namespace that is still being opened was not there when the cache was; nothing of it is known yet.
-    if (store === undefined) return this.#note(key, undefined);
+    let value: unknown = NOTHING;
     try {
-      return this.#note(key, this.#reader.loadSync(store, this.#link.hot, key));
+      if (store !== undefined) value = this.#reader.loadSync(store, this.#link.hot, key);
     } catch (error) {
       if (!this.#guard.isLenient || isOfTheCaller(error)) throw error;
       this.#guard.swallow(key, error);
-      return this.#note(key, undefined);
     }
+    if (value !== NOTHING) {
+      this.#noteHit(key);
+      return value as T;
+    }
+    this.#noteMiss(key);
+    return undefined;
   }
 
   async #getOrCompute(
@@ -543,9 +548,9 @@ export class Namespace<T = unknown> {
   }
 
   /** A store that answers at once checks the keys that it is asked for itself: it goes over each of them anyway. */
-  #checkToRead(key: string): void {
+  #checkToRead(key: string, store: StoreNamespace | undefined): void {
     this.#context.checkOpen();
-    if (this.#link.current?.getAtOnce === undefined) checkKey(key);
+    if (store?.getAtOnce === undefined) checkKey(key);
   }
 
   #note(key: string, found: Found | undefined): T | undefined {

@@ -1,7 +1,9 @@
 /** Reading: from the hot tier where it can be, else from the store, decoded and made fit for sharing. */
 
+import { bin } from "../codecs/bin.ts";
 import type { Codec, DecodeContext } from "../codecs/codec.ts";
 import { decodeStored, decodeStoredAsync } from "../codecs/context.ts";
+import { RememberedError } from "../codecs/remembered-error.ts";
 import { collectGarbage } from "../shared/collect.ts";
 import { isQuiverError, QuiverError } from "../shared/errors.ts";
 import { type ReadOptions, type StoredValue, type StoreNamespace, sizeOf } from "../stores/store.ts";
@@ -14,6 +16,9 @@ export type VerifyMode = "touch" | "full" | "never";
 
 /** For values that are not held in memory, or not yet. */
 const POOLED: ReadOptions = { pooled: true };
+
+/** There is no value, which may be undefined itself. */
+export const NOTHING: unique symbol = Symbol("nothing");
 
 /** A value that was found. Wrapped, because undefined means that there is none. */
 export interface Found {
@@ -66,6 +71,9 @@ export class Reader {
     }
     if (stored === undefined) return undefined;
     if (stored instanceof Promise || stored.ready !== undefined) return this.#finish(stored, hot, key, epoch);
+    if (this.#isReadOnce(hot, stored)) {
+      return { value: stored.bytes, createdAt: stored.createdAt, expiresAt: stored.expiresAt };
+    }
     // Inflating even a small value may take long.
     const inflates = this.#codecs.named(stored.codec).decodeAsync !== undefined;
     return inflates ? this.#finish(stored, hot, key, epoch) : this.#decodeAtOnce(hot, key, stored, epoch);
@@ -112,8 +120,16 @@ export class Reader {
       : this.#hold(hot, key, { value, codec, stored: own, epoch });
   }
 
-  /** The same without a promise; throws ERR_QUIVER_UNSUPPORTED where the store can't. */
-  loadSync(store: StoreNamespace, hot: HotNamespace, key: string): Found | undefined {
+  /**
+   * Bytes as they are, read for the first time: there is nothing to decode, nothing to hold and nothing to check. Many
+   * reads are such, in code that has hardly run and is not optimised, where all that would take as long as the look-up.
+   */
+  #isReadOnce(hot: HotNamespace, stored: StoredValue): boolean {
+    return stored.pooled === true && this.#codecs.named(stored.codec) === bin && !hot.isWorthHolding(stored);
+  }
+
+  /** The value without a promise, or NOTHING; throws ERR_QUIVER_UNSUPPORTED where the store can't. */
+  loadSync(store: StoreNamespace, hot: HotNamespace, key: string): unknown {
     if (store.getSync === undefined) {
       throw new QuiverError(
         "ERR_QUIVER_UNSUPPORTED",
@@ -125,10 +141,18 @@ export class Reader {
       );
     }
     const epoch = hot.epoch();
-    const stored = this.#getSync(store, hot, key);
-    if (stored === undefined) return undefined;
+    let stored: StoredValue | undefined;
+    try {
+      stored = store.getSync(key, POOLED);
+    } catch (error) {
+      if (isCrowded(error)) makeRoom(hot);
+      throw error;
+    }
+    if (stored === undefined) return NOTHING;
+    if (this.#isReadOnce(hot, stored)) return stored.bytes;
     if (this.#verify === "full") stored.verify?.(0, sizeOf(stored));
-    return this.#decodeAtOnce(hot, key, stored, epoch);
+    const { value } = this.#decodeAtOnce(hot, key, stored, epoch);
+    return value instanceof RememberedError ? NOTHING : value;
   }
 
   /** A replaced value that is still kept; never held. */
@@ -138,19 +162,6 @@ export class Reader {
     const codec = this.#codecs.named(stored.codec);
     const { value } = share(await this.#decode(codec, stored, key), codec, stored, this.#objects);
     return { value, createdAt: stored.createdAt, expiresAt: stored.expiresAt };
-  }
-
-  /** What is only held in memory or not used any more is gone by the next turn of the event loop, for who tries again. */
-  #getSync(store: StoreNamespace, hot: HotNamespace, key: string): StoredValue | undefined {
-    try {
-      return store.getSync?.(key, POOLED);
-    } catch (error) {
-      if (isCrowded(error)) {
-        hot.dropViews();
-        void collectGarbage();
-      }
-      throw error;
-    }
   }
 
   #hold(
@@ -197,6 +208,12 @@ async function unlessCrowded<T>(hot: HotNamespace, read: () => Promise<T>): Prom
     hot.dropViews();
     return read();
   }
+}
+
+/** What is only held in memory or not used any more is gone by the next turn of the event loop, for who tries again. */
+function makeRoom(hot: HotNamespace): void {
+  hot.dropViews();
+  void collectGarbage();
 }
 
 function isCrowded(error: unknown): boolean {

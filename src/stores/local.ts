@@ -1,12 +1,11 @@
 /** The store on the local disk: the native engine behind the Store contract. */
 
 import { type NativeStore, openNative, Requests, translated, translatedAsync } from "../native/store.ts";
-import { QuiverError } from "../shared/errors.ts";
 import { parseSize, type Size } from "../shared/units.ts";
 import { LocalClock } from "./local/clock.ts";
 import { LocalCounters } from "./local/counters.ts";
 import { Maintenance } from "./local/maintenance.ts";
-import { LocalNamespace } from "./local/namespace.ts";
+import { LocalNamespace, storeClosed } from "./local/namespace.ts";
 import { LocalScan } from "./local/scan.ts";
 import { Snapshot } from "./local/snapshot.ts";
 import { completeSettings, reconcileSettings } from "./settings.ts";
@@ -129,6 +128,8 @@ export class LocalStore implements Store {
       const again = await this.#openNative(namespace, reconciled, true);
       this.#namespaces.get(namespace)?.reconfigured(again.settings);
     }
+    // Only those that are known when it is closed are told.
+    this.#checkOpen();
     const known = this.#namespaces.get(namespace);
     if (known !== undefined) return known;
     const made = new LocalNamespace({
@@ -140,7 +141,6 @@ export class LocalStore implements Store {
       clock: this.#clock,
       snapshot: this.#snapshot,
       exchange: this.#tables.exchange,
-      checkOpen: () => this.#checkOpen(),
       coherence: {
         stamps: new Uint32Array(this.#tables.stamps),
         heat: new Uint32Array(this.#tables.heat),
@@ -182,12 +182,13 @@ export class LocalStore implements Store {
 
   close(): Promise<void> {
     this.#requests.handOver();
+    for (const namespace of this.#namespaces.values()) namespace.close();
     this.#closing ??= translatedAsync(() => this.#native.close());
     return this.#closing;
   }
 
   #checkOpen(): void {
-    if (this.#closing !== undefined) throw new QuiverError("ERR_QUIVER_CLOSED", "the cache is closed");
+    if (this.#closing !== undefined) throw storeClosed();
   }
 
   async #openNative(

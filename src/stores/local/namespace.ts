@@ -77,8 +77,6 @@ export interface LocalNamespaceParts {
   /** Memory shared with the add-on, through which look-ups go. */
   readonly exchange: ArrayBuffer;
   readonly coherence: Coherence;
-  /** Throws once the store is closed. */
-  readonly checkOpen: () => void;
 }
 
 export class LocalNamespace implements StoreNamespace {
@@ -102,7 +100,7 @@ export class LocalNamespace implements StoreNamespace {
   readonly #pool = new Pool();
   readonly #queue = new KeyQueue();
   readonly #manners: Manners;
-  readonly #checkOpen: () => void;
+  #isClosed = false;
   #held: { readonly chunk: number; readonly hold: Hold } | undefined;
   #settings: NamespaceSettings;
 
@@ -115,7 +113,6 @@ export class LocalNamespace implements StoreNamespace {
     this.#requests = parts.requests;
     this.#clock = parts.clock;
     this.#snapshot = parts.snapshot;
-    this.#checkOpen = parts.checkOpen;
     this.#words = new Uint32Array(parts.exchange, 0, 13);
     this.#numbers = new Float64Array(parts.exchange, 16, 3);
     this.#contents = new BigUint64Array(parts.exchange, 40, 1);
@@ -133,6 +130,11 @@ export class LocalNamespace implements StoreNamespace {
   /** The settings were recorded anew. */
   reconfigured(settings: NamespaceSettings): void {
     this.#settings = settings;
+  }
+
+  /** The store is closed: what is asked from now on is refused. */
+  close(): void {
+    this.#isClosed = true;
   }
 
   async get(key: string, options: GetFromStore = {}): Promise<StoredValue | undefined> {
@@ -457,15 +459,16 @@ export class LocalNamespace implements StoreNamespace {
 
   /** Refuses a closed store, and lets the native clock follow. */
   #enter(): void {
-    this.#checkOpen();
+    if (this.#isClosed) throw storeClosed();
     this.#clock.apply();
   }
 
   #lookup(key: string, pooled = false): number {
     this.#enter();
     // A number would pass for the length of a key.
-    const status = typeof key === "string" ? this.#ask(key, pooled) : UNCHECKED;
-    return this.#noted(status === UNCHECKED ? this.#ask(this.#writeKey(key), pooled) : status);
+    let status = typeof key === "string" ? this.#ask(key, pooled) : UNCHECKED;
+    if (status === UNCHECKED) status = this.#ask(this.#writeKey(key), pooled);
+    return status === ABSENT || status === MAYBE_FOREIGN ? this.#noted(status) : status;
   }
 
   /** Sees to the snapshot that a look-up keeps which finds nothing; any other has given up its own. */
@@ -514,7 +517,7 @@ export class LocalNamespace implements StoreNamespace {
     const expiresAt = expires === Number.POSITIVE_INFINITY ? null : expires;
     if (status !== FILE) {
       const bytes = status === PLACED ? this.#pool.take(size) : this.#copy(size, pooled);
-      return { codec, createdAt, expiresAt, slot, stamp, bytes, mapped: false };
+      return { codec, createdAt, expiresAt, slot, stamp, bytes, mapped: false, pooled };
     }
     const value = this.#values.take(this.#native, this.#contents[0] as bigint);
     if (value === undefined) return undefined;
@@ -559,6 +562,11 @@ export class LocalNamespace implements StoreNamespace {
     if (number !== 0xffff_ffff) this.#codecs[number] = name;
     return name;
   }
+}
+
+/** What is asked of a store that was closed. */
+export function storeClosed(): QuiverError {
+  return new QuiverError("ERR_QUIVER_CLOSED", "the cache is closed");
 }
 
 /** A page as the add-on writes it. */
