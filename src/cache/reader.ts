@@ -121,11 +121,17 @@ export class Reader {
   }
 
   /**
-   * Bytes as they are, read for the first time: there is nothing to decode, nothing to hold and nothing to check. Many
-   * reads are such, in code that has hardly run and is not optimised, where all that would take as long as the look-up.
+   * Whether it is bytes as they are, read for the first time: there is nothing to decode, nothing to hold and nothing to
+   * check. Many reads are such, in code that has hardly run and is not optimised, where all that would take as long as
+   * the look-up. From now on the value has been read.
    */
   #isReadOnce(hot: HotNamespace, stored: StoredValue): boolean {
-    return stored.pooled === true && this.#codecs.named(stored.codec) === bin && !hot.isWorthHolding(stored);
+    return (
+      stored.pooled === true &&
+      stored.verify === undefined &&
+      this.#codecs.named(stored.codec) === bin &&
+      !hot.isWorthHolding(stored)
+    );
   }
 
   /** The value without a promise, or NOTHING; throws ERR_QUIVER_UNSUPPORTED where the store can't. */

@@ -45,7 +45,7 @@ function decode(bytes: Uint8Array, context: DecodeContext): unknown {
   });
 }
 
-/** Where the check is: the way from the root, and the containers that it has entered, which are few. */
+/** Where the check is: the way from the root, and the containers that it has entered, mostly a few and never more than DEEPEST. */
 interface Position {
   readonly path: (string | number)[];
   readonly open: object[];
@@ -87,7 +87,9 @@ function check(value: unknown, position: Position): void {
 }
 
 function checkItems(items: readonly unknown[], position: Position): void {
-  for (let index = 0; index < items.length; index++) {
+  // One that grows meanwhile may never end.
+  const { length } = items;
+  for (let index = 0; index < length; index++) {
     const item = items[index];
     // JSON would write a hole as null.
     if (item === undefined && !(index in items)) throw refusal("an array with holes", position);

@@ -269,7 +269,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Rewrites the catalog's file without free pages. The caller has the cache to itself.
+    /// Rewrites the catalog's file without free pages. The caller has the cache to itself, and keeps writers out.
     pub(crate) fn compact_catalog(&self) -> Result<u64> {
         let folder = self.root.engine().join("catalog-compact");
         self.storage.remove_dir_all(&folder)?;

@@ -14,6 +14,7 @@ use crate::error::{Code, Error, Result};
 use crate::listing::Query;
 use crate::reader::{self, Age, Namespace};
 use crate::store::{Format, Store};
+use crate::sweep::lock_writers;
 use crate::writer::{Op, Reason, Victim};
 
 /// One thing that `verify` found.
@@ -255,7 +256,8 @@ pub fn compact(store: &Store) -> Result<u64> {
     if !session.try_exclusive()? {
         return Err(Error::new(Code::Busy, "other processes have the cache open").at(engine.root.path()));
     }
-    let result = engine.compact_catalog();
+    // A commit of our own between the copy and its taking the place of the file would be lost.
+    let result = lock_writers(engine).and_then(|_lock| engine.compact_catalog());
     session.share()?;
     result
 }

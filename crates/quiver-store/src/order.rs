@@ -48,16 +48,25 @@ impl Order {
         }
     }
 
-    /// Whether a request takes effect: false when a later call on the key has already.
-    pub fn admit(&self, namespace: &str, key: &[u8], ticket: u64) -> bool {
-        let mut under_way = self.lock();
+    /// Where a write of the key is under way: how the key is known here, and the newest call on it that took effect.
+    pub fn newest(&self, namespace: &str, key: &[u8]) -> Option<(u64, u64)> {
+        let under_way = self.lock();
         if under_way.is_empty() {
-            return true;
+            return None;
         }
-        let Some(state) = under_way.get_mut(&hash(namespace, key)) else { return true };
-        let admitted = ticket > state.newest;
-        state.newest = state.newest.max(ticket);
-        admitted
+        let hash = hash(namespace, key);
+        under_way.get(&hash).map(|state| (hash, state.newest))
+    }
+
+    /// Calls took effect, which is once they are committed: one that is tried again must not have overtaken itself, nor
+    /// one that failed any other.
+    pub fn note(&self, effects: impl IntoIterator<Item = (u64, u64)>) {
+        let mut under_way = self.lock();
+        for (hash, ticket) in effects {
+            if let Some(state) = under_way.get_mut(&hash) {
+                state.newest = state.newest.max(ticket);
+            }
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, UnderWay>> {
@@ -70,6 +79,7 @@ fn hash(namespace: &str, key: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -79,9 +89,11 @@ mod tests {
         let write = order.begin("n", b"k");
         let slow = order.draw();
         let fast = order.draw();
-        assert!(order.admit("n", b"k", fast));
-        assert!(!order.admit("n", b"k", slow));
-        assert!(order.admit("n", b"other", slow));
+        let (hash, newest) = order.newest("n", b"k").unwrap();
+        assert!(newest < slow && slow < fast);
+        order.note([(hash, fast), (hash, slow)]);
+        assert_eq!(order.newest("n", b"k"), Some((hash, fast)));
+        assert_eq!(order.newest("n", b"other"), None);
         order.finish(write);
         assert!(order.lock().is_empty());
     }

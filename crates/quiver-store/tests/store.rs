@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use quiver_io::RangeLock;
 use quiver_store::catalog::Counters;
 use quiver_store::open_values::ValueBytes;
 use quiver_store::publisher::Threads;
@@ -567,5 +568,80 @@ fn what_follows_into_a_transaction_that_has_begun_fails_alone_and_undoes_nothing
             let value = get(&store, &namespace, key).unwrap();
             assert_eq!(value, (key != "d").then(|| pattern(10_000 + turn)), "{key}, turn {turn}");
         }
+    }
+}
+
+/// Keeps every writer of the cache waiting.
+fn stop_writers(store: &Store) -> RangeLock {
+    let lock = RangeLock::open(&store.engine.root.locks().join("write"), 0o600).unwrap();
+    assert!(lock.lock_timeout(0, 1, true, Duration::from_secs(20)).unwrap());
+    lock
+}
+
+fn wait_for_queued(store: &Store, requests: usize) {
+    let wanted = format!("Writer {{ queued: {requests} }}");
+    for _ in 0..10_000 {
+        if format!("{:?}", store.writer().unwrap()) == wanted {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("there are never {requests} requests in the queue");
+}
+
+#[test]
+fn a_value_in_a_file_that_is_committed_again_by_itself_has_not_overtaken_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+    damage_namespace(&store, "damaged");
+    let lock = stop_writers(&store);
+    // The thread has this one and waits, so that the others come together.
+    let first = put_packed(&store, "n", "first", pattern(10), facts_of("bin"));
+    wait_for_queued(&store, 0);
+    let large = put_file(&store, "n", "large", &pattern(70_000), facts_of("bin"));
+    wait_for_queued(&store, 1);
+    let spoiling = gather_packed(&store, "damaged", "k", pattern(10));
+    wait_for_queued(&store, 2);
+    drop(lock);
+    done(first);
+    assert!(matches!(done(large), Outcome::Written(_)));
+    assert_eq!(spoiling.recv().unwrap().unwrap_err().code, Code::Corrupt);
+    assert_eq!(get(&store, &namespace, "large").unwrap(), Some(pattern(70_000)));
+}
+
+#[test]
+fn what_is_committed_beside_compaction_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let namespace = store.namespace("n", &NamespaceSettings::default(), false).unwrap();
+    let enough = AtomicBool::new(false);
+    let written = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let mut count = 0;
+            while !enough.load(Ordering::Relaxed) {
+                // Heavy enough that the thread begins before the last has come.
+                let answers: Vec<_> = (count..count + 6)
+                    .map(|at| {
+                        std::thread::sleep(Duration::from_micros(200));
+                        gather_packed(&store, "n", &format!("k{at}"), pattern(9_000 + at))
+                    })
+                    .collect();
+                store.flush();
+                answers.into_iter().for_each(|answer| drop(done(answer)));
+                count += 6;
+            }
+            count
+        });
+        for _ in 0..30 {
+            quiver_store::maintenance::compact(&store).unwrap();
+        }
+        enough.store(true, Ordering::Relaxed);
+        writing.join().unwrap()
+    });
+    assert!(written > 0);
+    for at in 0..written {
+        let value = get(&store, &namespace, &format!("k{at}")).unwrap();
+        assert_eq!(value, Some(pattern(9_000 + at)), "value {at} of {written}");
     }
 }

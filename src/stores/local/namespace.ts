@@ -468,7 +468,7 @@ export class LocalNamespace implements StoreNamespace {
     // A number would pass for the length of a key.
     let status = typeof key === "string" ? this.#ask(key, pooled) : UNCHECKED;
     if (status === UNCHECKED) status = this.#ask(this.#writeKey(key), pooled);
-    return status === ABSENT || status === MAYBE_FOREIGN ? this.#noted(status) : status;
+    return this.#noted(status);
   }
 
   /** Sees to the snapshot that a look-up keeps which finds nothing; any other has given up its own. */

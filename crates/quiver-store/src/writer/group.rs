@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::after::After;
-use super::ops::{FactChanges, Op, Outcome};
+use super::ops::{FactChanges, Op, Outcome, Removed};
 use super::slots::Slots;
 use crate::catalog::keys::{self, NamespaceId};
 use crate::catalog::lmdb::{Read, WriteTxn};
@@ -34,8 +34,12 @@ pub struct Group<'g> {
     /// What of them is still pending in the engine.
     counted: Vec<(String, Counters)>,
     names: HashMap<NamespaceId, String>,
+    /// The newest calls of this group on keys of which a write is under way.
+    tickets: HashMap<u64, u64>,
     /// Bytes of a part of a value.
     part: usize,
+    /// What was evicted to make room.
+    pub(super) evicted: Vec<Removed>,
     pub(super) after: After,
 }
 
@@ -57,7 +61,9 @@ impl<'g> Group<'g> {
             counters: HashMap::new(),
             counted: Vec::new(),
             names: HashMap::new(),
+            tickets: HashMap::new(),
             part,
+            evicted: Vec::new(),
             after: After::default(),
             txn,
         })
@@ -103,9 +109,28 @@ impl<'g> Group<'g> {
         self.record_slots()?;
         let sum = self.catalog.totals.sum(&self.txn)?;
         self.txn.commit()?;
+        self.engine.order.note(self.tickets);
+        for removed in self.evicted {
+            self.engine.note_evicted(removed);
+        }
         self.engine.note_counted(&self.counted);
         self.engine.note_usage(sum);
         Ok(self.after)
+    }
+
+    /// Whether a later call on the key has taken effect already.
+    pub(super) fn is_overtaken(&self, namespace: &str, key: &[u8], ticket: u64) -> bool {
+        self.engine.order.newest(namespace, key).is_some_and(|(hash, newest)| {
+            let own = self.tickets.get(&hash).copied().unwrap_or_default();
+            ticket <= newest.max(own)
+        })
+    }
+
+    /// The call takes effect with this group.
+    pub(super) fn note_order(&mut self, namespace: &str, key: &[u8], ticket: u64) {
+        if let Some((hash, _)) = self.engine.order.newest(namespace, key) {
+            self.tickets.insert(hash, ticket);
+        }
     }
 
     pub(super) fn namespace(&mut self, name: &str) -> Result<Rc<NamespaceRecord>> {
@@ -271,9 +296,10 @@ impl<'g> Group<'g> {
         let entry = keys::entry_key(space.id, key);
         let row = self.row(&entry)?.filter(|row| !row.record.is_expired(self.now));
         let Some(Row { mut record, value }) = row else { return Ok(Outcome::Touched(None)) };
-        if !self.engine.order.admit(namespace, key, ticket) {
+        if self.is_overtaken(namespace, key, ticket) {
             return Ok(Outcome::Touched(Some(Box::new(record))));
         }
+        self.note_order(namespace, key, ticket);
         self.unindex(space.id, &record)?;
         if let Some(expires) = changes.expires {
             // What is kept after its expiry is kept as long after the new one.

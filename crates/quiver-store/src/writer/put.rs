@@ -33,7 +33,7 @@ impl Group<'_> {
         {
             return Err(Error::new(Code::BadKey, "two long keys have one digest").about(&put.key));
         }
-        let superseded = !self.engine.order.admit(&put.namespace, &put.key, put.ticket)
+        let superseded = self.is_overtaken(&put.namespace, &put.key, put.ticket)
             || put.fence.is_some_and(|(hash, fence)| self.engine.flights.is_overtaken(hash, fence))
             || put.adoption.as_deref().is_some_and(|adoption| {
                 !self.is_still_there(&put.namespace, adoption)
@@ -78,6 +78,7 @@ impl Group<'_> {
         totals.bytes = (totals.bytes + record.size).saturating_sub(old.map_or(0, |old| old.size));
         totals.allocated += record.allocated;
         self.after.mark_dirty(&put.namespace);
+        self.note_order(&put.namespace, &put.key, put.ticket);
         Ok(Outcome::Written(Box::new(record)))
     }
 
@@ -337,7 +338,7 @@ impl Group<'_> {
                     self.count(&name, |c| c.evictions += 1);
                 }
             }
-            self.engine.note_evicted(removed);
+            self.evicted.push(removed);
         }
         Ok(())
     }

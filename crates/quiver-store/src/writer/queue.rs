@@ -169,7 +169,7 @@ impl Queue {
     pub fn take_group(&self) -> Option<Vec<Request>> {
         let mut state = self.lock();
         state.gathering_since = None;
-        state.take_group()
+        state.take_group(&mut Room::whole())
     }
 
     /// The same for the thread, which also takes in what is still being gathered. Nobody may wait for who gathers but the
@@ -178,9 +178,9 @@ impl Queue {
         let mut state = self.lock();
         state.end_gathering_if(|since| !self.durable || remaining(since).is_zero());
         let gathering = state.gathering_since;
-        let requests = state.take_group()?;
-        let (weight, bytes) = (weight(&requests), bytes(&requests));
-        Some((requests, Following { queue: self, gathering, weight, bytes }))
+        let mut room = Room::whole();
+        let requests = state.take_group(&mut room)?;
+        Some((requests, Following { queue: self, gathering, room }))
     }
 
     /// What other threads have left to do.
@@ -221,23 +221,43 @@ impl State {
         }
     }
 
-    fn take_group(&mut self) -> Option<Vec<Request>> {
-        if self.requests.is_empty() {
-            return None;
-        }
-        let (mut weight, mut bytes) = (0, 0);
-        let mut count = 0;
-        for Request { op, .. } in &self.requests {
-            if count > 0 && (weight + op.weight() > GROUP || bytes >= GROUP_BYTES) {
-                break;
+    /// As many as a transaction has room for; one where it is empty.
+    fn take_group(&mut self, room: &mut Room) -> Option<Vec<Request>> {
+        let is_empty = room.requests == GROUP;
+        let mut count = self.requests.iter().take_while(|request| room.admit(&request.op)).count();
+        if count == 0 {
+            if self.requests.is_empty() || !is_empty {
+                return None;
             }
-            weight += op.weight();
-            bytes += op.packed().unwrap_or(0);
-            count += 1;
+            (count, room.requests) = (1, 0);
         }
-        self.bytes -= bytes;
         let rest = self.requests.split_off(count);
-        Some(std::mem::replace(&mut self.requests, rest))
+        let taken = std::mem::replace(&mut self.requests, rest);
+        self.bytes -= bytes(&taken);
+        Some(taken)
+    }
+}
+
+/// What a transaction has room for still: requests, and bytes of packed values, of which the last may exceed it.
+struct Room {
+    requests: usize,
+    bytes: usize,
+}
+
+impl Room {
+    fn whole() -> Self {
+        Self { requests: GROUP, bytes: GROUP_BYTES }
+    }
+
+    /// Gives room to a request; whether there is enough.
+    fn admit(&mut self, op: &Op) -> bool {
+        let weight = op.weight();
+        let fits = weight <= self.requests && self.bytes > 0;
+        if fits {
+            self.requests -= weight;
+            self.bytes = self.bytes.saturating_sub(op.packed().unwrap_or(0));
+        }
+        fits
     }
 }
 
@@ -247,9 +267,7 @@ pub struct Following<'q> {
     queue: &'q Queue,
     /// When the turn began to gather; none once it is over.
     gathering: Option<Instant>,
-    /// Requests and bytes of packed values so far.
-    weight: usize,
-    bytes: usize,
+    room: Room,
 }
 
 impl Iterator for Following<'_> {
@@ -258,25 +276,24 @@ impl Iterator for Following<'_> {
     fn next(&mut self) -> Option<Vec<Request>> {
         let since = self.gathering?;
         let mut state = self.queue.lock();
-        while state.gathering_since == Some(since) && !state.is_much() && !state.closed {
-            let wait = remaining(since);
-            if wait.is_zero() {
-                state.gathering_since = None;
-            } else {
-                state.thread = Thread::Watching;
-                (state, _) =
-                    self.queue.arrived.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
-                state.thread = Thread::Working;
+        loop {
+            state.end_gathering_if(|current| current == since && remaining(since).is_zero());
+            if state.gathering_since != Some(since) || state.closed {
+                self.gathering = None;
+                break;
             }
+            if state.is_much() {
+                break;
+            }
+            state.thread = Thread::Watching;
+            (state, _) = self
+                .queue
+                .arrived
+                .wait_timeout(state, remaining(since))
+                .unwrap_or_else(PoisonError::into_inner);
+            state.thread = Thread::Working;
         }
-        self.gathering = state.gathering_since.filter(|&current| current == since);
-        let requests = state.take_group()?;
-        self.weight += weight(&requests);
-        self.bytes += bytes(&requests);
-        if self.weight >= GROUP || self.bytes >= GROUP_BYTES {
-            self.gathering = None;
-        }
-        Some(requests)
+        state.take_group(&mut self.room)
     }
 }
 
@@ -438,13 +455,26 @@ mod tests {
 
     #[test]
     fn no_more_follow_than_a_group_has_room_for() {
-        for (count, size) in [(GROUP / 4, 100), (1, GROUP_BYTES / 4)] {
+        for (count, size, most) in
+            [(GROUP / 4, 100, 4), (GROUP / 3 + 1, 100, 2), (1, GROUP_BYTES / 4, 4), (2 * GROUP, 9, 1)]
+        {
             let queue = Queue::new(true);
             let mut following = begun(&queue, puts_of(count, size));
             for portion in 2..=5 {
                 assert!(queue.gather(puts_of(count, size)).is_ok());
-                assert_eq!(following.next().is_some(), portion <= 4);
+                assert_eq!(following.next().is_some(), portion <= most, "portion {portion} of {count}");
             }
+        }
+    }
+
+    #[test]
+    fn what_comes_without_end_does_not_follow_for_ever() {
+        let queue = Queue::new(true);
+        let mut following = begun(&queue, puts_of(1, HEAVY));
+        std::thread::sleep(GATHER);
+        for expected in [true, false] {
+            assert!(queue.gather(puts_of(1, HEAVY)).is_ok());
+            assert_eq!(following.next().is_some(), expected);
         }
     }
 

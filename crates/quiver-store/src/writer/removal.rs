@@ -90,9 +90,10 @@ impl Group<'_> {
     pub(super) fn delete(&mut self, namespace: &str, key: &[u8], ticket: u64) -> Result<Outcome> {
         let space = self.namespace(namespace)?;
         let entry = keys::entry_key(space.id, key);
-        if !self.engine.order.admit(namespace, key, ticket) {
+        if self.is_overtaken(namespace, key, ticket) {
             return Ok(Outcome::Removed(Removed::default()));
         }
+        self.note_order(namespace, key, ticket);
         let Some(record) = self.entry(&entry)? else { return Ok(Outcome::Removed(Removed::default())) };
         self.remove(space.id, Some(namespace), &entry, &record)?;
         // An entry that had run out was not there any more, as far as the caller can tell.

@@ -1,7 +1,7 @@
 //! Serving a batch of requests: the write lock, one transaction, what follows it, the answers.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use quiver_io::{RangeLock, Storage};
@@ -22,29 +22,41 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Batch<'b> {
     ops: Vec<Op>,
     whom: Vec<Completion>,
+    /// Those that can't be committed.
+    refused: Vec<(Completion, Result<Outcome>)>,
     /// What is taken in while the transaction is open.
     following: &'b mut dyn Iterator<Item = Vec<Request>>,
 }
 
 impl<'b> Batch<'b> {
     /// `following` is asked for more until it has none, then the transaction is committed.
-    pub fn new(requests: Vec<Request>, following: &'b mut dyn Iterator<Item = Vec<Request>>) -> Self {
-        let mut batch = Self { ops: Vec::new(), whom: Vec::new(), following };
-        batch.add(requests);
+    pub fn new(
+        engine: &Engine,
+        requests: Vec<Request>,
+        following: &'b mut dyn Iterator<Item = Vec<Request>>,
+    ) -> Self {
+        let mut batch = Self { ops: Vec::new(), whom: Vec::new(), refused: Vec::new(), following };
+        batch.add(engine, requests);
         batch
     }
 
-    fn add(&mut self, requests: Vec<Request>) {
+    fn add(&mut self, engine: &Engine, requests: Vec<Request>) {
+        let failures = sync_folders(engine, &requests);
         for Request { op, done } in requests {
-            self.ops.push(op);
-            self.whom.push(done);
+            match object_folder(engine, &op).and_then(|folder| failures.get(&folder)) {
+                Some(error) => self.refused.push((done, Err(error.clone()))),
+                None => {
+                    self.ops.push(op);
+                    self.whom.push(done);
+                }
+            }
         }
     }
 
     /// Takes in what follows; whether there was any.
-    fn follow(&mut self) -> bool {
+    fn follow(&mut self, engine: &Engine) -> bool {
         let Some(requests) = self.following.next() else { return false };
-        self.add(requests);
+        self.add(engine, requests);
         true
     }
 }
@@ -96,9 +108,9 @@ pub fn serve_locked(engine: &Engine, lock: &RangeLock, mut batch: Batch<'_>) -> 
     // Names follow under the lock: nobody else may take a name that is about to be swapped for a foreign file.
     swap_names(engine, &after);
     let _ = lock.unlock(0, 1);
-    // Locks on published files end here with the requests, after the commit that names them.
+    // Locks on published files end here with the requests, if not before, after the commit that names them.
     drop(batch.ops);
-    (after, Answered(batch.whom.into_iter().zip(answers).collect()))
+    (after, Answered(batch.whom.into_iter().zip(answers).chain(batch.refused).collect()))
 }
 
 /// Applies and commits a request in a transaction of its own, several writes in one each.
@@ -107,11 +119,15 @@ fn commit_alone(engine: &Engine, op: Op, after: &mut After) -> Result<Outcome> {
         let alone = puts.into_iter().map(|put| commit_alone(engine, Op::Put(Box::new(put)), after));
         return Ok(Outcome::Many(alone.collect()));
     }
-    let mut batch = Batch { ops: vec![op], whom: Vec::new(), following: &mut std::iter::empty() };
+    let mut batch =
+        Batch { ops: vec![op], whom: Vec::new(), refused: Vec::new(), following: &mut std::iter::empty() };
     commit(engine, &mut batch, after)?.pop().unwrap_or(Ok(Outcome::Done))
 }
 
 fn refuse(batch: Batch<'_>, error: &Error) {
+    for (done, answer) in batch.refused {
+        done(answer);
+    }
     for done in batch.whom {
         done(Err(error.clone()));
     }
@@ -143,40 +159,41 @@ fn attempt(engine: &Engine, batch: &mut Batch<'_>, part: usize) -> Result<(Vec<R
     let mut group = Group::begin(engine, &catalog, part)?;
     let mut answers = Vec::with_capacity(batch.ops.len());
     loop {
-        let portion = batch.ops.get_mut(answers.len()..).unwrap_or_default();
-        sync_folders(engine, portion)?;
-        for op in portion {
+        for op in batch.ops.get_mut(answers.len()..).unwrap_or_default() {
             match group.apply(op) {
                 Err(error) if error.spoils_transaction() => return Err(error),
                 answer => answers.push(answer),
             }
         }
-        if !batch.follow() {
+        if !batch.follow(engine) {
             return Ok((answers, group.commit()?));
         }
     }
 }
 
-/// Makes the names of published files durable before a record names them: one sync a folder and group.
-fn sync_folders(engine: &Engine, ops: &[Op]) -> Result<()> {
+/// Makes the names of published files durable before records name them, with one sync for each folder; the folders
+/// where that failed. A later sync that succeeds says nothing of what was to be synced before.
+fn sync_folders(engine: &Engine, requests: &[Request]) -> BTreeMap<PathBuf, Error> {
     if !engine.is_durable() {
-        return Ok(());
+        return BTreeMap::new();
     }
-    let folders: BTreeSet<_> = ops
-        .iter()
-        .filter_map(|op| match op {
-            Op::Put(put) => match &put.value {
-                NewValue::File(file) => Some(engine.root.object(file.content, &put.facts.extension)),
-                NewValue::Inline(_) => None,
-            },
-            _ => None,
+    let folders: BTreeSet<_> =
+        requests.iter().filter_map(|request| object_folder(engine, &request.op)).collect();
+    folders
+        .into_iter()
+        .filter_map(|folder| {
+            let error = engine.storage.sync_dir(&folder).err()?;
+            Some((folder, error.into()))
         })
-        .filter_map(|object| object.parent().map(Path::to_path_buf))
-        .collect();
-    for folder in folders {
-        engine.storage.sync_dir(&folder)?;
-    }
-    Ok(())
+        .collect()
+}
+
+/// Where the file of a write was published.
+fn object_folder(engine: &Engine, op: &Op) -> Option<PathBuf> {
+    let Op::Put(put) = op else { return None };
+    let NewValue::File(file) = &put.value else { return None };
+    let object = engine.root.object(file.content, &put.facts.extension);
+    object.parent().map(Path::to_path_buf)
 }
 
 fn merge(into: &mut After, more: After) {

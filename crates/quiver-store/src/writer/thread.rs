@@ -117,7 +117,7 @@ impl Desk {
             }
             // Somebody else may have been quicker.
             if let Some((requests, mut following)) = self.queue.begin_group() {
-                serve::serve(&self.engine, &self.lock, Batch::new(requests, &mut following));
+                serve::serve(&self.engine, &self.lock, Batch::new(&self.engine, requests, &mut following));
             }
         }
     }
@@ -139,7 +139,7 @@ impl Desk {
             && let Some(requests) = self.queue.take_group()
         {
             left = left.saturating_sub(requests.len());
-            serve::serve(&self.engine, &self.lock, Batch::new(requests, &mut iter::empty()));
+            serve::serve(&self.engine, &self.lock, Batch::new(&self.engine, requests, &mut iter::empty()));
         }
         drop(turn);
         if self.queue.len() > 0 {
@@ -158,7 +158,7 @@ impl Desk {
         }
         let requests = self.queue.take_group().unwrap_or_default();
         let mut none = iter::empty();
-        let batch = Batch::new(requests, &mut none);
+        let batch = Batch::new(&self.engine, requests, &mut none);
         let (after, answered) = serve::serve_locked(&self.engine, &self.lock, batch);
         // Removing files may take long.
         if after.has_files() {
