@@ -628,7 +628,9 @@ fn what_is_committed_beside_compaction_stays() {
                     })
                     .collect();
                 store.flush();
-                answers.into_iter().for_each(|answer| drop(done(answer)));
+                for answer in answers {
+                    done(answer);
+                }
                 count += 6;
             }
             count

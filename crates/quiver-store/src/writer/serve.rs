@@ -43,12 +43,12 @@ impl<'b> Batch<'b> {
     fn add(&mut self, engine: &Engine, requests: Vec<Request>) {
         let failures = sync_folders(engine, &requests);
         for Request { op, done } in requests {
-            match object_folder(engine, &op).and_then(|folder| failures.get(&folder)) {
-                Some(error) => self.refused.push((done, Err(error.clone()))),
-                None => {
-                    self.ops.push(op);
-                    self.whom.push(done);
-                }
+            let folder = object_folder(engine, &op);
+            if let Some(error) = folder.and_then(|folder| failures.get(&folder)) {
+                self.refused.push((done, Err(error.clone())));
+            } else {
+                self.ops.push(op);
+                self.whom.push(done);
             }
         }
     }
