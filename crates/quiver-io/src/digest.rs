@@ -3,6 +3,8 @@
 use ring::digest::{Context, SHA256};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
 
+use crate::os::HostSha256;
+
 /// Bytes of a chunk that has a sum of its own: small enough that a random row costs little to verify, large enough
 /// that sums take 1/8,192 of the data.
 pub const CHUNK: usize = 65_536;
@@ -66,9 +68,16 @@ impl ChunkSums {
 }
 
 /// SHA-256 of what streams by. By ring: where a processor has no instructions for it, as many servers have none, its
-/// assembly is 1.8 times as fast as what compilers make of Rust, and elsewhere about as fast.
+/// assembly is 1.8 times as fast as what compilers make of Rust, and elsewhere about as fast. There OpenSSL's is faster
+/// by another seventh, and used if the program has it.
 #[derive(Clone)]
-pub struct Sha256(Context);
+pub struct Sha256(Implementation);
+
+#[derive(Clone)]
+enum Implementation {
+    Host(HostSha256),
+    Ring(Context),
+}
 
 impl Default for Sha256 {
     fn default() -> Self {
@@ -85,7 +94,10 @@ impl std::fmt::Debug for Sha256 {
 impl Sha256 {
     /// Of nothing yet.
     pub fn new() -> Self {
-        Self(Context::new(&SHA256))
+        Self(match HostSha256::new() {
+            Some(host) => Implementation::Host(host),
+            None => Implementation::Ring(Context::new(&SHA256)),
+        })
     }
 
     /// Of all these bytes.
@@ -97,14 +109,22 @@ impl Sha256 {
 
     /// The next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        match &mut self.0 {
+            Implementation::Host(host) => host.update(bytes),
+            Implementation::Ring(ring) => ring.update(bytes),
+        }
     }
 
     /// The digest.
     pub fn finish(self) -> [u8; 32] {
-        let mut digest = [0; 32];
-        digest.copy_from_slice(self.0.finish().as_ref());
-        digest
+        match self.0 {
+            Implementation::Host(host) => host.finish(),
+            Implementation::Ring(ring) => {
+                let mut digest = [0; 32];
+                digest.copy_from_slice(ring.finish().as_ref());
+                digest
+            }
+        }
     }
 }
 

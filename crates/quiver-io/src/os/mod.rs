@@ -10,6 +10,8 @@
 
 #[cfg(target_vendor = "apple")]
 mod apple;
+#[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), path = "no_host_sha256.rs")]
+mod host_sha256;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(unix)]
@@ -25,6 +27,7 @@ mod windows;
 
 #[cfg(target_vendor = "apple")]
 pub use apple::*;
+pub use host_sha256::HostSha256;
 #[cfg(target_os = "linux")]
 pub use linux::*;
 #[cfg(unix)]
