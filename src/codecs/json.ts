@@ -75,7 +75,7 @@ function check(value: unknown, position: Position): void {
   if (kind === "foreign") throw refusal(nameOf(value), position);
   const container = value as object;
   if (position.open.includes(container)) throw refusal("a cycle", position);
-  if (position.path.length >= DEEPEST) throw refusal(`more than ${DEEPEST} levels`, position);
+  if (position.open.length >= DEEPEST) throw refusal(`more than ${DEEPEST} levels`, position);
   position.open.push(container);
   if (kind === "array") checkItems(container as unknown[], position);
   else if (kind === "object") checkProperties(container as Readonly<Record<string, unknown>>, position);

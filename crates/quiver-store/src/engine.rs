@@ -269,38 +269,44 @@ impl Engine {
         Ok(())
     }
 
-    /// Rewrites the catalog's file without free pages. The caller has the cache to itself, and keeps writers out.
+    /// Rewrites the catalog's file without free pages. The caller has the cache to itself, and has paused its writer: a
+    /// commit between the copy and its taking the place of the file would be lost.
     pub(crate) fn compact_catalog(&self) -> Result<u64> {
         let folder = self.root.engine().join("catalog-compact");
         self.storage.remove_dir_all(&folder)?;
         self.storage.create_dir(&folder, self.modes.folder)?;
         let mut place = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
-        let (copied, base, last) = {
+        let next_stamp = {
             let Some(catalog) = place.as_ref() else {
                 return Err(Error::new(Code::Io, "the catalog is not open"));
             };
+            catalog.env.copy(&folder, true)?;
             let txn = catalog.env.read()?;
-            (catalog.env.copy(&folder, true), catalog.number(&txn, "stampBase")?.unwrap_or(0), txn.id())
+            catalog.number(&txn, "stampBase")?.unwrap_or(0) + txn.id() + 1
         };
-        let (from, to) = (folder.join("data.mdb"), self.root.data());
-        let before = self.storage.facts(&to)?.allocated;
+        // A compacted file counts its transactions from one again; stamps must go on from where they were. It is whole
+        // and on the disk before it takes the place of the other.
+        let compacted = Catalog::open(&folder, &self.env)?;
+        let mut txn = compacted.env.write()?;
+        compacted.put_number(&mut txn, "stampBase", next_stamp)?;
+        txn.commit()?;
+        compacted.env.sync()?;
+        drop(compacted);
+        let before = self.storage.facts(&self.root.data())?.allocated;
         self.close_catalog(&mut place)?;
-        if copied.is_ok() {
-            self.storage.unlink_if_there(&self.root.flushed())?;
-            self.storage.rename(&from, &to)?;
-            self.storage.sync_dir(&self.root.catalog())?;
-        }
-        let catalog = Catalog::open(&self.root.catalog(), &self.env)?;
-        if copied.is_ok() {
-            // A compacted file counts its transactions from one again; stamps must go on from where they were.
-            let mut txn = catalog.env.write()?;
-            catalog.put_number(&mut txn, "stampBase", base + last + 1)?;
-            txn.commit()?;
-        }
-        *place = Some(Arc::new(catalog));
+        let replaced = self.replace_catalog(&folder.join("data.mdb"));
+        // Whichever there is now.
+        *place = Some(Arc::new(Catalog::open(&self.root.catalog(), &self.env)?));
+        drop(place);
+        replaced?;
         self.storage.remove_dir_all(&folder)?;
-        copied?;
-        Ok(before.saturating_sub(self.storage.facts(&to)?.allocated))
+        Ok(before.saturating_sub(self.storage.facts(&self.root.data())?.allocated))
+    }
+
+    fn replace_catalog(&self, from: &std::path::Path) -> Result<()> {
+        self.storage.unlink_if_there(&self.root.flushed())?;
+        self.storage.rename(from, &self.root.data())?;
+        Ok(self.storage.sync_dir(&self.root.catalog())?)
     }
 
     /// Replaces a small derived file as a whole. Not synced: it can be made again from the catalog.

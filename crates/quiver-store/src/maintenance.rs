@@ -14,7 +14,6 @@ use crate::error::{Code, Error, Result};
 use crate::listing::Query;
 use crate::reader::{self, Age, Namespace};
 use crate::store::{Format, Store};
-use crate::sweep::lock_writers;
 use crate::writer::{Op, Reason, Victim};
 
 /// One thing that `verify` found.
@@ -251,13 +250,12 @@ pub fn backup(store: &Store, to: &Path) -> Result<u64> {
 /// Rewrites the catalog without its free pages; only with nobody else in the cache. Bytes saved.
 pub fn compact(store: &Store) -> Result<u64> {
     let engine = &store.engine;
-    store.writer()?;
+    let _pause = store.writer()?.pause()?;
     let session = store.session.lock().unwrap_or_else(PoisonError::into_inner);
     if !session.try_exclusive()? {
         return Err(Error::new(Code::Busy, "other processes have the cache open").at(engine.root.path()));
     }
-    // A commit of our own between the copy and its taking the place of the file would be lost.
-    let result = lock_writers(engine).and_then(|_lock| engine.compact_catalog());
+    let result = engine.compact_catalog();
     session.share()?;
     result
 }

@@ -97,8 +97,7 @@ fn names_of(engine: &Engine, namespace: &str) -> Result<u64> {
 }
 
 /// Keeps all writers waiting until it is dropped.
-/// Keeps all writers out, this process's own too.
-pub(crate) fn lock_writers(engine: &Engine) -> Result<RangeLock> {
+fn lock_writers(engine: &Engine) -> Result<RangeLock> {
     let path = engine.root.locks().join("write");
     let lock = RangeLock::open(&path, engine.modes.file)?;
     if lock.lock_timeout(0, 1, true, LOCK_TIMEOUT)? {

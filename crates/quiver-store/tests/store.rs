@@ -647,3 +647,26 @@ fn what_is_committed_beside_compaction_stays() {
         assert_eq!(value, Some(pattern(9_000 + at)), "value {at} of {written}");
     }
 }
+
+#[test]
+fn a_name_that_a_later_request_took_away_does_not_come_back_where_each_is_committed_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let namespace = store.namespace("n", &named(), false).unwrap();
+    damage_namespace(&store, "damaged");
+    let lock = stop_writers(&store);
+    let first = put_packed(&store, "damaged", "first", pattern(10), facts_of("bin"));
+    wait_for_queued(&store, 0);
+    let large = put_file(&store, "n", "large", &pattern(70_000), facts_of("bin"));
+    wait_for_queued(&store, 1);
+    let gone = delete(&store, "n", "large");
+    wait_for_queued(&store, 2);
+    let spoiling = gather_packed(&store, "damaged", "k", pattern(10));
+    wait_for_queued(&store, 3);
+    drop(lock);
+    assert!(first.recv().unwrap().is_err() && spoiling.recv().unwrap().is_err());
+    done(large);
+    done(gone);
+    assert_eq!(get(&store, &namespace, "large").unwrap(), None);
+    assert!(!folder.path().join("n/large.bin").exists());
+}

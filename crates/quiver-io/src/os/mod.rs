@@ -1,6 +1,6 @@
 //! What differs between operating systems: one body each, with functions of the same names, so that no other module
 //! asks which system it runs on. `unix`, `ofd` and `signal` are what Linux and macOS share, `linux` and `apple` are what they
-//! don't, `unplaced` is what macOS and Windows share.
+//! don't, `unplaced` is what macOS and Windows share. `host_sha256` is Linux's on x86-64 alone.
 //!
 //! Linux is tested. The bodies for macOS and Windows are kept compiling and have never run there. ARCHITECTURE.md, "The
 //! edge to the operating system", says how they differ.

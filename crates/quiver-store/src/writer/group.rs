@@ -299,7 +299,6 @@ impl<'g> Group<'g> {
         if self.is_overtaken(namespace, key, ticket) {
             return Ok(Outcome::Touched(Some(Box::new(record))));
         }
-        self.note_order(namespace, key, ticket);
         self.unindex(space.id, &record)?;
         if let Some(expires) = changes.expires {
             // What is kept after its expiry is kept as long after the new one.

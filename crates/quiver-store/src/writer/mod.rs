@@ -22,4 +22,4 @@ pub use ops::{
 };
 pub use packed::PackedBytes;
 pub(crate) use serve::swap_link;
-pub use thread::Writer;
+pub use thread::{Pause, Writer};

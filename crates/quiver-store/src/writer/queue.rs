@@ -249,6 +249,10 @@ impl Room {
         Self { requests: GROUP, bytes: GROUP_BYTES }
     }
 
+    fn is_any(&self) -> bool {
+        self.requests > 0 && self.bytes > 0
+    }
+
     /// Gives room to a request; whether there is enough.
     fn admit(&mut self, op: &Op) -> bool {
         let weight = op.weight();
@@ -274,7 +278,7 @@ impl Iterator for Following<'_> {
     type Item = Vec<Request>;
 
     fn next(&mut self) -> Option<Vec<Request>> {
-        let since = self.gathering?;
+        let since = self.gathering.filter(|_| self.room.is_any())?;
         let mut state = self.queue.lock();
         loop {
             state.end_gathering_if(|current| current == since && remaining(since).is_zero());
@@ -465,6 +469,17 @@ mod tests {
                 assert_eq!(following.next().is_some(), portion <= most, "portion {portion} of {count}");
             }
         }
+    }
+
+    #[test]
+    fn a_full_transaction_waits_for_nobody() {
+        let queue = Queue::new(true);
+        let mut following = begun(&queue, puts_of(GROUP, 100));
+        assert!(following.next().is_none());
+        assert!(
+            queue.lock().gathering_since.is_some(),
+            "the turn is not over: nobody has waited for its end"
+        );
     }
 
     #[test]

@@ -93,8 +93,9 @@ impl Group<'_> {
         if self.is_overtaken(namespace, key, ticket) {
             return Ok(Outcome::Removed(Removed::default()));
         }
+        let old = self.entry(&entry)?;
         self.note_order(namespace, key, ticket);
-        let Some(record) = self.entry(&entry)? else { return Ok(Outcome::Removed(Removed::default())) };
+        let Some(record) = old else { return Ok(Outcome::Removed(Removed::default())) };
         self.remove(space.id, Some(namespace), &entry, &record)?;
         // An entry that had run out was not there any more, as far as the caller can tell.
         let count = u64::from(!record.is_expired(self.now));

@@ -63,21 +63,21 @@ impl<'b> Batch<'b> {
 
 /// Commits a batch once it is this process's turn, and answers it.
 pub fn serve(engine: &Engine, lock: &RangeLock, batch: Batch<'_>) {
-    match lock.lock_timeout(0, 1, true, LOCK_TIMEOUT) {
-        Ok(true) => {}
-        Ok(false) => {
-            let error = Error::new(
-                Code::LockTimeout,
-                format!("another process has held the write lock for {} s", LOCK_TIMEOUT.as_secs()),
-            )
-            .at(engine.root.locks().join("write"));
-            return refuse(batch, &error);
-        }
-        Err(error) => return refuse(batch, &error.into()),
+    if let Err(error) = lock_out_others(engine, lock) {
+        return refuse(batch, &error);
     }
     let (after, answered) = serve_locked(engine, lock, batch);
     follow(engine, after);
     answered.tell();
+}
+
+/// Takes the lock that keeps writers of other processes out.
+pub fn lock_out_others(engine: &Engine, lock: &RangeLock) -> Result<()> {
+    if lock.lock_timeout(0, 1, true, LOCK_TIMEOUT)? {
+        return Ok(());
+    }
+    let message = format!("another process has held the write lock for {} s", LOCK_TIMEOUT.as_secs());
+    Err(Error::new(Code::LockTimeout, message).at(engine.root.locks().join("write")))
 }
 
 /// What requests came to, and whom to tell.
@@ -196,7 +196,10 @@ fn object_folder(engine: &Engine, op: &Op) -> Option<PathBuf> {
     object.parent().map(Path::to_path_buf)
 }
 
+/// Adds what follows a later commit. What it took a name from gets none by an earlier one.
 fn merge(into: &mut After, more: After) {
+    into.links.retain(|link| !more.unlink.contains(&link.name));
+    into.adopted.retain(|name| !more.unlink.contains(name));
     into.links.extend(more.links);
     into.unlink.extend(more.unlink);
     into.unlink_folders.extend(more.unlink_folders);

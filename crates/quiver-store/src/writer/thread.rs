@@ -88,6 +88,14 @@ impl Writer {
             .unwrap_or_else(|_| Err(Error::new(Code::Internal, "the writer gave no answer to a request")))
     }
 
+    /// Keeps this process and all others from committing until it is dropped. What is asked of this one meanwhile waits,
+    /// however long that is.
+    pub fn pause(&self) -> Result<Pause<'_>> {
+        let turn = self.desk.turn();
+        serve::lock_out_others(&self.desk.engine, &self.desk.lock)?;
+        Ok(Pause { lock: &self.desk.lock, _turn: turn })
+    }
+
     /// Commits what is queued and joins the thread.
     pub fn close(&self) {
         self.desk.queue.close();
@@ -106,6 +114,19 @@ impl Writer {
 
 fn refuse(request: Request) {
     (request.done)(Err(Error::new(Code::Closed, "the cache is closed")));
+}
+
+/// Nothing is committed as long as it is kept.
+#[derive(Debug)]
+pub struct Pause<'w> {
+    lock: &'w RangeLock,
+    _turn: MutexGuard<'w, ()>,
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        let _ = self.lock.unlock(0, 1);
+    }
 }
 
 impl Desk {
