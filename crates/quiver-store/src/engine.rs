@@ -275,18 +275,26 @@ impl Engine {
         let folder = self.root.engine().join("catalog-compact");
         self.storage.remove_dir_all(&folder)?;
         self.storage.create_dir(&folder, self.modes.folder)?;
+        let saved = self.compact_through(&folder);
+        self.storage.remove_dir_all(&folder)?;
+        saved
+    }
+
+    fn compact_through(&self, folder: &std::path::Path) -> Result<u64> {
         let mut place = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
         let next_stamp = {
             let Some(catalog) = place.as_ref() else {
                 return Err(Error::new(Code::Io, "the catalog is not open"));
             };
-            catalog.env.copy(&folder, true)?;
+            catalog.env.copy(folder, true)?;
             let txn = catalog.env.read()?;
             catalog.number(&txn, "stampBase")?.unwrap_or(0) + txn.id() + 1
         };
         // A compacted file counts its transactions from one again; stamps must go on from where they were. It is whole
         // and on the disk before it takes the place of the other.
-        let compacted = Catalog::open(&folder, &self.env)?;
+        let size = self.storage.facts(&folder.join("data.mdb"))?.size;
+        let room = EnvOptions { map_size: size as usize + SPARE_MAP, ..self.env };
+        let compacted = Catalog::open(folder, &room)?;
         let mut txn = compacted.env.write()?;
         compacted.put_number(&mut txn, "stampBase", next_stamp)?;
         txn.commit()?;
@@ -299,7 +307,6 @@ impl Engine {
         *place = Some(Arc::new(Catalog::open(&self.root.catalog(), &self.env)?));
         drop(place);
         replaced?;
-        self.storage.remove_dir_all(&folder)?;
         Ok(before.saturating_sub(self.storage.facts(&self.root.data())?.allocated))
     }
 
@@ -324,6 +331,9 @@ impl Engine {
         Ok(written?)
     }
 }
+
+/// Bytes of a map beyond its file, for a commit of one number.
+const SPARE_MAP: usize = 1 << 20;
 
 /// Bytes kept for the day the disk is full.
 const RESERVE: u64 = 4 << 20;

@@ -250,10 +250,17 @@ pub fn backup(store: &Store, to: &Path) -> Result<u64> {
 /// Rewrites the catalog without its free pages; only with nobody else in the cache. Bytes saved.
 pub fn compact(store: &Store) -> Result<u64> {
     let engine = &store.engine;
-    let _pause = store.writer()?.pause()?;
-    let session = store.session.lock().unwrap_or_else(PoisonError::into_inner);
+    let writer = store.writer()?;
+    let busy = || Error::new(Code::Busy, "other processes have the cache open").at(engine.root.path());
+    let session = || store.session.lock().unwrap_or_else(PoisonError::into_inner);
+    // Before anybody is kept waiting.
+    if !session().is_alone()? {
+        return Err(busy());
+    }
+    let _pause = writer.pause()?;
+    let session = session();
     if !session.try_exclusive()? {
-        return Err(Error::new(Code::Busy, "other processes have the cache open").at(engine.root.path()));
+        return Err(busy());
     }
     let result = engine.compact_catalog();
     session.share()?;

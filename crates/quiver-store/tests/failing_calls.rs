@@ -10,7 +10,7 @@ use std::sync::Arc;
 use quiver_io::{Disk, Faulty, Op as Call};
 use quiver_store::reader::Namespace;
 use quiver_store::writer::{Op, Outcome};
-use quiver_store::{Code, OpenOptions, Result, Store, sweep};
+use quiver_store::{Code, OpenOptions, Result, Store, maintenance, sweep};
 
 const CALLS: [Call; 14] = [
     Call::Create,
@@ -235,4 +235,21 @@ fn a_disk_that_stays_full_refuses_writes_and_serves_reads() {
     assert_eq!(get(&store, &namespaces, ("named", "a")).unwrap(), None);
     store.release();
     check_after(&bench, &[Some(vec![2; 100]), None, None, None], "full");
+}
+
+#[test]
+fn a_compaction_that_fails_leaves_the_cache_open_and_nothing_behind() {
+    let bench = Bench::new();
+    let (store, namespaces) = bench.open().unwrap();
+    put(&store, "packed", "small", &[1; 300]).unwrap();
+    for call in [Call::CreateDir, Call::Facts, Call::Rename, Call::SyncDir] {
+        bench.faulty.fail(call, 1, libc::EIO);
+        expect_typed(&maintenance::compact(&store).unwrap_err(), libc::EIO, &format!("{call:?}"));
+        bench.faulty.heal();
+        assert!(!bench.root().join(".quiver/catalog-compact").exists(), "{call:?}");
+        put(&store, "packed", "small", &[2; 300]).unwrap();
+        assert_eq!(get(&store, &namespaces, ("packed", "small")).unwrap(), Some(vec![2; 300]));
+    }
+    maintenance::compact(&store).unwrap();
+    store.close();
 }

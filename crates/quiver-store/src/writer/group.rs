@@ -5,6 +5,7 @@
 //! up", never as "still valid".
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::after::After;
@@ -335,8 +336,14 @@ impl<'g> Group<'g> {
         let path = self.engine.root.namespace(namespace).join(names::sidecar(name));
         match &record.metadata {
             Some(metadata) => self.after.sidecars.push((path, metadata.clone())),
-            None => self.after.unlink.push(path),
+            None => self.drop_sidecar(path),
         }
+    }
+
+    /// Removes a metadata file, and what this group would write into it.
+    pub(super) fn drop_sidecar(&mut self, path: PathBuf) {
+        self.after.sidecars.retain(|(written, _)| *written != path);
+        self.after.unlink.push(path);
     }
 
     fn mend(&mut self, entry: &[u8]) -> Result<Outcome> {

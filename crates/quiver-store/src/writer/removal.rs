@@ -82,7 +82,7 @@ impl Group<'_> {
         self.after.links.retain(|link| link.name != path);
         self.after.unlink.push(path);
         if names::is_readable(name) {
-            self.after.unlink.push(folder.join(names::sidecar(name)));
+            self.drop_sidecar(folder.join(names::sidecar(name)));
         }
         Ok(())
     }

@@ -200,6 +200,7 @@ fn object_folder(engine: &Engine, op: &Op) -> Option<PathBuf> {
 fn merge(into: &mut After, more: After) {
     into.links.retain(|link| !more.unlink.contains(&link.name));
     into.adopted.retain(|name| !more.unlink.contains(name));
+    into.sidecars.retain(|(path, _)| !more.unlink.contains(path));
     into.links.extend(more.links);
     into.unlink.extend(more.unlink);
     into.unlink_folders.extend(more.unlink_folders);
