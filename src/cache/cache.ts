@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { notConstructed } from "../shared/arguments.ts";
 import { now } from "../shared/clock.ts";
-import { QuiverError } from "../shared/errors.ts";
+import { cacheClosed, QuiverError } from "../shared/errors.ts";
 import { checkNamespace } from "../shared/keys.ts";
 import { badOption, checkOptions } from "../shared/options.ts";
 import type { CounterKeeper } from "../stores/counters.ts";
@@ -94,7 +94,7 @@ export class Cache implements AsyncDisposable {
       pending: new PendingWork(),
       isClosed: () => this.#closing !== undefined,
       checkOpen: () => {
-        if (this.#closing !== undefined) throw closed();
+        if (this.#closing !== undefined) throw cacheClosed();
       },
       checkWritable: () => this.#checkWritable(),
       open: (name, settings) => this.#namespaces.open(name, settings),
@@ -490,8 +490,4 @@ function counterKeeperOf({ store, options }: Opening): CounterKeeper | undefined
     read: (name) => addCounters(keeper.read(name), own.read(name)),
     add: (name, counts) => own.add(name, counts),
   };
-}
-
-function closed(): QuiverError {
-  return new QuiverError("ERR_QUIVER_CLOSED", "the cache is closed");
 }

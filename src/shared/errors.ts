@@ -189,3 +189,8 @@ export function isQuiverError(error: unknown, code?: QuiverErrorCode): error is 
   if (typeof error !== "object" || error === null || !("code" in error) || !("hint" in error)) return false;
   return code === undefined ? isQuiverErrorCode(error.code) : error.code === code;
 }
+
+/** For what is asked of a cache after its end. */
+export function cacheClosed(): QuiverError {
+  return new QuiverError("ERR_QUIVER_CLOSED", "the cache is closed");
+}

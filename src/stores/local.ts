@@ -1,11 +1,12 @@
 /** The store on the local disk: the native engine behind the Store contract. */
 
 import { type NativeStore, openNative, Requests, translated, translatedAsync } from "../native/store.ts";
+import { cacheClosed } from "../shared/errors.ts";
 import { parseSize, type Size } from "../shared/units.ts";
 import { LocalClock } from "./local/clock.ts";
 import { LocalCounters } from "./local/counters.ts";
 import { Maintenance } from "./local/maintenance.ts";
-import { LocalNamespace, storeClosed } from "./local/namespace.ts";
+import { LocalNamespace } from "./local/namespace.ts";
 import { LocalScan } from "./local/scan.ts";
 import { Snapshot } from "./local/snapshot.ts";
 import { completeSettings, reconcileSettings } from "./settings.ts";
@@ -188,7 +189,7 @@ export class LocalStore implements Store {
   }
 
   #checkOpen(): void {
-    if (this.#closing !== undefined) throw storeClosed();
+    if (this.#closing !== undefined) throw cacheClosed();
   }
 
   async #openNative(

@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use quiver_io::RangeLock;
 
@@ -14,18 +13,15 @@ use crate::catalog::keys::{self, NamespaceId};
 use crate::catalog::lmdb::Read;
 use crate::catalog::record::{Flags, Record};
 use crate::engine::Engine;
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::names;
 use crate::settings::{Files, Layout};
-use crate::writer::{Link, swap_link};
+use crate::writer::{Link, lock_out_others, swap_link};
 
 /// Files held open while they are compared with the catalog.
 const LOCKED_AT_ONCE: usize = 256;
 /// Age beyond which what its writer can't have locked, sums and folders, is nobody's, nanoseconds.
 const ABANDONED_NS: i128 = 3_600_000_000_000;
-
-/// How long the writers are waited for.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a sweep removed or put right.
 #[derive(Debug, Clone, Copy, Default)]
@@ -98,12 +94,9 @@ fn names_of(engine: &Engine, namespace: &str) -> Result<u64> {
 
 /// Keeps all writers waiting until it is dropped.
 fn lock_writers(engine: &Engine) -> Result<RangeLock> {
-    let path = engine.root.locks().join("write");
-    let lock = RangeLock::open(&path, engine.modes.file)?;
-    if lock.lock_timeout(0, 1, true, LOCK_TIMEOUT)? {
-        return Ok(lock);
-    }
-    Err(Error::new(Code::LockTimeout, "another process holds the write lock").at(path))
+    let lock = RangeLock::open(&engine.root.locks().join("write"), engine.modes.file)?;
+    lock_out_others(engine, &lock)?;
+    Ok(lock)
 }
 
 /// Settles the names of values that no record names: a process was killed after the commit that removed or replaced

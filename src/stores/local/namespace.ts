@@ -11,7 +11,7 @@ import {
   writeChunk,
 } from "../../native/store.ts";
 import { collectGarbage } from "../../shared/collect.ts";
-import { isQuiverError, QuiverError } from "../../shared/errors.ts";
+import { cacheClosed, isQuiverError, QuiverError } from "../../shared/errors.ts";
 import { type Hold, KeyQueue } from "../../shared/key-queue.ts";
 import { checkKey } from "../../shared/keys.ts";
 import type {
@@ -459,16 +459,15 @@ export class LocalNamespace implements StoreNamespace {
 
   /** Refuses a closed store, and lets the native clock follow. */
   #enter(): void {
-    if (this.#isClosed) throw storeClosed();
+    if (this.#isClosed) throw cacheClosed();
     this.#clock.apply();
   }
 
   #lookup(key: string, pooled = false): number {
     this.#enter();
     // A number would pass for the length of a key.
-    let status = typeof key === "string" ? this.#ask(key, pooled) : UNCHECKED;
-    if (status === UNCHECKED) status = this.#ask(this.#writeKey(key), pooled);
-    return this.#noted(status);
+    const status = typeof key === "string" ? this.#ask(key, pooled) : UNCHECKED;
+    return this.#noted(status === UNCHECKED ? this.#ask(this.#writeKey(key), pooled) : status);
   }
 
   /** Sees to the snapshot that a look-up keeps which finds nothing; any other has given up its own. */
@@ -562,11 +561,6 @@ export class LocalNamespace implements StoreNamespace {
     if (number !== 0xffff_ffff) this.#codecs[number] = name;
     return name;
   }
-}
-
-/** What is asked of a store that was closed. */
-export function storeClosed(): QuiverError {
-  return new QuiverError("ERR_QUIVER_CLOSED", "the cache is closed");
 }
 
 /** A page as the add-on writes it. */

@@ -119,17 +119,15 @@ impl<'g> Group<'g> {
         Ok(self.after)
     }
 
-    /// Whether a later call on the key has taken effect already.
-    pub(super) fn is_overtaken(&self, namespace: &str, key: &[u8], ticket: u64) -> bool {
-        self.engine.order.newest(namespace, key).is_some_and(|(hash, newest)| {
-            let own = self.tickets.get(&hash).copied().unwrap_or_default();
-            ticket <= newest.max(own)
-        })
+    /// What `Order::newest` says, this group's own calls included.
+    pub(super) fn newest_call(&self, namespace: &str, key: &[u8]) -> Option<(u64, u64)> {
+        let (hash, newest) = self.engine.order.newest(namespace, key)?;
+        Some((hash, self.tickets.get(&hash).map_or(newest, |own| newest.max(*own))))
     }
 
-    /// The call takes effect with this group.
-    pub(super) fn note_order(&mut self, namespace: &str, key: &[u8], ticket: u64) {
-        if let Some((hash, _)) = self.engine.order.newest(namespace, key) {
+    /// The call takes effect with this group. `newest` is the one before it.
+    pub(super) fn note_call(&mut self, newest: Option<(u64, u64)>, ticket: u64) {
+        if let Some((hash, _)) = newest {
             self.tickets.insert(hash, ticket);
         }
     }
@@ -297,7 +295,7 @@ impl<'g> Group<'g> {
         let entry = keys::entry_key(space.id, key);
         let row = self.row(&entry)?.filter(|row| !row.record.is_expired(self.now));
         let Some(Row { mut record, value }) = row else { return Ok(Outcome::Touched(None)) };
-        if self.is_overtaken(namespace, key, ticket) {
+        if is_overtaken(self.newest_call(namespace, key), ticket) {
             return Ok(Outcome::Touched(Some(Box::new(record))));
         }
         self.unindex(space.id, &record)?;
@@ -364,6 +362,11 @@ impl<'g> Group<'g> {
         }
         Ok(Outcome::Done)
     }
+}
+
+/// Whether a later call on a key than this one has taken effect already.
+pub(super) fn is_overtaken(newest: Option<(u64, u64)>, ticket: u64) -> bool {
+    newest.is_some_and(|(_, newest)| ticket <= newest)
 }
 
 /// Kept older values of an entry, oldest first.

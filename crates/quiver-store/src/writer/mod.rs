@@ -21,5 +21,5 @@ pub use ops::{
     Victim,
 };
 pub use packed::PackedBytes;
-pub(crate) use serve::swap_link;
+pub(crate) use serve::{lock_out_others, swap_link};
 pub use thread::{Pause, Writer};

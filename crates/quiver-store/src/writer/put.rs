@@ -1,7 +1,7 @@
 //! Writing one entry inside a group.
 
 use super::after::Link;
-use super::group::Group;
+use super::group::{Group, is_overtaken};
 use super::ops::{Adoption, FileValue, NewValue, Outcome, Put, Reason};
 use crate::catalog::keys::{self, NamespaceId};
 use crate::catalog::lmdb::Read;
@@ -33,7 +33,8 @@ impl Group<'_> {
         {
             return Err(Error::new(Code::BadKey, "two long keys have one digest").about(&put.key));
         }
-        let superseded = self.is_overtaken(&put.namespace, &put.key, put.ticket)
+        let newest = self.newest_call(&put.namespace, &put.key);
+        let superseded = is_overtaken(newest, put.ticket)
             || put.fence.is_some_and(|(hash, fence)| self.engine.flights.is_overtaken(hash, fence))
             || put.adoption.as_deref().is_some_and(|adoption| {
                 !self.is_still_there(&put.namespace, adoption)
@@ -78,7 +79,7 @@ impl Group<'_> {
         totals.bytes = (totals.bytes + record.size).saturating_sub(old.map_or(0, |old| old.size));
         totals.allocated += record.allocated;
         self.after.mark_dirty(&put.namespace);
-        self.note_order(&put.namespace, &put.key, put.ticket);
+        self.note_call(newest, put.ticket);
         Ok(Outcome::Written(Box::new(record)))
     }
 

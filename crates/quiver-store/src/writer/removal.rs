@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use quiver_io::CHUNK;
 
-use super::group::Group;
+use super::group::{Group, is_overtaken};
 use super::ops::{Outcome, Reason, Removed, Victim};
 use crate::catalog::keys::{self, NamespaceId};
 use crate::catalog::lmdb::Read;
@@ -90,11 +90,12 @@ impl Group<'_> {
     pub(super) fn delete(&mut self, namespace: &str, key: &[u8], ticket: u64) -> Result<Outcome> {
         let space = self.namespace(namespace)?;
         let entry = keys::entry_key(space.id, key);
-        if self.is_overtaken(namespace, key, ticket) {
+        let newest = self.newest_call(namespace, key);
+        if is_overtaken(newest, ticket) {
             return Ok(Outcome::Removed(Removed::default()));
         }
         let old = self.entry(&entry)?;
-        self.note_order(namespace, key, ticket);
+        self.note_call(newest, ticket);
         let Some(record) = old else { return Ok(Outcome::Removed(Removed::default())) };
         self.remove(space.id, Some(namespace), &entry, &record)?;
         // An entry that had run out was not there any more, as far as the caller can tell.
