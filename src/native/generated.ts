@@ -177,10 +177,10 @@ export declare class NativeStore {
   info(handle: number, key: string): Promise<string | null>
   /** Whether there is an entry. */
   has(handle: number, key: string): boolean
-  /** One page of facts: `{ entries, next? }` as JSON. */
-  list(handle: number, prefix: string, after: string | undefined | null, limit: number): Promise<string>
+  /** One page of facts: `{ entries, next? }` as JSON, at once where it is short and the only one. */
+  list(handle: number, prefix: string, after: string | undefined | null, limit: number): string | Promise<string>
   /** The keys of such a page: `{ entries, next? }` as JSON. */
-  listKeys(handle: number, prefix: string, after: string | undefined | null, limit: number): Promise<string>
+  listKeys(handle: number, prefix: string, after: string | undefined | null, limit: number): string | Promise<string>
   /** Kept older values, newest first, as JSON. */
   versions(handle: number, key: string): string
   /** Sums over a namespace, or over all. */

@@ -73,7 +73,7 @@ export function translated<T>(call: () => T): T {
 }
 
 /** The same for calls that answer with a promise. */
-export async function translatedAsync<T>(call: () => Promise<T>): Promise<T> {
+export async function translatedAsync<T>(call: () => T | Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {

@@ -50,13 +50,37 @@ impl<'t> Listing<'t> {
 }
 
 /// Shows a page of entries that have not expired to `see`, within the snapshot. Copies nothing.
-///
-/// Long keys are stored as a prefix and a digest, so those with one prefix lie in the order of their digests. A
-/// run of them is read whole and sorted before the page is cut.
 pub fn look<R>(
     engine: &Engine,
     namespace: &Namespace,
+    query: Query<'_>,
+    see: impl FnOnce(&Listing<'_>) -> R,
+) -> Result<R> {
+    look_at(engine, namespace, query, usize::MAX, see)
+}
+
+/// Shows all entries with a prefix in the same way, if no more than `rows` rows have to be looked at for that, those of
+/// entries that have expired too; nothing otherwise.
+pub fn look_at_short<R>(
+    engine: &Engine,
+    namespace: &Namespace,
+    prefix: &[u8],
+    rows: usize,
+    see: impl FnOnce(&Listing<'_>) -> R,
+) -> Result<Option<R>> {
+    let query = Query { prefix, after: None, limit: rows };
+    look_at(engine, namespace, query, rows, |page| (!page.more).then(|| see(page)))
+}
+
+/// A page is cut short after so many rows.
+///
+/// Long keys are stored as a prefix and a digest, so those with one prefix lie in the order of their digests. A
+/// run of them is read whole and sorted before the page is cut.
+fn look_at<R>(
+    engine: &Engine,
+    namespace: &Namespace,
     Query { prefix, after, limit }: Query<'_>,
+    mut rows: usize,
     see: impl FnOnce(&Listing<'_>) -> R,
 ) -> Result<R> {
     let catalog = engine.catalog()?;
@@ -73,6 +97,11 @@ pub fn look<R>(
         if !entry.starts_with(&bound) {
             break;
         }
+        if rows == 0 {
+            page.more = true;
+            break;
+        }
+        rows -= 1;
         if let Some(glance) = Glance::of(record)
             && !glance.term.is_expired(now)
         {

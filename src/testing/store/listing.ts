@@ -41,6 +41,21 @@ export function listing(suite: Suite): void {
       }
     });
 
+    suite.test("a listing is whole at any length", async ({ namespace }) => {
+      const keys: string[] = [];
+      for (const length of [1, 31, 32, 33, 34, 63, 64, 65]) {
+        while (keys.length < length) {
+          const key = `key-${String(keys.length).padStart(2, "0")}`;
+          keys.push(key);
+          await put(namespace, key, "value");
+        }
+        await put(namespace, `aside-${length}`, "value");
+        for (const limit of [20, length, 1_000]) {
+          assert.deepEqual(await keysOf(namespace, "key-", limit), keys, `${length} in pages of ${limit}`);
+        }
+      }
+    });
+
     suite.test("a prefix is a prefix of the whole key", async ({ namespace }) => {
       const keys = ["a", "ab", "ab/", "ab/c", "abc", "ac", "b", "a\u{1f3f9}", "a\u{1f3f9}b"];
       for (const key of keys) await put(namespace, key, "value");

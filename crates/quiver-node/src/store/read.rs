@@ -21,6 +21,9 @@ use crate::lookup::{Answer, Lookup, Pending, Status};
 use crate::task::Job;
 use crate::value::OpenFile;
 
+/// Rows that are looked at while JavaScript waits.
+const SHORT: usize = 32;
+
 /// A page of facts or of keys.
 #[derive(Serialize)]
 struct Page<'r, T> {
@@ -141,15 +144,15 @@ impl NativeStore {
         Ok(found.is_some())
     }
 
-    /// One page of facts: `{ entries, next? }` as JSON.
-    #[napi(ts_return_type = "Promise<string>")]
+    /// One page of facts: `{ entries, next? }` as JSON, at once where it is short and the only one.
+    #[napi(ts_return_type = "string | Promise<string>")]
     pub fn list(
         &self,
         handle: u32,
         prefix: String,
         after: Option<String>,
         limit: u32,
-    ) -> Result<AsyncTask<Job<String>>> {
+    ) -> Result<Either<String, AsyncTask<Job<String>>>> {
         self.page(handle, (prefix, after, limit), |store, namespace, page| {
             let records: Vec<_> =
                 page.entries.iter().filter_map(|listed| Some((listed.key, listed.record()?))).collect();
@@ -159,14 +162,14 @@ impl NativeStore {
     }
 
     /// The keys of such a page: `{ entries, next? }` as JSON.
-    #[napi(ts_return_type = "Promise<string>")]
+    #[napi(ts_return_type = "string | Promise<string>")]
     pub fn list_keys(
         &self,
         handle: u32,
         prefix: String,
         after: Option<String>,
         limit: u32,
-    ) -> Result<AsyncTask<Job<String>>> {
+    ) -> Result<Either<String, AsyncTask<Job<String>>>> {
         self.page(handle, (prefix, after, limit), |_, _, page| page_json(Keys(&page.entries), page))
     }
 
@@ -204,19 +207,28 @@ impl NativeStore {
 }
 
 impl NativeStore {
-    /// A page of a listing, on the thread pool, as `tell` puts it.
+    /// A page of a listing, as `tell` puts it: a short listing at once, any other on the thread pool, since to wake a
+    /// thread and to be woken takes longer than to look at some rows.
     fn page(
         &self,
         handle: u32,
         (prefix, after, limit): (String, Option<String>, u32),
         tell: fn(&Store, &Namespace, &Listing<'_>) -> String,
-    ) -> Result<AsyncTask<Job<String>>> {
+    ) -> Result<Either<String, AsyncTask<Job<String>>>> {
         let (store, namespace) = (Arc::clone(&self.store), self.namespace(handle)?);
-        Ok(Job::start(move || {
+        if after.is_none() {
+            let rows = SHORT.min(limit as usize);
+            let tell = |page: &Listing<'_>| tell(&store, &namespace, page);
+            let short = listing::look_at_short(&store.engine, &namespace, prefix.as_bytes(), rows, tell);
+            if let Some(json) = short.map_err(store_failure)? {
+                return Ok(Either::A(json));
+            }
+        }
+        Ok(Either::B(Job::start(move || {
             let after = after.as_deref().map(str::as_bytes);
             let query = Query { prefix: prefix.as_bytes(), after, limit: limit as usize };
             Ok(listing::look(&store.engine, &namespace, query, |page| tell(&store, &namespace, page))?)
-        }))
+        })))
     }
 }
 
