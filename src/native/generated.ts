@@ -156,7 +156,7 @@ export declare class NativeStore {
    */
   putMany(id: number, chunk: Uint8Array): void
   /**
-   * The function that looks entries of a namespace up: given a key, or the length of the one in `Tables.exchange`, it
+   * The function that looks entries of a namespace up: given a key, or the length of the one in `exchange()`, it
    * answers 0 = absent; 1 = a packed value, in the exchange; 2 = a file value, to be had by `take`; 3 = absent or
    * changed here, but a file of another program may be there: `adopt`, then look again; 4 = a packed value, in
    * `place`; 5 = the key is to be checked and put into the exchange.
@@ -241,8 +241,10 @@ export declare class NativeStore {
    * `[id, answer]`, the answer null for nothing, and `[id, null, failure]`.
    */
   listen(callback: (answers: string) => void): void
-  /** Memory that JavaScript reads or counts in directly; each call makes new views of it, so ask once. */
-  tables(): Tables
+  /** Where look-ups find the key and put what they found, see `lookup.rs`; each call makes a new view of it. */
+  exchange(): ArrayBuffer
+  /** The words of the first so many slots, or of all if those are fewer; each call makes new views of them. */
+  slotTables(slots: number): SlotTables
   /** What is known of the cache, as JSON. */
   describe(): string
   /** Stops the clock at a time in ms, or lets it go on; for tests. */
@@ -589,6 +591,14 @@ export interface SafetensorsTensor {
   start: number
 }
 
+/** Tables that JavaScript reads or counts in directly. */
+export interface SlotTables {
+  /** One word an entry and one a namespace: only read by JavaScript. */
+  stamps: ArrayBuffer
+  /** One word an entry: accesses not merged yet. */
+  heat: ArrayBuffer
+}
+
 /** xxh3-128 in lower-case hexadecimal, most significant byte first; some 10 GB/s, on the calling thread. */
 export declare function sum128(bytes: Uint8Array): string
 
@@ -614,16 +624,6 @@ export declare function swapBytes(source: Uint8Array, width: number, out: Uint8A
 
 /** Removes unfinished folders in `root` that nobody is writing and that are older than a day; resolves to how many. */
 export declare function sweepUnfinished(root: string): Promise<number>
-
-/** Memory that JavaScript reads or counts in directly. */
-export interface Tables {
-  /** One word an entry and one a namespace: only read by JavaScript. */
-  stamps: ArrayBuffer
-  /** One word an entry: accesses not merged yet. */
-  heat: ArrayBuffer
-  /** Where look-ups find the key and put what they found; see `lookup.rs`. */
-  exchange: ArrayBuffer
-}
 
 /** What follows the last member: the directory, which starts at `position`. */
 export declare function zipDirectory(members: readonly ZipMember[], position: number): Uint8Array

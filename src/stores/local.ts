@@ -8,6 +8,7 @@ import { LocalCounters } from "./local/counters.ts";
 import { Maintenance } from "./local/maintenance.ts";
 import { LocalNamespace } from "./local/namespace.ts";
 import { LocalScan } from "./local/scan.ts";
+import { SlotTables } from "./local/slot-tables.ts";
 import { Snapshot } from "./local/snapshot.ts";
 import { completeSettings, reconcileSettings } from "./settings.ts";
 import type {
@@ -83,7 +84,8 @@ export class LocalStore implements Store {
   readonly #requests: Requests;
   readonly #clock: LocalClock;
   readonly #snapshot: Snapshot;
-  readonly #tables: ReturnType<NativeStore["tables"]>;
+  readonly #exchange: ArrayBuffer;
+  readonly #tables: SlotTables;
   readonly #namespaces = new Map<string, LocalNamespace>();
   #closing: Promise<void> | undefined;
 
@@ -92,7 +94,8 @@ export class LocalStore implements Store {
     this.#requests = new Requests(native);
     this.#clock = new LocalClock(native);
     this.#snapshot = new Snapshot(native);
-    this.#tables = native.tables();
+    this.#exchange = native.exchange();
+    this.#tables = new SlotTables(native);
     this.statistics = new LocalCounters(native);
     this.maintenance = new Maintenance(native, (name) => this.#handleOf(name));
   }
@@ -141,12 +144,9 @@ export class LocalStore implements Store {
       requests: this.#requests,
       clock: this.#clock,
       snapshot: this.#snapshot,
-      exchange: this.#tables.exchange,
-      coherence: {
-        stamps: new Uint32Array(this.#tables.stamps),
-        heat: new Uint32Array(this.#tables.heat),
-        epochSlot: opened.epochSlot,
-      },
+      exchange: this.#exchange,
+      tables: this.#tables,
+      epochSlot: opened.epochSlot,
     });
     this.#namespaces.set(namespace, made);
     return made;

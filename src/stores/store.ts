@@ -134,7 +134,8 @@ export function sizeOf(stored: StoredValue): number {
 /**
  * How a decoded value in memory is known to be current without asking the store: it is while
  * `stamps[slot] === stamp`, `stamps[epochSlot]` is what it was when the value was read, and it is not expired.
- * `heat[slot]` is incremented by whoever serves the value from memory.
+ * `heat[slot]` is incremented by whoever serves the value from memory. Longer arrays may take the place of both, before
+ * a value comes whose slot needs them: they are looked at here each time.
  */
 export interface Coherence {
   readonly stamps: Uint32Array;

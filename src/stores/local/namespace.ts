@@ -36,6 +36,7 @@ import { LocalBatch } from "./batch.ts";
 import type { LocalClock } from "./clock.ts";
 import { factsOf, Manners, PackedWrite } from "./packed-facts.ts";
 import { Pool } from "./pool.ts";
+import type { SlotTables } from "./slot-tables.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { OpenValues } from "./values.ts";
 
@@ -76,7 +77,8 @@ export interface LocalNamespaceParts {
   readonly snapshot: Snapshot;
   /** Memory shared with the add-on, through which look-ups go. */
   readonly exchange: ArrayBuffer;
-  readonly coherence: Coherence;
+  readonly tables: SlotTables;
+  readonly epochSlot: number;
 }
 
 export class LocalNamespace implements StoreNamespace {
@@ -87,6 +89,7 @@ export class LocalNamespace implements StoreNamespace {
   readonly #requests: Requests;
   readonly #clock: LocalClock;
   readonly #snapshot: Snapshot;
+  readonly #tables: SlotTables;
   readonly #words: Uint32Array;
   readonly #numbers: Float64Array;
   readonly #contents: BigUint64Array;
@@ -106,7 +109,8 @@ export class LocalNamespace implements StoreNamespace {
 
   constructor(parts: LocalNamespaceParts) {
     this.name = parts.name;
-    this.coherence = parts.coherence;
+    this.#tables = parts.tables;
+    this.coherence = parts.tables.coherence(parts.epochSlot);
     this.#settings = parts.settings;
     this.#native = parts.native;
     this.#handle = parts.handle;
@@ -509,6 +513,7 @@ export class LocalNamespace implements StoreNamespace {
     // look-up itself.
     const stamp = this.#words[0] as number;
     const slot = this.#words[1] as number;
+    if (slot >= this.coherence.stamps.length) this.#tables.reach(slot);
     const createdAt = this.#numbers[0] as number;
     const expires = this.#numbers[1] as number;
     const size = this.#numbers[2] as number;

@@ -101,15 +101,13 @@ pub struct NativeStore {
     released: AtomicBool,
 }
 
-/// Memory that JavaScript reads or counts in directly.
+/// Tables that JavaScript reads or counts in directly.
 #[napi(object)]
-pub struct Tables<'env> {
+pub struct SlotTables<'env> {
     /// One word an entry and one a namespace: only read by JavaScript.
     pub stamps: ArrayBuffer<'env>,
     /// One word an entry: accesses not merged yet.
     pub heat: ArrayBuffer<'env>,
-    /// Where look-ups find the key and put what they found; see `lookup.rs`.
-    pub exchange: ArrayBuffer<'env>,
 }
 
 /// Sums.
@@ -169,18 +167,24 @@ impl NativeStore {
         Ok(())
     }
 
-    /// Memory that JavaScript reads or counts in directly; each call makes new views of it, so ask once.
+    /// Where look-ups find the key and put what they found, see `lookup.rs`; each call makes a new view of it.
     #[napi]
-    pub fn tables<'env>(&self, env: &'env Env) -> napi::Result<Tables<'env>> {
+    pub fn exchange<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
+        self.exchange.view(env)
+    }
+
+    /// The words of the first so many slots, or of all if those are fewer; each call makes new views of them.
+    #[napi]
+    pub fn slot_tables<'env>(&self, env: &'env Env, slots: u32) -> napi::Result<SlotTables<'env>> {
         let engine = &self.store.engine;
+        let first = |(start, length): (*const u8, usize)| (start, length.min(slots as usize * 4));
         // SAFETY: the tables live in the store, which is held by their views. They are atomics natively; JavaScript
         // reads single words.
         #[allow(unsafe_code)]
         unsafe {
-            Ok(Tables {
-                stamps: external::array_buffer(env, engine.stamps.raw(), Arc::clone(&self.store))?,
-                heat: external::array_buffer(env, engine.heat.raw(), Arc::clone(&self.store))?,
-                exchange: self.exchange.view(env)?,
+            Ok(SlotTables {
+                stamps: external::array_buffer(env, first(engine.stamps.raw()), Arc::clone(&self.store))?,
+                heat: external::array_buffer(env, first(engine.heat.raw()), Arc::clone(&self.store))?,
             })
         }
     }

@@ -42,7 +42,7 @@ impl Serialize for Keys<'_> {
 
 #[napi]
 impl NativeStore {
-    /// The function that looks entries of a namespace up: given a key, or the length of the one in `Tables.exchange`, it
+    /// The function that looks entries of a namespace up: given a key, or the length of the one in `exchange()`, it
     /// answers 0 = absent; 1 = a packed value, in the exchange; 2 = a file value, to be had by `take`; 3 = absent or
     /// changed here, but a file of another program may be there: `adopt`, then look again; 4 = a packed value, in
     /// `place`; 5 = the key is to be checked and put into the exchange.
