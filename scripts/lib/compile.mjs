@@ -1,12 +1,15 @@
-/** The TypeScript sources, compiled to dist/. */
+/** The TypeScript sources, compiled to dist/: declarations one by one, modules joined. */
 
 import { rmSync } from "node:fs";
+import { bundle } from "./bundle.mjs";
 import { inRoot, tools } from "./paths.mjs";
 import { runNode } from "./process.mjs";
 import { SetupError, step } from "./report.mjs";
 import { filesUnder, fingerprint, stampIs, writeStamp } from "./stamp.mjs";
 
 const dist = inRoot("dist");
+/** Where tsc puts the modules. */
+const modules = inRoot("dist/.modules");
 const stamp = inRoot("dist/.stamp");
 const namesStamp = inRoot("dist/.names.stamp");
 /** What tsc remembers between runs; in dist/, because without the outputs it must compile everything again. */
@@ -19,18 +22,19 @@ const buildInfo = inRoot("dist/.tsbuildinfo");
  */
 export async function compileSources() {
   const sources = filesUnder([inRoot("src")]).filter((path) => path.endsWith(".ts"));
-  const inputs = fingerprint([...sources, inRoot("tsconfig.json"), inRoot("package-lock.json")]);
+  const ways = ["tsconfig.json", "package-lock.json", "scripts/lib/bundle.mjs"].map((path) => inRoot(path));
+  const inputs = fingerprint([...sources, ...ways]);
   if (stampIs(stamp, inputs)) return;
   const names = fingerprint([], ...sources);
   if (!stampIs(namesStamp, names)) rmSync(dist, { recursive: true, force: true });
   await step("TypeScript", async () => {
+    const incremental = ["--incremental", "--tsBuildInfoFile", buildInfo];
     const { ok } = await runNode(
-      [...tools.tsc, "-p", "tsconfig.json", "--incremental", "--tsBuildInfoFile", buildInfo],
-      {
-        show: true,
-      },
+      [...tools.tsc, "-p", "tsconfig.json", "--outDir", modules, "--declarationDir", dist, ...incremental],
+      { show: true },
     );
     if (!ok) throw new SetupError("The TypeScript sources don't compile; the errors are above.");
+    await bundle(modules, dist);
   });
   writeStamp(namesStamp, names);
   writeStamp(stamp, inputs);
