@@ -29,9 +29,8 @@ export class Programs {
     this.#folder = join(repository, ".quiver-test", `processes-${process.pid}`);
     rmSync(this.#folder, { recursive: true, force: true });
     for (const path of [...modules("src"), ...modules("__test__/processes")]) this.#compile(path);
-    copyFileSync(join(repository, "dist/native/quiver.node"), join(this.#folder, "quiver.node"));
-    const package_ = { type: "module", imports: { "#addon": "./quiver.node" } };
-    writeFileSync(join(this.#folder, "package.json"), JSON.stringify(package_));
+    const addon = "src/native/quiver.node";
+    copyFileSync(join(repository, addon), join(this.#folder, addon));
     afterAll(() => rmSync(this.#folder, { recursive: true, force: true }));
   }
 

@@ -36,6 +36,7 @@ test("what is published is complete, and nothing of how it was built", () => {
   for (const path of [
     "dist/index.js",
     "dist/index.d.ts",
+    "dist/cli/main.js",
     "dist/native/quiver.node",
     "README.md",
     "LICENSE",
@@ -84,6 +85,25 @@ test("the first example of the README does what it says", () => {
   expect(existsSync(file)).toBe(true);
 });
 
+test("every entry loads the same modules, and the command runs", () => {
+  const program = `
+    const { Cache, QuiverError } = await import("quiver-cache");
+    const { simulationCache } = await import("quiver-cache/simulation");
+    const { storeSuite } = await import("quiver-cache/testing");
+    const error = await simulationCache("./all", { nonsense: true }).catch((error) => error);
+    console.log(typeof Cache, typeof storeSuite, error instanceof QuiverError);
+  `;
+  expect(run(["--input-type=module", "--eval", program], project)).toEqual({
+    status: 0,
+    out: "function function true\n",
+  });
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  expect(run([join(root, "dist/cli/main.js"), "--version"], project)).toEqual({
+    status: 0,
+    out: `${version}\n`,
+  });
+});
+
 test("CommonJS can require it", () => {
   const program = `
     const { Cache, MemoryStore } = require("quiver-cache");
@@ -103,11 +123,11 @@ test("without an add-on for this system it says so", () => {
   const copy = join(project, "foreign");
   cpSync(join(root, "dist"), copy, { recursive: true, filter: (path) => !path.endsWith(".node") });
   const program = `
-    const { code, hint, fix } = await import("./foreign/index.js").catch((error) => error);
-    console.log(code, hint.length > 0, fix.includes("Linux"));
+    const { code, hint, fix, cause } = await import("./foreign/index.js").catch((error) => error);
+    console.log(code, hint.length > 0, fix.includes("Linux"), cause.code);
   `;
   expect(run(["--input-type=module", "--eval", program], project)).toEqual({
     status: 0,
-    out: "ERR_QUIVER_UNSUPPORTED true true\n",
+    out: "ERR_QUIVER_UNSUPPORTED true true MODULE_NOT_FOUND\n",
   });
 });

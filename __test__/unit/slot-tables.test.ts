@@ -28,6 +28,10 @@ test("the last of very many entries is held like the first, and noticed when it 
   expect(heldTwice(values, "k0")).toEqual({ is: 0 });
   expect(heldTwice(early, "k")).toEqual({ is: 0 });
 
+  await early.set("late", { is: 2 });
+  expect(heldTwice(early, "late")).toEqual({ is: 2 });
+  expect((await early.info("late"))?.accessCount).toBe(3);
+
   values.setSync(last, { is: -1 });
   early.setSync("k", { is: 1 });
   expect(heldTwice(values, last)).toEqual({ is: -1 });

@@ -19,9 +19,9 @@ import type { Scale } from "./workload.ts";
 import { WORKLOADS } from "./workloads/catalogue.ts";
 
 const SCALES: Readonly<Record<Scale["name"], Scale>> = {
-  tiny: { name: "tiny", rounds: 1, time: 5 },
-  short: { name: "short", rounds: 5, time: 30 },
-  full: { name: "full", rounds: 5, time: 40 },
+  tiny: { name: "tiny", rounds: 1, time: 5, writeTime: 20 },
+  short: { name: "short", rounds: 5, time: 30, writeTime: 120 },
+  full: { name: "full", rounds: 5, time: 40, writeTime: 600 },
 };
 
 const { values: options } = parseArgs({

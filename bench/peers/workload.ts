@@ -8,6 +8,8 @@ export interface Scale {
   readonly rounds: number;
   /** Milliseconds for a figure. */
   readonly time: number;
+  /** The same for writes: in full, long enough for stores to overwrite what they have, and for what a disk does now and then. */
+  readonly writeTime: number;
 }
 
 export interface Workload {

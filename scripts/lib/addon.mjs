@@ -12,8 +12,8 @@ const stamp = inRoot("target/addon/.stamp");
 const sources = ["crates", "Cargo.toml", "Cargo.lock", ".cargo"].map((path) => inRoot(path));
 const binary = inRoot("target/addon/quiver.node");
 
-/** Where the add-on is loaded from, by the sources too: `#addon` in package.json. */
-const home = inRoot("dist/native/quiver.node");
+/** Where the add-on is loaded from when the sources run, and when the compiled package does. */
+const homes = [inRoot("src/native/quiver.node"), inRoot("dist/native/quiver.node")];
 
 /** The declarations as the last build derived them, and the committed copy that the sources import. */
 export const derivedTypes = inRoot("target/addon/generated.ts");
@@ -47,11 +47,13 @@ export async function buildAddon(compiler) {
 /** Puts the built add-on where it is loaded from. A process that has the old one loaded keeps it. */
 export function placeAddon() {
   const built = readFileSync(binary);
-  if (existsSync(home) && readFileSync(home).equals(built)) return;
-  mkdirSync(dirname(home), { recursive: true });
-  // Never written in place: the file is mapped by every process that loaded it.
-  writeFileSync(`${home}.new`, built, { mode: 0o755 });
-  renameSync(`${home}.new`, home);
+  for (const home of homes) {
+    if (existsSync(home) && readFileSync(home).equals(built)) continue;
+    mkdirSync(dirname(home), { recursive: true });
+    // Never written in place: the file is mapped by every process that loaded it.
+    writeFileSync(`${home}.new`, built, { mode: 0o755 });
+    renameSync(`${home}.new`, home);
+  }
 }
 
 /** Takes the derived declarations over into the sources. */

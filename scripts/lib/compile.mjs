@@ -10,23 +10,29 @@ import { filesUnder, fingerprint, stampIs, writeStamp } from "./stamp.mjs";
 const dist = inRoot("dist");
 /** Where tsc puts the modules. */
 const modules = inRoot("dist/.modules");
+/** How they come about, besides what they say. */
+const ways = ["tsconfig.json", "scripts/lib/bundle.mjs", "scripts/lib/compile.mjs"].map((path) =>
+  inRoot(path),
+);
 const stamp = inRoot("dist/.stamp");
 const namesStamp = inRoot("dist/.names.stamp");
 /** What tsc remembers between runs; in dist/, because without the outputs it must compile everything again. */
 const buildInfo = inRoot("dist/.tsbuildinfo");
 
 /**
- * Compiles what changed. Removed or renamed sources start dist/ afresh, so that no stale module stays importable.
+ * Compiles what changed. Removed or renamed sources, or other ways to compile them, start dist/ afresh, so that no stale
+ * module stays importable.
  *
  * @throws {SetupError} on type errors; they are on the screen
  */
 export async function compileSources() {
   const sources = filesUnder([inRoot("src")]).filter((path) => path.endsWith(".ts"));
-  const ways = ["tsconfig.json", "package-lock.json", "scripts/lib/bundle.mjs"].map((path) => inRoot(path));
-  const inputs = fingerprint([...sources, ...ways]);
+  const inputs = fingerprint([...sources, ...ways, inRoot("package-lock.json"), inRoot("package.json")]);
   if (stampIs(stamp, inputs)) return;
-  const names = fingerprint([], ...sources);
+  const names = fingerprint(ways, ...sources);
   if (!stampIs(namesStamp, names)) rmSync(dist, { recursive: true, force: true });
+  // From here on it vouches for nothing.
+  rmSync(stamp, { force: true });
   await step("TypeScript", async () => {
     const incremental = ["--incremental", "--tsBuildInfoFile", buildInfo];
     const { ok } = await runNode(

@@ -11,7 +11,7 @@ export const addon: Addon = load();
 
 function load(): Addon {
   try {
-    return createRequire(import.meta.url)("#addon");
+    return createRequire(import.meta.url)("./quiver.node");
   } catch (cause) {
     const platform = `${process.platform} on ${process.arch}`;
     throw new QuiverError("ERR_QUIVER_UNSUPPORTED", `the add-on can't be loaded on ${platform}`, {

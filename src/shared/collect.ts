@@ -1,6 +1,5 @@
 /** Collecting garbage on request, where what it holds is scarcer than memory. */
 
-import { Session } from "node:inspector/promises";
 import { setImmediate } from "node:timers/promises";
 
 let collecting: Promise<void> | undefined;
@@ -20,6 +19,8 @@ export function collectGarbage(): Promise<void> {
 async function collect(): Promise<void> {
   // A weak reference that was looked at keeps its target until the present turn is over.
   await setImmediate();
+  // Rarely needed, slow to load, and not in every build of Node.
+  const { Session } = await import("node:inspector/promises");
   const session = new Session();
   session.connect();
   try {

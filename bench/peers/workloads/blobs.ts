@@ -93,9 +93,8 @@ function readSteps(size: (typeof SIZES)[number], scale: Scale): readonly Step[] 
   ];
 }
 
-/** Writes get three times as long as reads: a durable one takes milliseconds. */
 function writeSteps(size: (typeof SIZES)[number], scale: Scale): readonly Step[] {
-  const step = stepsOf(size, { ...scale, time: scale.time * 3 });
+  const step = stepsOf(size, { ...scale, time: scale.writeTime });
   return [
     step("set", "set, durable, one at a time", { inFlight: 0, durability: "full" }),
     step("set", "set, durable, one at a time, awaited", { inFlight: 1, durability: "full" }),

@@ -47,7 +47,7 @@ export const many: Workload = {
           step("open", "open", "ms"),
           step("get", "get at random", "/s", scale.time * 3),
           step("list", "list a prefix, keys a second", "/s"),
-          step("set", "set of one, not synced", "/s", scale.time * 3),
+          step("set", "set of one, not synced", "/s", scale.writeTime),
         ],
       ];
     }),

@@ -14,8 +14,8 @@ use crate::errors::{Result, bad_value};
 /// forgets what it was given, so the owner is lent to it and taken back.
 ///
 /// # Safety
-/// `owner` must keep the memory mapped until it is dropped, array buffers of another isolate may not lie over it, and
-/// whatever else reads it natively has to bear that JavaScript writes to it.
+/// `owner` must keep the memory mapped until it is dropped. Whatever else reads it, natively or in another isolate, has
+/// to bear that JavaScript writes to it.
 pub unsafe fn array_buffer<T: Send + 'static>(
     env: &Env,
     (start, length): (*const u8, usize),

@@ -7,6 +7,9 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::reader::Namespace;
 
+/// Bytes of a page of the catalog.
+const PAGE: usize = 4096;
+
 /// Which entries a page has.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'q> {
@@ -60,7 +63,7 @@ pub fn look<R>(
 }
 
 /// Shows all entries with a prefix in the same way, if no more than `rows` rows have to be looked at for that, those of
-/// entries that have expired too; nothing otherwise.
+/// entries that have expired too, a long one for each page that it takes; nothing otherwise.
 pub fn look_at_short<R>(
     engine: &Engine,
     namespace: &Namespace,
@@ -101,7 +104,7 @@ fn look_at<R>(
             page.more = true;
             break;
         }
-        rows -= 1;
+        rows = rows.saturating_sub(1 + record.len() / PAGE);
         if let Some(glance) = Glance::of(record)
             && !glance.term.is_expired(now)
         {

@@ -24,7 +24,7 @@ export class SlotTables {
 
   constructor(native: NativeStore) {
     this.#native = native;
-    ({ stamps: this.#stamps, heat: this.#heat } = this.#views());
+    ({ stamps: this.#stamps, heat: this.#heat } = this.#views(FEW));
   }
 
   /** Views for a namespace with its epoch in this slot. */
@@ -38,15 +38,17 @@ export class SlotTables {
   /** Sees to it that the views have the slot. */
   reach(slot: number): void {
     if (slot < this.#length || this.#length === ALL || slot === NOWHERE) return;
-    while (slot >= this.#length && this.#length < ALL) this.#length *= FACTOR;
-    ({ stamps: this.#stamps, heat: this.#heat } = this.#views());
+    let length = this.#length;
+    while (slot >= length && length < ALL) length *= FACTOR;
+    ({ stamps: this.#stamps, heat: this.#heat } = this.#views(length));
+    this.#length = length;
     for (const coherence of this.#coherences) {
       coherence.stamps = new Uint32Array(this.#stamps);
       coherence.heat = new Uint32Array(this.#heat);
     }
   }
 
-  #views(): ReturnType<NativeStore["slotTables"]> {
-    return translated(() => this.#native.slotTables(this.#length));
+  #views(length: number): ReturnType<NativeStore["slotTables"]> {
+    return translated(() => this.#native.slotTables(length));
   }
 }

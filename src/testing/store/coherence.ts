@@ -10,11 +10,11 @@ const NOWHERE = 0xffff_ffff;
 async function hold(namespace: StoreNamespace, key: string): Promise<(() => boolean) | undefined> {
   const { coherence } = namespace;
   if (coherence === undefined) return undefined;
-  const { stamps, epochSlot } = coherence;
-  const epoch = Atomics.load(stamps, epochSlot);
+  const wordAt = (slot: number): number => Atomics.load(coherence.stamps, slot);
+  const epoch = wordAt(coherence.epochSlot);
   const value = (await namespace.get(key)) as StoredValue;
   assert.notEqual(value.slot, NOWHERE, "the value has no slot");
-  return () => Atomics.load(stamps, value.slot) === value.stamp && Atomics.load(stamps, epochSlot) === epoch;
+  return () => wordAt(value.slot) === value.stamp && wordAt(coherence.epochSlot) === epoch;
 }
 
 export function coherence(suite: Suite): void {

@@ -178,8 +178,8 @@ impl NativeStore {
     pub fn slot_tables<'env>(&self, env: &'env Env, slots: u32) -> napi::Result<SlotTables<'env>> {
         let engine = &self.store.engine;
         let first = |(start, length): (*const u8, usize)| (start, length.min(slots as usize * 4));
-        // SAFETY: the tables live in the store, which is held by their views. They are atomics natively; JavaScript
-        // reads single words.
+        // SAFETY: the tables live in the store, which is held by their views. Natively they are atomics, and JavaScript, in
+        // any number of isolates, reads and writes single words of them.
         #[allow(unsafe_code)]
         unsafe {
             Ok(SlotTables {
