@@ -1,8 +1,11 @@
 /** The files that people deploy with: each is looked at by the tool that will read it, where that is installed. */
 
-import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import ts from "typescript";
 import { expect, test } from "vitest";
 import { METRICS } from "../../src/metrics/catalogue.ts";
 
@@ -48,3 +51,40 @@ test("the metrics to watch are among those exported", () => {
   expect(named.size).toBeGreaterThan(4);
   expect([...named].filter((name) => name === undefined || !exported.has(name))).toEqual([]);
 });
+
+test("the image has all that the server needs", async () => {
+  const image = mkdtempSync(join(tmpdir(), "quiver-image-"));
+  const [, , stage = ""] = readFileSync(join(folder, "Dockerfile"), "utf8").split(/^FROM /m);
+  for (const [, from = "", to = ""] of stage.matchAll(/^COPY --from=build \/build\/(\S+) (\S+)$/gm)) {
+    if (from === "app") compileExamples(join(image, to));
+    else cpSync(join(root, from), join(image, to), { recursive: true });
+  }
+  const [, manifest = ""] = /^RUN echo '(.*)' > package\.json/m.exec(stage) ?? [];
+  writeFileSync(join(image, "package.json"), manifest);
+
+  const env = { ...process.env, HOST: "127.0.0.1", PORT: "0", QUIVER_PATH: join(image, "cache") };
+  const server = spawn(process.execPath, ["pipeline/server.js"], { cwd: image, env });
+  const said = await new Promise<string>((resolve) => {
+    for (const stream of [server.stdout, server.stderr]) stream.once("data", (text) => resolve(String(text)));
+  });
+  server.kill();
+  await once(server, "exit");
+  rmSync(image, { recursive: true });
+  expect(said).toMatch(/^listening on /);
+});
+
+/** What tsc makes of the examples, without looking at types. */
+function compileExamples(target: string): void {
+  const compilerOptions = {
+    target: ts.ScriptTarget.ES2023,
+    module: ts.ModuleKind.ESNext,
+    rewriteRelativeImportExtensions: true,
+  };
+  const paths = readdirSync(join(root, "examples"), { recursive: true, encoding: "utf8" });
+  for (const path of paths.filter((path) => path.endsWith(".ts"))) {
+    const file = join(target, path.replace(/\.ts$/, ".js"));
+    mkdirSync(dirname(file), { recursive: true });
+    const source = readFileSync(join(root, "examples", path), "utf8");
+    writeFileSync(file, ts.transpileModule(source, { compilerOptions }).outputText);
+  }
+}
