@@ -11,6 +11,7 @@ await main(async () => {
   await installPackages();
   await buildAddon(compiler);
   updateTypes();
+  placeAddon("src");
   await compileSources();
-  placeAddon();
+  placeAddon("dist");
 });

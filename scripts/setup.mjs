@@ -17,7 +17,8 @@ export async function setup({ tests = false } = {}) {
   const compiler = await checkToolchain();
   await installPackages();
   await buildAddon(compiler);
+  placeAddon("src");
   await compileSources();
-  placeAddon();
+  placeAddon("dist");
   if (tests) await prepareTestEnvironment();
 }

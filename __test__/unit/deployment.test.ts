@@ -62,15 +62,31 @@ test("the image has all that the server needs", async () => {
   const [, manifest = ""] = /^RUN echo '(.*)' > package\.json/m.exec(stage) ?? [];
   writeFileSync(join(image, "package.json"), manifest);
 
-  const env = { ...process.env, HOST: "127.0.0.1", PORT: "0", QUIVER_PATH: join(image, "cache") };
-  const server = spawn(process.execPath, ["pipeline/server.js"], { cwd: image, env });
-  const said = await new Promise<string>((resolve) => {
-    for (const stream of [server.stdout, server.stderr]) stream.once("data", (text) => resolve(String(text)));
+  const [, command = "", file = ""] = /^CMD \["(\w+)", "(.+)"\]$/m.exec(stage) ?? [];
+  const own = Object.entries(process.env).filter(([name]) => !name.startsWith("QUIVER_"));
+  const env = { ...Object.fromEntries(own), HOST: "127.0.0.1", PORT: "0", QUIVER_PATH: join(image, "cache") };
+  const server = spawn(command, [file], { cwd: image, env });
+  let said = "";
+  const listening = new Promise<void>((resolve) => {
+    for (const stream of [server.stdout, server.stderr]) {
+      stream.on("data", (text) => {
+        said += text;
+        if (/^listening on /m.test(said)) resolve();
+      });
+    }
   });
-  server.kill();
-  await once(server, "exit");
-  rmSync(image, { recursive: true });
-  expect(said).toMatch(/^listening on /);
+  const ended = once(server, "close");
+  try {
+    await Promise.race([listening, ended]);
+    server.kill();
+    expect({ said, ended: await ended }).toEqual({
+      said: expect.stringMatching(/^listening on \d+\n$/),
+      ended: [0, null],
+    });
+  } finally {
+    server.kill("SIGKILL");
+    rmSync(image, { recursive: true });
+  }
 });
 
 /** What tsc makes of the examples, without looking at types. */

@@ -8,13 +8,14 @@ import {
   mkdtempSync,
   readFileSync,
   realpathSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import ts from "typescript";
-import { expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 
 const root: string = resolve(import.meta.dirname, "../..");
 
@@ -23,6 +24,8 @@ const project: string = mkdtempSync(join(tmpdir(), "quiver-package-"));
 mkdirSync(join(project, "node_modules"));
 symlinkSync(root, join(project, "node_modules/quiver-cache"));
 writeFileSync(join(project, "package.json"), '{ "type": "module" }');
+
+afterAll(() => rmSync(project, { recursive: true, force: true }));
 
 function run(args: readonly string[], cwd: string): { status: number | null; out: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd, encoding: "utf8" });

@@ -12,8 +12,8 @@ const stamp = inRoot("target/addon/.stamp");
 const sources = ["crates", "Cargo.toml", "Cargo.lock", ".cargo"].map((path) => inRoot(path));
 const binary = inRoot("target/addon/quiver.node");
 
-/** Where the add-on is loaded from when the sources run, and when the compiled package does. */
-const homes = [inRoot("src/native/quiver.node"), inRoot("dist/native/quiver.node")];
+/** Where the add-on is loaded from. */
+const homes = { src: inRoot("src/native/quiver.node"), dist: inRoot("dist/native/quiver.node") };
 
 /** The declarations as the last build derived them, and the committed copy that the sources import. */
 export const derivedTypes = inRoot("target/addon/generated.ts");
@@ -44,16 +44,18 @@ export async function buildAddon(compiler) {
   writeStamp(stamp, inputs);
 }
 
-/** Puts the built add-on where it is loaded from. A process that has the old one loaded keeps it. */
-export function placeAddon() {
+/**
+ * Puts the built add-on where it is loaded from when the sources run, "src", or when the package does, "dist". A process
+ * that has the old one loaded keeps it.
+ */
+export function placeAddon(where) {
   const built = readFileSync(binary);
-  for (const home of homes) {
-    if (existsSync(home) && readFileSync(home).equals(built)) continue;
-    mkdirSync(dirname(home), { recursive: true });
-    // Never written in place: the file is mapped by every process that loaded it.
-    writeFileSync(`${home}.new`, built, { mode: 0o755 });
-    renameSync(`${home}.new`, home);
-  }
+  const home = homes[where];
+  if (existsSync(home) && readFileSync(home).equals(built)) return;
+  mkdirSync(dirname(home), { recursive: true });
+  // Never written in place: the file is mapped by every process that loaded it.
+  writeFileSync(`${home}.new`, built, { mode: 0o755 });
+  renameSync(`${home}.new`, home);
 }
 
 /** Takes the derived declarations over into the sources. */

@@ -8,7 +8,7 @@ import { inRoot } from "./paths.mjs";
 const addon = "native/addon";
 
 /** What is loaded by its path: the package's exports and its commands. What several of them need goes to chunks/. */
-function entries() {
+export function entries() {
   const { exports, bin } = JSON.parse(readFileSync(inRoot("package.json"), "utf8"));
   const paths = [...Object.values(exports).map((target) => target.default), ...Object.values(bin)];
   return paths.flatMap((path) => /^\.\/dist\/(.*)\.js$/.exec(path ?? "")?.[1] ?? []);
@@ -41,6 +41,8 @@ export async function bundle(from, to) {
     entryFileNames: "[name].js",
     chunkFileNames: ({ name }) => (name === addon ? "[name].js" : "chunks/[name].js"),
     codeSplitting: { groups: [{ name: addon, test: /native\/addon\.js$/ }] },
+    // Modules of different builds then fail to link instead of calling each other's functions.
+    minifyInternalExports: false,
     sourcemap: true,
     // Digests and messages have names of classes in them.
     keepNames: true,

@@ -1,7 +1,7 @@
 /** The TypeScript sources, compiled to dist/: declarations one by one, modules joined. */
 
 import { rmSync } from "node:fs";
-import { bundle } from "./bundle.mjs";
+import { bundle, entries } from "./bundle.mjs";
 import { inRoot, tools } from "./paths.mjs";
 import { runNode } from "./process.mjs";
 import { SetupError, step } from "./report.mjs";
@@ -29,7 +29,7 @@ export async function compileSources() {
   const sources = filesUnder([inRoot("src")]).filter((path) => path.endsWith(".ts"));
   const inputs = fingerprint([...sources, ...ways, inRoot("package-lock.json"), inRoot("package.json")]);
   if (stampIs(stamp, inputs)) return;
-  const names = fingerprint(ways, ...sources);
+  const names = fingerprint(ways, ...sources, ...entries());
   if (!stampIs(namesStamp, names)) rmSync(dist, { recursive: true, force: true });
   // From here on it vouches for nothing.
   rmSync(stamp, { force: true });

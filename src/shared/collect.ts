@@ -7,7 +7,8 @@ let collecting: Promise<void> | undefined;
 /**
  * Has everything collected that nobody refers to, and waits until its finalisers have run. Takes tens of
  * milliseconds, of which the collection itself blocks the event loop: for use before something has to be refused.
- * Calls that come meanwhile share one collection.
+ * Where Node has no inspector, or doesn't permit it, nothing is collected. Calls that come meanwhile share one
+ * collection.
  */
 export function collectGarbage(): Promise<void> {
   collecting ??= collect().finally(() => {
@@ -19,7 +20,14 @@ export function collectGarbage(): Promise<void> {
 async function collect(): Promise<void> {
   // A weak reference that was looked at keeps its target until the present turn is over.
   await setImmediate();
-  // Rarely needed, slow to load, and not in every build of Node.
+  await collectByInspector().catch(() => undefined);
+  // Finalisers run in the next turns; those of objects that were kept by others' finalisers, one turn later.
+  await setImmediate();
+  await setImmediate();
+}
+
+async function collectByInspector(): Promise<void> {
+  // Rarely needed, and slow to load.
   const { Session } = await import("node:inspector/promises");
   const session = new Session();
   session.connect();
@@ -28,7 +36,4 @@ async function collect(): Promise<void> {
   } finally {
     session.disconnect();
   }
-  // Finalisers run in the next turns; those of objects that were kept by others' finalisers, one turn later.
-  await setImmediate();
-  await setImmediate();
 }

@@ -42,7 +42,7 @@ impl<'r> Facts<'r> {
     pub fn of(store: &Store, namespace: &Namespace, key: &'r [u8], record: &'r Record) -> Self {
         let engine = &store.engine;
         let mut usage = engine.heat.usage(record.slot, engine.now());
-        if usage.last_access < record.created {
+        if usage.is_from_before(record.created) {
             usage.count = 0;
         }
         let seed = record.seed_access.unwrap_or((0, 0));

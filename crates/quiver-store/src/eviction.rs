@@ -172,7 +172,7 @@ impl Scan {
             .and_then(|usage| usage.get(record.slot as usize))
             .copied()
             .unwrap_or_default();
-        if usage.last_access < record.created {
+        if usage.is_from_before(record.created) {
             // The slot's former entry was used, not this one.
             usage = Usage::default();
         }

@@ -34,6 +34,11 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Whether all of it is from before `time`, of an entry that had the slot then. Within the file's 8 ms it isn't.
+    pub fn is_from_before(&self, time: u64) -> bool {
+        self.last_access >> UNIT_SHIFT < time >> UNIT_SHIFT
+    }
+
     fn decode(word: u64) -> Self {
         Self {
             last_access: (word >> TIME_SHIFT) << UNIT_SHIFT,

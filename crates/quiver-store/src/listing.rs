@@ -62,16 +62,15 @@ pub fn look<R>(
     look_at(engine, namespace, query, usize::MAX, see)
 }
 
-/// Shows all entries with a prefix in the same way, if no more than `rows` rows have to be looked at for that, those of
-/// entries that have expired too, a long one for each page that it takes; nothing otherwise.
+/// Shows the only page of a listing in the same way, if no more than `rows` rows have to be looked at for that, those of
+/// entries that have expired too, and a long one for each page that it takes; nothing otherwise.
 pub fn look_at_short<R>(
     engine: &Engine,
     namespace: &Namespace,
-    prefix: &[u8],
+    query: Query<'_>,
     rows: usize,
     see: impl FnOnce(&Listing<'_>) -> R,
 ) -> Result<Option<R>> {
-    let query = Query { prefix, after: None, limit: rows };
     look_at(engine, namespace, query, rows, |page| (!page.more).then(|| see(page)))
 }
 
@@ -100,11 +99,12 @@ fn look_at<R>(
         if !entry.starts_with(&bound) {
             break;
         }
-        if rows == 0 {
+        let looked_at = 1 + record.len() / PAGE;
+        if rows < looked_at {
             page.more = true;
             break;
         }
-        rows = rows.saturating_sub(1 + record.len() / PAGE);
+        rows -= looked_at;
         if let Some(glance) = Glance::of(record)
             && !glance.term.is_expired(now)
         {

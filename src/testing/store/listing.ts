@@ -56,6 +56,15 @@ export function listing(suite: Suite): void {
       }
     });
 
+    suite.test("a listing is whole however much its entries say", async ({ namespace }) => {
+      const keys = ["a", "b", "c", "d", "e"];
+      for (const [index, key] of keys.entries()) {
+        await put(namespace, key, "value", { metadata: { text: "x".repeat(index * 30_000) } });
+      }
+      for (const limit of [1, 3, 5, 100]) assert.deepEqual(await keysOf(namespace, "", limit), keys);
+      assert.deepEqual(await keysOf(namespace, "e"), ["e"]);
+    });
+
     suite.test("a prefix is a prefix of the whole key", async ({ namespace }) => {
       const keys = ["a", "ab", "ab/", "ab/c", "abc", "ac", "b", "a\u{1f3f9}", "a\u{1f3f9}b"];
       for (const key of keys) await put(namespace, key, "value");

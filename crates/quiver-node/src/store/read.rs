@@ -217,9 +217,9 @@ impl NativeStore {
     ) -> Result<Either<String, AsyncTask<Job<String>>>> {
         let (store, namespace) = (Arc::clone(&self.store), self.namespace(handle)?);
         if after.is_none() {
-            let rows = SHORT.min(limit as usize);
+            let query = Query { prefix: prefix.as_bytes(), after: None, limit: limit as usize };
             let tell = |page: &Listing<'_>| tell(&store, &namespace, page);
-            let short = listing::look_at_short(&store.engine, &namespace, prefix.as_bytes(), rows, tell);
+            let short = listing::look_at_short(&store.engine, &namespace, query, SHORT, tell);
             if let Some(json) = short.map_err(store_failure)? {
                 return Ok(Either::A(json));
             }
