@@ -28,7 +28,9 @@ export class Programs {
   constructor() {
     this.#folder = join(repository, ".quiver-test", `processes-${process.pid}`);
     rmSync(this.#folder, { recursive: true, force: true });
-    for (const path of [...modules("src"), ...modules("__test__/processes")]) this.#compile(path);
+    for (const path of [...modules("src"), ...modules("__test__/processes")]) {
+      compileModule(path, join(this.#folder, path));
+    }
     const addon = "src/native/quiver.node";
     copyFileSync(join(repository, addon), join(this.#folder, addon));
     afterAll(() => rmSync(this.#folder, { recursive: true, force: true }));
@@ -40,28 +42,34 @@ export class Programs {
     const program = join(this.#folder, "__test__/processes/programs", `${name}.js`);
     const child = spawn(command, [...before, program, JSON.stringify(input)], {
       stdio: ["ignore", "ignore", "pipe", "ipc"],
-      env: Object.fromEntries(
-        Object.entries(process.env).filter(([variable]) => !variable.startsWith("QUIVER_")),
-      ),
+      env: neutralVariables(),
     });
     return new Process(name, child);
   }
-
-  #compile(path: string): void {
-    const target = join(this.#folder, path.replace(/\.ts$/, ".js"));
-    mkdirSync(dirname(target), { recursive: true });
-    const { outputText } = ts.transpileModule(readFileSync(join(repository, path), "utf8"), {
-      compilerOptions: {
-        target: ts.ScriptTarget.ES2023,
-        module: ts.ModuleKind.ESNext,
-        rewriteRelativeImportExtensions: true,
-      },
-    });
-    writeFileSync(target, outputText);
-  }
 }
 
-function modules(folder: string): string[] {
+/** The environment without what would configure caches. */
+export function neutralVariables(): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([variable]) => !variable.startsWith("QUIVER_")),
+  );
+}
+
+/** What tsc makes of a module of the repository, without looking at types; at `target`, but with `.js` at its end. */
+export function compileModule(path: string, target: string): void {
+  const { outputText } = ts.transpileModule(readFileSync(join(repository, path), "utf8"), {
+    compilerOptions: {
+      target: ts.ScriptTarget.ES2023,
+      module: ts.ModuleKind.ESNext,
+      rewriteRelativeImportExtensions: true,
+    },
+  });
+  mkdirSync(dirname(target), { recursive: true });
+  writeFileSync(target.replace(/\.ts$/, ".js"), outputText);
+}
+
+/** The modules below a folder of the repository that are no tests, with paths from the repository on. */
+export function modules(folder: string): string[] {
   return readdirSync(join(repository, folder), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith(".ts") && !entry.name.endsWith(".test.ts"))
     .map((entry) => relative(repository, join(entry.parentPath, entry.name)));

@@ -2,12 +2,12 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import ts from "typescript";
+import { join, relative, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { METRICS } from "../../src/metrics/catalogue.ts";
+import { compileModule, modules, neutralVariables } from "../processes/harness.ts";
 
 const root: string = resolve(import.meta.dirname, "../..");
 const folder: string = join(root, "examples/deploy");
@@ -56,15 +56,16 @@ test("the image has all that the server needs", async () => {
   const image = mkdtempSync(join(tmpdir(), "quiver-image-"));
   const [, , stage = ""] = readFileSync(join(folder, "Dockerfile"), "utf8").split(/^FROM /m);
   for (const [, from = "", to = ""] of stage.matchAll(/^COPY --from=build \/build\/(\S+) (\S+)$/gm)) {
-    if (from === "app") compileExamples(join(image, to));
-    else cpSync(join(root, from), join(image, to), { recursive: true });
+    if (from !== "app") cpSync(join(root, from), join(image, to), { recursive: true });
+    else
+      for (const path of modules("examples"))
+        compileModule(path, join(image, to, relative("examples", path)));
   }
   const [, manifest = ""] = /^RUN echo '(.*)' > package\.json/m.exec(stage) ?? [];
   writeFileSync(join(image, "package.json"), manifest);
 
   const [, command = "", file = ""] = /^CMD \["(\w+)", "(.+)"\]$/m.exec(stage) ?? [];
-  const own = Object.entries(process.env).filter(([name]) => !name.startsWith("QUIVER_"));
-  const env = { ...Object.fromEntries(own), HOST: "127.0.0.1", PORT: "0", QUIVER_PATH: join(image, "cache") };
+  const env = { ...neutralVariables(), HOST: "127.0.0.1", PORT: "0", QUIVER_PATH: join(image, "cache") };
   const server = spawn(command, [file], { cwd: image, env });
   let said = "";
   const listening = new Promise<void>((resolve) => {
@@ -88,19 +89,3 @@ test("the image has all that the server needs", async () => {
     rmSync(image, { recursive: true });
   }
 });
-
-/** What tsc makes of the examples, without looking at types. */
-function compileExamples(target: string): void {
-  const compilerOptions = {
-    target: ts.ScriptTarget.ES2023,
-    module: ts.ModuleKind.ESNext,
-    rewriteRelativeImportExtensions: true,
-  };
-  const paths = readdirSync(join(root, "examples"), { recursive: true, encoding: "utf8" });
-  for (const path of paths.filter((path) => path.endsWith(".ts"))) {
-    const file = join(target, path.replace(/\.ts$/, ".js"));
-    mkdirSync(dirname(file), { recursive: true });
-    const source = readFileSync(join(root, "examples", path), "utf8");
-    writeFileSync(file, ts.transpileModule(source, { compilerOptions }).outputText);
-  }
-}

@@ -72,7 +72,7 @@ export function translated<T>(call: () => T): T {
   }
 }
 
-/** The same for calls that answer with a promise. */
+/** The same for calls that may answer with a promise. */
 export async function translatedAsync<T>(call: () => T | Promise<T>): Promise<T> {
   try {
     return await call();

@@ -3,12 +3,10 @@
 use crate::catalog::keys;
 use crate::catalog::lmdb::Read;
 use crate::catalog::record::{Glance, Record};
+use crate::catalog::values::PART;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::reader::Namespace;
-
-/// Bytes of a page of the catalog.
-const PAGE: usize = 4096;
 
 /// Which entries a page has.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +97,7 @@ fn look_at<R>(
         if !entry.starts_with(&bound) {
             break;
         }
-        let looked_at = 1 + record.len() / PAGE;
+        let looked_at = 1 + record.len() / PART;
         if rows < looked_at {
             page.more = true;
             break;

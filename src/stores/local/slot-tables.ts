@@ -11,44 +11,41 @@ const ALL = 1 << 24;
 /** By how much views grow. */
 const FACTOR = 8;
 
+type Views = Pick<Coherence, "stamps" | "heat">;
+
 /**
  * The engine maps its tables whole, 64 MiB each. V8 collects garbage as soon as it has been shown so much more memory,
  * which takes 5 to 10 ms of opening a cache and frees nothing; so the views get longer only as slots are met.
  */
 export class SlotTables {
   readonly #native: NativeStore;
-  readonly #coherences: { -readonly [Field in keyof Coherence]: Coherence[Field] }[] = [];
-  #length = FEW;
-  #stamps: ArrayBuffer;
-  #heat: ArrayBuffer;
+  readonly #coherences: Coherence[] = [];
+  #views: Views;
 
   constructor(native: NativeStore) {
     this.#native = native;
-    ({ stamps: this.#stamps, heat: this.#heat } = this.#views(FEW));
+    this.#views = this.#viewsOf(FEW);
   }
 
   /** Views for a namespace with its epoch in this slot. */
   coherence(epochSlot: number): Coherence {
     this.reach(epochSlot);
-    const made = { stamps: new Uint32Array(this.#stamps), heat: new Uint32Array(this.#heat), epochSlot };
+    const made = { ...this.#views, epochSlot };
     this.#coherences.push(made);
     return made;
   }
 
   /** Sees to it that the views have the slot. */
   reach(slot: number): void {
-    if (slot < this.#length || this.#length === ALL || slot === NOWHERE) return;
-    let length = this.#length;
+    let { length } = this.#views.stamps;
+    if (slot < length || length === ALL || slot === NOWHERE) return;
     while (slot >= length && length < ALL) length *= FACTOR;
-    ({ stamps: this.#stamps, heat: this.#heat } = this.#views(length));
-    this.#length = length;
-    for (const coherence of this.#coherences) {
-      coherence.stamps = new Uint32Array(this.#stamps);
-      coherence.heat = new Uint32Array(this.#heat);
-    }
+    this.#views = this.#viewsOf(length);
+    for (const coherence of this.#coherences) Object.assign(coherence, this.#views);
   }
 
-  #views(length: number): ReturnType<NativeStore["slotTables"]> {
-    return translated(() => this.#native.slotTables(length));
+  #viewsOf(length: number): Views {
+    const { stamps, heat } = translated(() => this.#native.slotTables(length));
+    return { stamps: new Uint32Array(stamps), heat: new Uint32Array(heat) };
   }
 }
