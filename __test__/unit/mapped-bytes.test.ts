@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { MappedBytes } from "../../src/native/mapped-bytes.ts";
 
-const MIB = 1024 * 1024;
+const KIB = 1024;
+const MIB = 1024 * KIB;
 
 /** Memory whose buffers are copies, and the bounds of those that were made. */
 function memoryOf(bytes: Uint8Array): { mapped: MappedBytes; made: [start: number, end: number][] } {
@@ -46,14 +47,19 @@ test("parts are what lies there, through at most four windows and one buffer ove
 test("neighbours share a window", () => {
   const { mapped, made } = memoryOf(large);
   for (let row = 0; row < 1000; row++) mapped.part(128 + row * 512, 128 + (row + 1) * 512);
-  expect(made).toEqual([[0, MIB]]);
+  expect(made).toEqual([
+    [0, 64 * KIB],
+    [60 * KIB, 316 * KIB],
+    [312 * KIB, 1336 * KIB],
+  ]);
 });
 
 test("who asks for parts all over gets one buffer over all, once", () => {
   const { mapped, made } = memoryOf(large);
   for (let turn = 0; turn < 40; turn++) mapped.part(((turn * 37) % 9) * MIB + 5, ((turn * 37) % 9) * MIB + 9);
   expect(mapped.all.byteLength).toBe(large.byteLength);
-  expect(made.map(([start, end]) => end - start)).toEqual([MIB, MIB, MIB, MIB, large.byteLength]);
+  const lengths = made.map(([start, end]) => end - start);
+  expect(lengths).toEqual([64 * KIB, 256 * KIB, MIB, MIB, large.byteLength]);
 });
 
 test("of nothing there is a view for any elements, also at the end", () => {
@@ -68,4 +74,14 @@ test("small values have one buffer only", () => {
   const { mapped, made } = memoryOf(large.subarray(0, 4 * MIB));
   expect(mapped.part(7, 9)).toEqual(large.subarray(7, 9));
   expect(made).toEqual([[0, 4 * MIB]]);
+});
+
+test("a part too long for the window of its turn has a longer one, and one too long for any the buffer over all", () => {
+  const { mapped, made } = memoryOf(large);
+  mapped.part(4096, 4096 + 300 * KIB);
+  mapped.part(3 * MIB, 5 * MIB);
+  expect(made).toEqual([
+    [4 * KIB, 4 * KIB + MIB],
+    [0, large.byteLength],
+  ]);
 });

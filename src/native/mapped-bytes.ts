@@ -9,11 +9,18 @@ export interface NativeMemory {
   memory(start: number, end: number): ArrayBuffer;
 }
 
-/** Bytes of a window. */
-const WINDOW = 1024 * 1024;
+/** Bytes of the first window, and of any. */
+const FIRST_WINDOW = 64 * 1024;
+const LARGEST_WINDOW = 1024 * 1024;
+
+/** By how much the next one is larger. */
+const FACTOR = 4;
 
 /** Whoever asks for more parts than lie in these is likely to ask for all. */
 const MOST_WINDOWS = 4;
+
+/** Of no more bytes there are no windows. */
+const SMALL = 4 * 1024 * 1024;
 
 /** A system's pages begin at multiples of this, so elements in a window are aligned as they are in the file. */
 const PAGE = 4096;
@@ -30,7 +37,8 @@ const bytesOfBuffer = new WeakMap<ArrayBufferLike, MappedBytes>();
 /**
  * Bytes of a value, which need no array buffer until they are looked at. V8 counts what such buffers cover as memory of its
  * own and begins a collection every 64 MiB, which takes milliseconds; so the first row of a large matrix is shown through
- * a window of 1 MiB. The fifth window that would be needed, and any part that fits none, makes the buffer over all.
+ * a window of 64 KiB, and of a thousand matrices no more is counted. Each window is four times as large as the one before,
+ * up to 1 MiB. The fifth that would be needed, and any part that fits none, makes the buffer over all.
  */
 export class MappedBytes {
   readonly byteLength: number;
@@ -45,7 +53,7 @@ export class MappedBytes {
 
   /** Parts may come at less expense than all. */
   get isLarge(): boolean {
-    return this.byteLength > MOST_WINDOWS * WINDOW;
+    return this.byteLength > SMALL;
   }
 
   /** Every byte. Throws ERR_QUIVER_TOO_LARGE where no array has room for so many. */
@@ -69,7 +77,9 @@ export class MappedBytes {
     const found = this.#windows.find((window) => window.start <= start && end <= window.end);
     if (found !== undefined || this.#windows.length === MOST_WINDOWS) return found;
     const first = start - (start % PAGE);
-    const last = Math.min(first + WINDOW, this.byteLength);
+    let size = FIRST_WINDOW * FACTOR ** this.#windows.length;
+    while (first + size < end) size *= FACTOR;
+    const last = Math.min(first + Math.min(size, LARGEST_WINDOW), this.byteLength);
     if (end > last) return undefined;
     const window = { start: first, end: last, bytes: this.#view(first, last) };
     this.#windows.push(window);

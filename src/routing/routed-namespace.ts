@@ -19,6 +19,7 @@ import type {
   Usage,
   ValueWriter,
 } from "../stores/store.ts";
+import { unplaced } from "../stores/stored-value.ts";
 import { sumUsage } from "../stores/usage.ts";
 import type { Route } from "./rules.ts";
 
@@ -27,9 +28,6 @@ export interface Leg {
   readonly route: Route;
   readonly target: StoreNamespace;
 }
-
-/** The slot that means: nothing tells whether a held value is current. */
-const NOWHERE = 0xffff_ffff;
 
 /**
  * A value is found whichever rule stored it: lookups ask the stores in the order of the rules, and a write takes
@@ -208,7 +206,7 @@ export class RoutedNamespace implements StoreNamespace {
   }
 
   #handOut(target: StoreNamespace, value: StoredValue): StoredValue {
-    return target === this.#home ? value : { ...value, slot: NOWHERE, stamp: 0 };
+    return target === this.#home ? value : unplaced(value);
   }
 
   /** The first answer of the stores in the order of the rules, as a read of the key. */

@@ -108,7 +108,10 @@ export interface FactChanges {
  */
 export interface StoredValue {
   readonly bytes: Uint8Array;
-  /** The same bytes where a part of them can be had at less expense; then `bytes` is best not asked for. */
+  /**
+   * The same bytes where a part of them can be had at less expense. Then `bytes` is best not asked for, and may be a getter
+   * of the value's class, which `{ ...value }` doesn't have.
+   */
   readonly parts?: PartedBytes;
   readonly codec: string;
   readonly createdAt: number;
@@ -118,9 +121,9 @@ export interface StoredValue {
   /** `bytes` lies in memory that other values have too, as `ReadOptions` allows: who keeps it keeps all of that. */
   readonly pooled?: boolean;
   /** Checks `[start, end)` of `bytes` against the stored sums once; throws ERR_QUIVER_CHECKSUM_MISMATCH. Undefined: already checked. */
-  readonly verify?: (start: number, end: number) => void;
+  readonly verify?: ((start: number, end: number) => void) | undefined;
   /** The same off the main thread, reading ahead. */
-  readonly ready?: (start: number, end: number) => Promise<void>;
+  readonly ready?: ((start: number, end: number) => Promise<void>) | undefined;
   /** Where to look whether this value is still the one stored (see `Coherence`); 0xffffffff = nowhere. */
   readonly slot: number;
   readonly stamp: number;

@@ -21,7 +21,7 @@ use crate::root::Root;
 /// Values up to this size are read, not mapped: a mapping costs as much, and a finaliser besides.
 pub const COPY_BELOW: u64 = 64 * 1024;
 /// Values up to this size are verified when they are opened: then their bytes are at hand, and later the file would have
-/// to be opened and read for it.
+/// to be opened and read for it. Of others the first chunk is, which has the header of most formats in it.
 const VERIFIED_AT_ONCE: u64 = 256 * 1024;
 /// Chunks that a thread compares at a time.
 const TOGETHER: usize = 16;
@@ -184,12 +184,11 @@ impl OpenValues {
             Some(mapping) => Bytes::Mapped(mapping),
             None => Bytes::Copied(self.copy(&file, record.size, &checked.path)?),
         };
-        if record.size <= VERIFIED_AT_ONCE {
-            checked.verify_fresh(match &bytes {
-                Bytes::Mapped(mapping) => mapping.as_slice(),
-                Bytes::Copied(bytes) => bytes,
-            });
-        }
+        let fresh = match &bytes {
+            Bytes::Mapped(mapping) => mapping.as_slice(),
+            Bytes::Copied(bytes) => bytes,
+        };
+        checked.verify_fresh(if record.size <= VERIFIED_AT_ONCE { fresh } else { &fresh[..CHUNK] });
         Ok(Some(ValueBytes { bytes, gauge: Arc::clone(&self.shared), checked }))
     }
 
@@ -374,14 +373,16 @@ impl Checked {
         Ok(())
     }
 
-    /// Compares bytes with the sums that nobody has had the chance to change since they were mapped or read. Chunks that
-    /// differ stay as they are: [`Self::verify`] says what is wrong with them when they are asked for.
+    /// Compares the first bytes of the value, whole chunks or all of it, with the sums, where nobody has had the chance to
+    /// change them since they were mapped or read. Chunks that differ stay as they are: [`Self::verify`] says what is wrong
+    /// with them when they are asked for.
     fn verify_fresh(&self, bytes: &[u8]) {
-        if bytes.len() as u64 != self.size || self.few_sums.len() != bytes.len().div_ceil(CHUNK) {
+        if self.covers(0, bytes.len() as u64) {
             return;
         }
-        for (chunk, (bytes, sum)) in bytes.chunks(CHUNK).zip(&self.few_sums).enumerate() {
-            if !self.is_checked(chunk) && *sum == quiver_io::sum64(bytes) {
+        let Some(sums) = self.sums(chunks(0, bytes.len() as u64)) else { return };
+        for (chunk, (bytes, sum)) in bytes.chunks(CHUNK).zip(sums).enumerate() {
+            if sum == quiver_io::sum64(bytes) {
                 self.set_checked(chunk);
             }
         }

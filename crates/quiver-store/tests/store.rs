@@ -337,13 +337,22 @@ fn a_flipped_bit_in_a_value_is_a_checksum_mismatch() {
 }
 
 #[test]
-fn a_value_of_a_few_chunks_is_verified_when_it_is_opened() {
+fn a_value_of_a_few_chunks_is_verified_when_it_is_opened_and_the_first_chunk_of_any() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let namespace = store.namespace("n", &named(), false).unwrap();
-    for (size, at_once) in [(60_000, true), (250_000, true), (300_000, false)] {
-        done(put_file(&store, "n", "k", &pattern(size), facts_of("bin")));
-        assert_eq!(opened(&store, &namespace).checked.covers(0, size as u64), at_once, "{size}");
+    // The sums of the last one are in a file of their own.
+    for (size, at_once) in [(60_000, true), (250_000, true), (300_000, false), (9_000_000, false)] {
+        let whole = || done(put_file(&store, "n", "k", &pattern(size), facts_of("bin")));
+        whole();
+        let checked = || opened(&store, &namespace).checked.clone();
+        assert_eq!(checked().covers(0, size as u64), at_once, "{size}");
+        assert!(checked().covers(0, 60_000), "{size}");
+        overwrite(&folder.path().join("n/k.bin"), 0xff, 50_000);
+        assert!(!checked().covers(0, 60_000), "{size}");
+        whole();
+        overwrite(&folder.path().join("n/k.bin"), 0xff, size as u64 * 4 / 5);
+        assert_eq!(checked().covers(0, 60_000), size > 65_536, "{size}");
     }
 }
 

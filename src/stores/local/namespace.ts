@@ -32,6 +32,7 @@ import type {
   Usage,
   ValueWriter,
 } from "../store.ts";
+import { ValueInParts } from "../stored-value.ts";
 import { LocalBatch } from "./batch.ts";
 import type { LocalClock } from "./clock.ts";
 import { factsOf, Manners, PackedWrite } from "./packed-facts.ts";
@@ -523,33 +524,24 @@ export class LocalNamespace implements StoreNamespace {
       const bytes = status === PLACED ? this.#pool.take(size) : this.#copy(size, pooled);
       return { codec, createdAt, expiresAt, slot, stamp, bytes, mapped: false, pooled };
     }
+    return this.#inFile(key, size, { codec, createdAt, expiresAt, slot, stamp });
+  }
+
+  /** The value of the entry just found, in a file of its own: mapped, or read where it is small. */
+  #inFile(key: string, size: number, entry: FoundEntry): StoredValue | undefined {
     const value = this.#values.take(this.#native, this.#contents[0] as bigint);
     if (value === undefined) return undefined;
     if (value.byteLength !== size) {
       throw new QuiverError("ERR_QUIVER_CORRUPT", "the value's file has another length", { key });
     }
+    const { codec, createdAt, expiresAt, slot, stamp } = entry;
     if (value instanceof Uint8Array) {
       return { codec, createdAt, expiresAt, slot, stamp, bytes: value, mapped: false };
     }
     const { bytes: parts, mapped, verify, ready } = value;
-    // To make an object with a getter takes a microsecond.
-    if (!parts.isLarge) {
-      return { codec, createdAt, expiresAt, slot, stamp, bytes: parts.all, mapped, verify, ready };
-    }
-    return {
-      codec,
-      createdAt,
-      expiresAt,
-      slot,
-      stamp,
-      parts,
-      get bytes() {
-        return parts.all;
-      },
-      mapped,
-      verify,
-      ready,
-    };
+    return parts.isLarge
+      ? new ValueInParts({ codec, createdAt, expiresAt, slot, stamp, parts, mapped, verify, ready })
+      : { codec, createdAt, expiresAt, slot, stamp, bytes: parts.all, mapped, verify, ready };
   }
 
   /** The packed value in the exchange, in memory where it may stay. */
@@ -567,6 +559,9 @@ export class LocalNamespace implements StoreNamespace {
     return name;
   }
 }
+
+/** What a look-up says of an entry besides its value. */
+type FoundEntry = Pick<StoredValue, "codec" | "createdAt" | "expiresAt" | "slot" | "stamp">;
 
 /** A page as the add-on writes it. */
 function pageOf<T>(json: string): Page<T> {

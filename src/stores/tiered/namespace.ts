@@ -5,7 +5,6 @@ import { now } from "../../shared/clock.ts";
 import { isQuiverError } from "../../shared/errors.ts";
 import { KeyQueue } from "../../shared/key-queue.ts";
 import type { Logger } from "../../shared/logger.ts";
-import { NOWHERE } from "../memory/slots.ts";
 import type {
   Coherence,
   EntryFacts,
@@ -22,6 +21,7 @@ import type {
   Usage,
   ValueWriter,
 } from "../store.ts";
+import { unplaced } from "../stored-value.ts";
 import { PendingWrites } from "./pending.ts";
 import type { Tier } from "./tier.ts";
 
@@ -296,7 +296,7 @@ export class TieredNamespace implements StoreNamespace {
       if (value === undefined) continue;
       if (index === 0) return value;
       await this.#copyUp(key, value, { below: index, removals });
-      return { ...value, slot: NOWHERE, stamp: 0 };
+      return unplaced(value);
     }
     return undefined;
   }
@@ -330,7 +330,7 @@ export class TieredNamespace implements StoreNamespace {
     this.#checkOpen();
     for (const [index, tier] of this.#tiers.entries()) {
       const value = tier.isClean(key) ? tier.target.getSync?.(key) : undefined;
-      if (value !== undefined) return index === 0 ? value : { ...value, slot: NOWHERE, stamp: 0 };
+      if (value !== undefined) return index === 0 ? value : unplaced(value);
       // What lies further down is older than what waits to be written there.
       if (this.#isPending(key) !== undefined) return undefined;
     }
@@ -348,7 +348,7 @@ export class TieredNamespace implements StoreNamespace {
   async #fromHome(key: string, options: GetFromStore): Promise<StoredValue | undefined> {
     await this.#pending?.settled(key);
     const value = await this.#home.on(key, (home) => home.get(key, options));
-    return value && { ...value, slot: NOWHERE, stamp: 0 };
+    return value && unplaced(value);
   }
 
   async #firstOf<T>(
