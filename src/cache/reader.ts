@@ -52,8 +52,8 @@ export class Reader {
   }
 
   /**
-   * The same, without a promise where the store answers at once with a value that is checked already. May throw
-   * instead of rejecting.
+   * The same, without a promise where the store answers at once with a value that takes no longer to decode than to look
+   * at its header. May throw instead of rejecting.
    */
   loadAtOnce(
     store: StoreNamespace,
@@ -70,13 +70,20 @@ export class Reader {
       throw error;
     }
     if (stored === undefined) return undefined;
-    if (stored instanceof Promise || stored.ready !== undefined) return this.#finish(stored, hot, key, epoch);
+    if (stored instanceof Promise) return this.#finish(stored, hot, key, epoch);
     if (this.#isReadOnce(hot, stored)) {
       return { value: stored.bytes, createdAt: stored.createdAt, expiresAt: stored.expiresAt };
     }
-    // Inflating even a small value may take long.
-    const inflates = this.#codecs.named(stored.codec).decodeAsync !== undefined;
-    return inflates ? this.#finish(stored, hot, key, epoch) : this.#decodeAtOnce(hot, key, stored, epoch);
+    return this.#takesLong(stored)
+      ? this.#finish(stored, hot, key, epoch)
+      : this.#decodeAtOnce(hot, key, stored, epoch);
+  }
+
+  /** Whether decoding inflates, even a small value, or compares with its sums more than a header. */
+  #takesLong({ codec: name, ready }: StoredValue): boolean {
+    const codec = this.#codecs.named(name);
+    if (codec.decodeAsync !== undefined) return true;
+    return ready !== undefined && (codec.whole === true || this.#verify === "full");
   }
 
   #decodeAtOnce(hot: HotNamespace, key: string, stored: StoredValue, epoch: number): Found {

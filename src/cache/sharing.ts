@@ -5,6 +5,7 @@ import type { Codec } from "../codecs/codec.ts";
 import { tensorsIn } from "../codecs/pt/contents.ts";
 import { isPlainObject } from "../codecs/values.ts";
 import { type StoredValue, sizeOf } from "../stores/store.ts";
+import { Tensor } from "../tensor/tensor.ts";
 
 /** A parsed value holds about this many bytes of heap for each byte of text. */
 const HEAP_PER_ENCODED_BYTE = 3;
@@ -76,7 +77,9 @@ export function deepFreeze<T>(value: T): T {
 
 /** The buffers that a value is a view on, but for those that the store makes of parts. */
 function buffersOf(value: unknown, stored: StoredValue): readonly ArrayBufferLike[] {
-  const buffers = new Set<ArrayBufferLike>(stored.parts === undefined ? [stored.bytes.buffer] : []);
+  const own = stored.parts === undefined ? [stored.bytes.buffer] : [];
+  if (value instanceof Tensor && value.isView) return own;
+  const buffers = new Set<ArrayBufferLike>(own);
   for (const member of isPlainObject(value) ? Object.values(value) : []) {
     if (ArrayBuffer.isView(member)) buffers.add(member.buffer);
   }

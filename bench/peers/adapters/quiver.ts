@@ -49,8 +49,8 @@ async function tables(folder: string): Promise<Tables> {
   const values = cache.namespace<Tensor<Float32Array>>("tables", { codec: "npy" });
   return {
     store: (name, data, columns) => values.set(name, new Tensor(data, [data.length / columns, columns])),
-    open: async (name, columns): Promise<Table> => {
-      const tensor = await values.get(name);
+    open: (name, columns): Table => {
+      const tensor = values.getSync(name);
       if (tensor === undefined) throw new Error(`${name} isn't stored`);
       let checked = false;
       return {

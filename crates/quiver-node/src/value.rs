@@ -74,7 +74,7 @@ impl OpenFile {
 }
 
 fn verify(bytes: &ValueBytes, start: f64, end: f64) -> quiver_store::Result<()> {
-    if !bytes.is_whole() {
+    if !bytes.reaches(end.max(0.0) as usize) {
         return Err(quiver_store::Error::new(
             quiver_store::Code::Corrupt,
             "the file was cut short while it was in use",

@@ -118,8 +118,13 @@ impl ValueBytes {
 
     /// Whether nothing was cut off the file under the mapping so far. Reads the last byte, by which that shows.
     pub fn is_whole(&self) -> bool {
+        self.reaches(self.len())
+    }
+
+    /// Whether nothing was cut off before `end`. Reads a byte of the page behind it, which is at hand where the end is.
+    pub fn reaches(&self, end: usize) -> bool {
         match &self.bytes {
-            Bytes::Mapped(mapping) => mapping.is_whole(),
+            Bytes::Mapped(mapping) => mapping.reaches(end),
             Bytes::Copied(_) => true,
         }
     }

@@ -21,8 +21,7 @@ pub fn start_writing(file: &File) {
 /// Has the system provide memory at once, which takes half as long as page by page when each is first written to. Changes
 /// no byte of it; a kernel before 5.14 does nothing.
 pub fn populate(memory: &mut [u8]) {
-    // SAFETY: asks for a number.
-    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+    let page = super::page_size();
     let skipped = memory.as_ptr().align_offset(page);
     let Some(pages) = memory.get_mut(skipped..) else { return };
     let length = pages.len() / page * page;

@@ -40,8 +40,7 @@ pub fn catch_lost_pages(mend: fn(usize) -> bool) {
 /// The address must lie in memory that this process has mapped, of which nobody holds the page's bytes borrowed as
 /// unchanging. Called by signal handlers, it does nothing that they may not.
 pub unsafe fn put_zeros(address: usize) -> bool {
-    // SAFETY: sysconf only reads.
-    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+    let page = super::page_size();
     // SAFETY: by the caller's promise; mmap is a plain system call here.
     let mapped = unsafe {
         libc::mmap(

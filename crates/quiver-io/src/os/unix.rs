@@ -189,13 +189,18 @@ pub fn advise(map: &MmapMut, advice: Advice, start: usize, length: usize) -> Res
     map.advise_range(advice, start, length)
 }
 
+/// Bytes of a page of memory. May be asked for by signal handlers.
+#[allow(unsafe_code)]
+pub fn page_size() -> usize {
+    // SAFETY: only a number is asked for, one that every system has.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
+}
+
 /// Whether the page at the start of some mapped bytes is in memory; none where the system doesn't say.
 #[allow(unsafe_code)]
 pub fn is_resident(bytes: &[u8]) -> Option<bool> {
     let mut state = 0_u8;
-    // SAFETY: only a number is asked for.
-    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
-    let inside = bytes.as_ptr().addr().checked_rem(page)?;
+    let inside = bytes.as_ptr().addr().checked_rem(page_size())?;
     // SAFETY: the address is that of the page that the bytes begin in, of which the system writes one byte to `state`.
     let told = unsafe {
         libc::mincore(bytes.as_ptr().sub(inside).cast_mut().cast(), 1, (&raw mut state).cast()) == 0

@@ -14,6 +14,11 @@ use crate::map::Advice;
 /// A file can be mapped as far as it goes.
 pub const MAPS_PAST_END: bool = false;
 
+/// Bytes of a page of memory, on every processor that Windows runs on.
+pub fn page_size() -> usize {
+    4096
+}
+
 /// Pages come one by one.
 pub fn populate(_memory: &mut [u8]) {}
 
