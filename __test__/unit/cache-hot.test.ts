@@ -74,7 +74,7 @@ describe("a held value", () => {
     expect(hot.find("a")).toBeUndefined();
   });
 
-  test("is worth memory of its own when that very value was read before", () => {
+  test("is worth memory of its own when that very value was read as often as it takes", () => {
     const { hot, stamps } = tierOf(100_000);
     const stored = (slot: number): StoredValue => ({
       bytes: new Uint8Array(1),
@@ -86,12 +86,14 @@ describe("a held value", () => {
       stamp: stamps[slot] ?? 0,
     });
     stamps.fill(7);
-    expect([hot.isWorthHolding(stored(5)), hot.isWorthHolding(stored(6))]).toEqual([false, false]);
-    expect([hot.isWorthHolding(stored(5)), hot.isWorthHolding(stored(6))]).toEqual([true, true]);
+    expect([hot.isWorthHolding(stored(5), 2), hot.isWorthHolding(stored(6), 3)]).toEqual([false, false]);
+    expect([hot.isWorthHolding(stored(5), 2), hot.isWorthHolding(stored(6), 3)]).toEqual([true, false]);
+    expect(hot.isWorthHolding(stored(6), 3)).toBe(true);
     stamps[5] = 8;
-    expect(hot.isWorthHolding(stored(5)), "another value by now").toBe(false);
-    expect(hot.isWorthHolding(stored(0xffff_ffff))).toBe(false);
-    expect(hot.isWorthHolding(stored(0xffff_ffff)), "nothing tells about it").toBe(false);
+    expect(hot.isWorthHolding(stored(5), 2), "another value by now").toBe(false);
+    for (let turn = 0; turn < 600; turn++) hot.isWorthHolding(stored(7), 2);
+    expect(hot.isWorthHolding(stored(7), 255), "no more is counted").toBe(true);
+    expect(hot.isWorthHolding(stored(0xffff_ffff), 1), "nothing tells about it").toBe(false);
   });
 
   test("is a miss once its memory has been transferred away", () => {

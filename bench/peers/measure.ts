@@ -1,7 +1,7 @@
 /** Clocks: how often something can be done in a second, and how long one time takes. */
 
 /** Milliseconds that V8 gets to compile what runs hot, which it does on another thread. */
-const WARM_UP = 100;
+const WARM_UP = 200;
 
 /** Runs `run` for about `milliseconds` after a warm-up of a quarter of that, but no less than `WARM_UP`; operations a second. */
 export function paceSync(run: (turn: number) => unknown, milliseconds: number): number {

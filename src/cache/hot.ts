@@ -18,9 +18,9 @@ const OVERHEAD = 200;
 const LARGEST_SHARE = 1 / 4;
 
 /**
- * Which values were asked for lately: their stamps, by the low bits of their slots. Where two share a place, one of
- * them is taken for new once more often. The table grows with those that are met, since new memory takes longer to be
- * had than a value to be found.
+ * Which values were asked for lately and how often: their stamps, by the low bits of their slots. Where two share a place,
+ * they are taken for new more often. The table grows with those that are met, since new memory takes longer to be had than
+ * a value to be found.
  */
 class Acquaintances {
   static readonly #FEWEST = 1024;
@@ -29,6 +29,7 @@ class Acquaintances {
   static readonly #MOST = 2 ** 20;
   readonly #most: number;
   #stamps = new Uint32Array(Acquaintances.#FEWEST);
+  #times = new Uint8ClampedArray(Acquaintances.#FEWEST);
   /** Met since the table has had its size. */
   #strangers = 0;
 
@@ -36,25 +37,33 @@ class Acquaintances {
     this.#most = Math.min(limit / Acquaintances.#SHARE, Acquaintances.#MOST);
   }
 
-  /** Whether the value was met before; from now on it was. */
-  meet({ slot, stamp }: StoredValue): boolean {
+  /** How often the value has been met, this time included; 255 for more. */
+  meet({ slot, stamp }: StoredValue): number {
     const place = slot & (this.#stamps.length - 1);
-    if (this.#stamps[place] === stamp) return true;
+    if (this.#stamps[place] === stamp) {
+      this.#times[place] = (this.#times[place] as number) + 1;
+      return this.#times[place] as number;
+    }
     this.#stamps[place] = stamp;
+    this.#times[place] = 1;
     this.#strangers++;
     if (this.#strangers > this.#stamps.length && this.#stamps.length < this.#most) this.#grow();
-    return false;
+    return 1;
   }
 
   /** Twice as many. Who was met is found at either of the places that he may have now. */
   #grow(): void {
-    const { length } = this.#stamps;
-    const wider = new Uint32Array(length * 2);
-    wider.set(this.#stamps);
-    wider.set(this.#stamps, length);
-    this.#stamps = wider;
+    this.#stamps = twice(this.#stamps, new Uint32Array(this.#stamps.length * 2));
+    this.#times = twice(this.#times, new Uint8ClampedArray(this.#times.length * 2));
     this.#strangers = 0;
   }
+}
+
+/** An array twice over, in one with room for it. */
+function twice<A extends Uint32Array | Uint8ClampedArray>(array: A, room: A): A {
+  room.set(array);
+  room.set(array, array.length);
+  return room;
 }
 
 /** A held value and what has to be true for it to be served. */
@@ -119,8 +128,8 @@ export class HotTier {
     return weight + OVERHEAD <= this.#limit * LARGEST_SHARE;
   }
 
-  /** Whether a value that was just read has been read before, as it is now. */
-  isKnown(stored: StoredValue): boolean {
+  /** How often a value that was just read has been read as it is now, this time included. */
+  timesRead(stored: StoredValue): number {
     this.#met ??= new Acquaintances(this.#limit);
     return this.#met.meet(stored);
   }
@@ -217,11 +226,12 @@ export class HotNamespace {
   }
 
   /**
-   * Whether it is worth memory to hold a value that was just read: from the second time on. Many values are read once,
-   * and a buffer for each, or having the garbage collector copy what was parsed, costs more than finding it again.
+   * Whether it is worth memory to hold a value that was just read: from the reading on that is named. Many values are read
+   * once, or a few times before they are replaced, and a buffer for each, or having the garbage collector copy what was
+   * parsed, costs more than finding them again.
    */
-  isWorthHolding(stored: StoredValue): boolean {
-    return this.canHold && stored.slot !== NOWHERE && this.#tier.isKnown(stored);
+  isWorthHolding(stored: StoredValue, from: number): boolean {
+    return this.canHold && stored.slot !== NOWHERE && this.#tier.timesRead(stored) >= from;
   }
 
   /** Holds a value in place of what was held under the key, unless it is too heavy or can't be checked. */

@@ -429,10 +429,13 @@ export class Namespace<T = unknown> {
     if (options?.version !== undefined)
       return this.#timed(this.#findVersion(key, count(options.version, "version")), started);
     if (current === undefined) return this.#timed(this.#findOnceOpen(key), started);
-    const found = this.#reader.loadAtOnce(current, hot, key);
-    if (found instanceof Promise) return this.#timed(found, started);
-    this.#latencies.end("read", started);
-    return found;
+    let found: Found | undefined | Promise<Found | undefined>;
+    try {
+      found = this.#reader.loadAtOnce(current, hot, key);
+    } finally {
+      if (!(found instanceof Promise)) this.#latencies.end("read", started);
+    }
+    return found instanceof Promise ? this.#timed(found, started) : found;
   }
 
   async #findVersion(key: string, version: number): Promise<Found | undefined> {

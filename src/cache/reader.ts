@@ -17,6 +17,17 @@ export type VerifyMode = "touch" | "full" | "never";
 /** For values that are not held in memory, or not yet. */
 const POOLED: ReadOptions = { pooled: true };
 
+/** What was decoded is held from this reading of one and the same value on. */
+const DECODED_FROM = 2;
+
+/**
+ * Bytes as they are, once their readings have copied as many, each counted as so many more. To hold a copy and let go of it
+ * again, with all that V8 does for it, costs as much as dozens of look-ups: of values that are often replaced it takes more
+ * than it saves. Four processes that write every twentieth time do a quarter more than when the second reading was enough.
+ */
+const COPIED = 256 * 1024;
+const LOOK_UP = 4 * 1024;
+
 /** There is no value, which may be undefined itself. */
 export const NOTHING: unique symbol = Symbol("nothing");
 
@@ -52,8 +63,8 @@ export class Reader {
   }
 
   /**
-   * The same, without a promise where the store answers at once with a value that takes no longer to decode than to look
-   * at its header. May throw instead of rejecting.
+   * The same, without a promise where the store answers at once with a value that is decoded on this thread anyway. May
+   * throw instead of rejecting.
    */
   loadAtOnce(
     store: StoreNamespace,
@@ -71,7 +82,7 @@ export class Reader {
     }
     if (stored === undefined) return undefined;
     if (stored instanceof Promise) return this.#finish(stored, hot, key, epoch);
-    if (this.#isReadOnce(hot, stored)) {
+    if (this.#isHandedOver(hot, stored)) {
       return { value: stored.bytes, createdAt: stored.createdAt, expiresAt: stored.expiresAt };
     }
     return this.#takesLong(stored)
@@ -79,7 +90,7 @@ export class Reader {
       : this.#decodeAtOnce(hot, key, stored, epoch);
   }
 
-  /** Whether decoding inflates, even a small value, or compares with its sums more than a header. */
+  /** Whether decoding inflates, even a small value, or all of a large one is compared with its sums before. */
   #takesLong({ codec: name, ready }: StoredValue): boolean {
     const codec = this.#codecs.named(name);
     if (codec.decodeAsync !== undefined) return true;
@@ -107,7 +118,7 @@ export class Reader {
     const isParsed = codec.sharing === "frozen";
     const isHeldAtOnce = isParsed ? this.#objects === "shared" : ownsItsMemory(stored);
     if (isHeldAtOnce) return stored;
-    if (!hot.isWorthHolding(stored)) return undefined;
+    if (!hot.isWorthHolding(stored, codec === bin ? bytesFrom(stored) : DECODED_FROM)) return undefined;
     return isParsed ? stored : { ...stored, bytes: stored.bytes.slice() };
   }
 
@@ -128,16 +139,16 @@ export class Reader {
   }
 
   /**
-   * Whether it is bytes as they are, read for the first time: there is nothing to decode, nothing to hold and nothing to
-   * check. Many reads are such, in code that has hardly run and is not optimised, where all that would take as long as
-   * the look-up. From now on the value has been read.
+   * Whether it is bytes as they are, not to be held yet: there is nothing to decode, nothing to hold and nothing to check.
+   * Many reads are such, in code that has hardly run and is not optimised, where all that would take as long as the
+   * look-up. From now on the value has been read once more.
    */
-  #isReadOnce(hot: HotNamespace, stored: StoredValue): boolean {
+  #isHandedOver(hot: HotNamespace, stored: StoredValue): boolean {
     return (
       stored.pooled === true &&
       stored.verify === undefined &&
       this.#codecs.named(stored.codec) === bin &&
-      !hot.isWorthHolding(stored)
+      !hot.isWorthHolding(stored, bytesFrom(stored))
     );
   }
 
@@ -162,7 +173,7 @@ export class Reader {
       throw error;
     }
     if (stored === undefined) return NOTHING;
-    if (this.#isReadOnce(hot, stored)) return stored.bytes;
+    if (this.#isHandedOver(hot, stored)) return stored.bytes;
     if (this.#verify === "full") stored.verify?.(0, sizeOf(stored));
     const { value } = this.#decodeAtOnce(hot, key, stored, epoch);
     return value instanceof RememberedError ? NOTHING : value;
@@ -200,6 +211,11 @@ export class Reader {
     if (this.#verify !== "touch" || verify === undefined) return { key, mapped };
     return { key, mapped, verify, ...(ready && { ready }) };
   }
+}
+
+/** The reading from which on bytes are held: the 52nd of 1 KB, the 19th of 10 KB. */
+function bytesFrom({ bytes }: StoredValue): number {
+  return COPIED / (LOOK_UP + bytes.byteLength);
 }
 
 /** Whether nothing else lies in the memory that a value is a view on. */

@@ -40,8 +40,18 @@ export class ValueInParts implements StoredValue {
 
 /** The same value for somebody who has no means to look whether it is still the one stored. */
 export function unplaced(value: StoredValue): StoredValue {
-  const { parts } = value;
+  const { parts, codec, createdAt, expiresAt, mapped, verify, ready } = value;
   return parts === undefined
     ? { ...value, slot: NOWHERE, stamp: 0 }
-    : new ValueInParts({ ...value, parts, slot: NOWHERE, stamp: 0 });
+    : new ValueInParts({
+        parts,
+        codec,
+        createdAt,
+        expiresAt,
+        mapped,
+        verify,
+        ready,
+        slot: NOWHERE,
+        stamp: 0,
+      });
 }

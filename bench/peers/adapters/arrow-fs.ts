@@ -1,7 +1,6 @@
 /** apache-arrow for JavaScript over a file that is read whole: rows as a column of lists of fixed size. */
 
-import { mkdirSync, writeFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   Table as ArrowTable,
@@ -33,8 +32,8 @@ function tables(home: string): Tables {
       const table = new ArrowTable(schema, [new RecordBatch(schema, rows)]);
       writeFileSync(join(folder, name), tableToIPC(table, "file"));
     },
-    open: async (name, columns): Promise<Table> => {
-      const table = tableFromIPC(await readFile(join(folder, name)));
+    open: (name, columns): Table => {
+      const table = tableFromIPC(readFileSync(join(folder, name)));
       const [data] = table.getChildAt<FixedSizeList<Float32>>(0)?.data ?? [];
       const all = data?.children[0]?.values;
       if (!(all instanceof Float32Array)) throw new Error(`${name} isn't a column of float32`);

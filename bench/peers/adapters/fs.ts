@@ -125,8 +125,8 @@ function tables(home: string): Tables {
   return {
     store: (name, values) =>
       replace(join(folder, name), new Uint8Array(values.buffer, values.byteOffset, values.byteLength), true),
-    open: async (name, columns): Promise<Table> => {
-      const file = await readFile(join(folder, name));
+    open: (name, columns): Table => {
+      const file = readFileSync(join(folder, name));
       const all = new Float32Array(file.buffer, file.byteOffset, file.byteLength / 4);
       return arrayTable(all, columns);
     },

@@ -20,14 +20,17 @@ const MATRICES = [
 /** Who is given matrices of a gigabyte: those that store one as one piece, and so within seconds. */
 const LARGE: readonly string[] = ["quiver", "fs", "lmdb", "numpy memmap"];
 
-/** Smaller ones that are opened before others are timed, so that what runs has been compiled. */
+/**
+ * Smaller ones that are opened before others are timed, so that what runs has been compiled: larger than the 4 MiB up to
+ * which `quiver` makes one buffer.
+ */
 const WARM = { count: 96, rows: 2_800, column: "4 MB" } as const;
 
 export const tables: Workload = {
   name: "tables",
   title: "Matrices and embeddings of float32",
   notes: [
-    `*first row* goes from asking for a stored matrix, in a process that has opened the cache and read a row of ${WARM.count} of ${WARM.column}, to holding its first row; the files are in the page cache. \`quiver\` and \`lmdb\` are asked synchronously. \`quiver\` has verified what it shows. *first of a process* is the same for the first of those.`,
+    `*first row* goes from asking for a stored matrix, in a process that has opened the cache and read a row of ${WARM.count} of ${WARM.column}, to holding its first row; the files are in the page cache. Peers of Node are asked synchronously where they can. \`quiver\` has verified what it shows. *first of a process* is the same for the first of those.`,
     "Gathers take other rows each time, from a matrix that was read before, into a new result, and into memory that is there where the peer can; JavaScript peers copy row by row. *slice* is a view where the peer can give one.",
     "A matrix of 1 GB goes to those peers only that store and map or read it as one piece.",
     "*whole, verified* makes all of it readable: `quiver` compares it with its checksums, the others have none. *sum of all* is `tensor.summary()`, which finds extremes as well, the sum of NumPy, or a loop in JavaScript.",

@@ -69,13 +69,7 @@ impl Mapping {
 
     /// Whether nothing has been cut off so far. Reads the last byte, by which a file that is shorter now shows.
     pub fn is_whole(&self) -> bool {
-        self.reaches(self.len())
-    }
-
-    /// Whether nothing has been cut off before `end`, nor anything that was looked at. Reads a byte of the page behind it:
-    /// in the page in which a file ends, what was cut off reads as zeros without a word.
-    pub fn reaches(&self, end: usize) -> bool {
-        if let Some(last) = self.len().min(end.saturating_add(os::page_size())).checked_sub(1) {
+        if let Some(last) = self.len().checked_sub(1) {
             // SAFETY: inside the mapping; volatile, because the read matters and not its result.
             unsafe { std::ptr::read_volatile(self.as_ptr().add(last)) };
         }
@@ -159,25 +153,6 @@ mod tests {
         assert!(mapping.is_poisoned());
         assert!(!other.is_poisoned());
         assert!(!other.is_whole());
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn what_is_cut_off_before_an_end_shows_wherever_the_cut_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        let page = os::page_size();
-        let length = 5 * page + 10;
-        for end in [1, page - 1, page, page + 1, 3 * page, 4 * page + 7] {
-            for cut in [0, 1, page / 2, page, page + 1, 3 * page - 1, 4 * page, 5 * page, length] {
-                std::fs::write(&path, vec![7; length]).unwrap();
-                let mapping = Mapping::open(&File::open(&path).unwrap()).unwrap();
-                assert!(mapping.reaches(end) && mapping.reaches(usize::MAX));
-                std::fs::File::options().write(true).open(&path).unwrap().set_len(cut as u64).unwrap();
-                assert!(cut >= end || !mapping.reaches(end), "{end} of what was cut at {cut}");
-                assert!(cut < end + 2 * page || mapping.reaches(end), "{end} of what was cut at {cut}");
-            }
-        }
     }
 
     #[test]

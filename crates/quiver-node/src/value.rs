@@ -15,6 +15,8 @@ use crate::task::Job;
 #[napi]
 pub struct OpenFile {
     bytes: Arc<ValueBytes>,
+    /// JavaScript has been given memory of it, and may have written there.
+    shown: bool,
 }
 
 #[napi]
@@ -34,7 +36,8 @@ impl OpenFile {
     /// An array buffer over its bytes from `start` to `end`, one at least, which holds all of its memory. Several may
     /// lie over the same bytes.
     #[napi]
-    pub fn memory<'env>(&self, env: &'env Env, start: f64, end: f64) -> Result<ArrayBuffer<'env>> {
+    pub fn memory<'env>(&mut self, env: &'env Env, start: f64, end: f64) -> Result<ArrayBuffer<'env>> {
+        self.shown = true;
         let memory = (self.bytes.as_ptr(), self.bytes.len());
         // SAFETY: the memory is writable and this process's own (copy-on-write), stays in place until `bytes` is
         // dropped, and is this isolate's alone: every open of a value maps it anew.
@@ -47,6 +50,13 @@ impl OpenFile {
     /// Compares the chunks of 64 KiB that cover `[start, end)` with their sums, each once a process.
     #[napi]
     pub fn verify(&self, start: f64, end: f64) -> Result<()> {
+        if !self.shown {
+            self.bytes.checked.verify_fresh(
+                start.max(0.0) as u64,
+                end.max(0.0) as u64,
+                memory_of(&self.bytes),
+            );
+        }
         verify(&self.bytes, start, end).map_err(store_failure)
     }
 
@@ -74,21 +84,26 @@ impl OpenFile {
 }
 
 fn verify(bytes: &ValueBytes, start: f64, end: f64) -> quiver_store::Result<()> {
-    if !bytes.reaches(end.max(0.0) as usize) {
+    if !bytes.is_whole() {
         return Err(quiver_store::Error::new(
             quiver_store::Code::Corrupt,
             "the file was cut short while it was in use",
         ));
     }
-    // SAFETY: the bytes live as long as `bytes`; where JavaScript writes into its view meanwhile, only this
-    // comparison may see it, and then fails.
+    bytes.checked.verify(start.max(0.0) as u64, end.max(0.0) as u64, memory_of(bytes))
+}
+
+fn memory_of(bytes: &ValueBytes) -> &[u8] {
+    // SAFETY: the bytes live as long as `bytes`; where JavaScript writes into its view meanwhile, only a comparison
+    // may see it, and then fails.
     #[allow(unsafe_code)]
-    let memory = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) };
-    bytes.checked.verify(start.max(0.0) as u64, end.max(0.0) as u64, memory)
+    unsafe {
+        std::slice::from_raw_parts(bytes.as_ptr(), bytes.len())
+    }
 }
 
 impl From<ValueBytes> for OpenFile {
     fn from(bytes: ValueBytes) -> Self {
-        Self { bytes: Arc::new(bytes) }
+        Self { bytes: Arc::new(bytes), shown: false }
     }
 }

@@ -21,7 +21,7 @@ use crate::root::Root;
 /// Values up to this size are read, not mapped: a mapping costs as much, and a finaliser besides.
 pub const COPY_BELOW: u64 = 64 * 1024;
 /// Values up to this size are verified when they are opened: then their bytes are at hand, and later the file would have
-/// to be opened and read for it. Of others the first chunk is, which has the header of most formats in it.
+/// to be opened and read for it.
 const VERIFIED_AT_ONCE: u64 = 256 * 1024;
 /// Chunks that a thread compares at a time.
 const TOGETHER: usize = 16;
@@ -118,13 +118,8 @@ impl ValueBytes {
 
     /// Whether nothing was cut off the file under the mapping so far. Reads the last byte, by which that shows.
     pub fn is_whole(&self) -> bool {
-        self.reaches(self.len())
-    }
-
-    /// Whether nothing was cut off before `end`. Reads a byte of the page behind it, which is at hand where the end is.
-    pub fn reaches(&self, end: usize) -> bool {
         match &self.bytes {
-            Bytes::Mapped(mapping) => mapping.reaches(end),
+            Bytes::Mapped(mapping) => mapping.is_whole(),
             Bytes::Copied(_) => true,
         }
     }
@@ -193,7 +188,9 @@ impl OpenValues {
             Bytes::Mapped(mapping) => mapping.as_slice(),
             Bytes::Copied(bytes) => bytes,
         };
-        checked.verify_fresh(if record.size <= VERIFIED_AT_ONCE { fresh } else { &fresh[..CHUNK] });
+        if record.size <= VERIFIED_AT_ONCE {
+            checked.verify_fresh(0, record.size, fresh);
+        }
         Ok(Some(ValueBytes { bytes, gauge: Arc::clone(&self.shared), checked }))
     }
 
@@ -378,15 +375,17 @@ impl Checked {
         Ok(())
     }
 
-    /// Compares the first bytes of the value, whole chunks or all of it, with the sums, where nobody has had the chance to
-    /// change them since they were mapped or read. Chunks that differ stay as they are: [`Self::verify`] says what is wrong
-    /// with them when they are asked for.
-    fn verify_fresh(&self, bytes: &[u8]) {
-        if self.covers(0, bytes.len() as u64) {
+    /// Compares the chunks that cover `start..end` in memory, which takes half as long as to open the file again and read
+    /// them. `bytes` are all of the value, and nobody has had the chance to change them since they were mapped or read.
+    /// Chunks that differ stay as they are: [`Self::verify`] says what is wrong with them when they are asked for.
+    pub fn verify_fresh(&self, start: u64, end: u64, bytes: &[u8]) {
+        let end = end.min(self.size);
+        if bytes.len() as u64 != self.size || self.covers(start, end) {
             return;
         }
-        let Some(sums) = self.sums(chunks(0, bytes.len() as u64)) else { return };
-        for (chunk, (bytes, sum)) in bytes.chunks(CHUNK).zip(sums).enumerate() {
+        let range = chunks(start, end);
+        let Some(sums) = self.sums(range.clone()) else { return };
+        for ((chunk, bytes), sum) in bytes.chunks(CHUNK).enumerate().skip(range.start).zip(sums) {
             if sum == quiver_io::sum64(bytes) {
                 self.set_checked(chunk);
             }

@@ -337,22 +337,38 @@ fn a_flipped_bit_in_a_value_is_a_checksum_mismatch() {
 }
 
 #[test]
-fn a_value_of_a_few_chunks_is_verified_when_it_is_opened_and_the_first_chunk_of_any() {
+fn a_value_of_a_few_chunks_is_verified_when_it_is_opened() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let namespace = store.namespace("n", &named(), false).unwrap();
-    // The sums of the last one are in a file of their own.
-    for (size, at_once) in [(60_000, true), (250_000, true), (300_000, false), (9_000_000, false)] {
-        let whole = || done(put_file(&store, "n", "k", &pattern(size), facts_of("bin")));
-        whole();
-        let checked = || opened(&store, &namespace).checked.clone();
-        assert_eq!(checked().covers(0, size as u64), at_once, "{size}");
-        assert!(checked().covers(0, 60_000), "{size}");
-        overwrite(&folder.path().join("n/k.bin"), 0xff, 50_000);
-        assert!(!checked().covers(0, 60_000), "{size}");
-        whole();
-        overwrite(&folder.path().join("n/k.bin"), 0xff, size as u64 * 4 / 5);
-        assert_eq!(checked().covers(0, 60_000), size > 65_536, "{size}");
+    for (size, at_once) in [(60_000, true), (250_000, true), (300_000, false)] {
+        done(put_file(&store, "n", "k", &pattern(size), facts_of("bin")));
+        assert_eq!(opened(&store, &namespace).checked.covers(0, size as u64), at_once, "{size}");
+    }
+}
+
+#[test]
+fn what_nobody_was_shown_yet_is_compared_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let namespace = store.namespace("n", &named(), false).unwrap();
+    // The sums of the second one are in a file of their own.
+    for size in [300_000, 9_000_000] {
+        let whole = pattern(size);
+        done(put_file(&store, "n", "k", &whole, facts_of("bin")));
+        let checked = opened(&store, &namespace).checked.clone();
+        let mut damaged = whole.clone();
+        damaged[140_000] ^= 1;
+        checked.verify_fresh(100_000, 200_000, &damaged);
+        assert!(checked.covers(65_536, 131_072) && checked.covers(196_608, 200_000), "{size}");
+        assert!(!checked.covers(131_072, 131_073) && !checked.covers(0, 1), "{size}");
+        // The file is right, and decides.
+        checked.verify(140_000, 140_001, &damaged).unwrap();
+        assert!(checked.covers(131_072, 196_608), "{size}");
+        checked.verify_fresh(0, u64::MAX, &whole[1..]);
+        assert!(!checked.covers(0, 1), "{size}");
+        checked.verify_fresh(0, u64::MAX, &whole);
+        assert!(checked.covers(0, size as u64), "{size}");
     }
 }
 
