@@ -208,6 +208,30 @@ test("folders deleted under .quiver while values are written and read end nothin
   expect(await space.get("after")).toEqual(value);
 });
 
+test.for([
+  ["cut and grown again, with zeros", (path: string) => [0, 3e6].map((size) => truncateSync(path, size))],
+  ["written over, but shorter", (path: string) => writeFileSync(path, Buffer.alloc(3e6, 9))],
+] as const)(
+  "a large file in use that is %s: no row is shown any more, read before or not",
+  async ([, damage]) => {
+    const root = newFolder();
+    await using cache = await Cache.open(root, { namespaces: { n: { layout: "named" } } });
+    const space = cache.namespace<Tensor>("n");
+    await space.set("k", new Tensor(new Float32Array(2_000_000).fill(5), [2_000, 1_000]));
+    const held = space.getSync("k") as Tensor;
+    expect(held.slice(0, 1).data[0]).toBe(5);
+    const path = join(root, "n/k.npy");
+    chmodSync(path, 0o644);
+    damage(path);
+    for (const row of [0, 3]) {
+      expect(() => held.slice(row, row + 1).data, `${row}`).toThrow(/cut short/);
+      expect(() => held.gather([row])).toThrow(/cut short/);
+    }
+    const now = await space.get("k").catch(({ code }) => code as string);
+    if (now instanceof Tensor) expect(() => now.slice(0, 1).data).toThrow(/cut short/);
+  },
+);
+
 describe.skipIf(python === undefined)("np.save over a file that is open and mapped", () => {
   test("in place, neither ends the process nor gives a wrong value", async () => {
     const root = newFolder();
