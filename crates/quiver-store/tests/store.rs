@@ -365,10 +365,12 @@ fn what_nobody_was_shown_yet_is_compared_in_memory() {
         // The file is right, and decides.
         checked.verify(140_000, 140_001, &damaged).unwrap();
         assert!(checked.covers(131_072, 196_608), "{size}");
-        checked.verify_fresh(0, u64::MAX, &whole[1..]);
-        assert!(!checked.covers(0, 1), "{size}");
+        checked.verify_fresh(0, 1, &whole[1..]);
         checked.verify_fresh(0, u64::MAX, &whole);
-        assert!(checked.covers(0, size as u64), "{size}");
+        assert!(!checked.covers(0, 1), "{size}");
+        checked.verify_fresh(size as u64 - 1, u64::MAX, &whole);
+        checked.verify_fresh(0, 1, &whole);
+        assert!(checked.covers(0, 65_536) && checked.covers(size as u64 - 1, size as u64), "{size}");
     }
 }
 
