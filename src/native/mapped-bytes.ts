@@ -9,7 +9,7 @@ export interface NativeMemory {
   memory(start: number, end: number): ArrayBuffer;
 }
 
-/** Bytes of the first window, and of any. */
+/** Bytes of the first window, and the most that a later one has. */
 const FIRST_WINDOW = 64 * 1024;
 const LARGEST_WINDOW = 1024 * 1024;
 
@@ -37,7 +37,7 @@ const bytesOfBuffer = new WeakMap<ArrayBufferLike, MappedBytes>();
 /**
  * Bytes of a value, which need no array buffer until they are looked at. V8 counts what such buffers cover as memory of its
  * own and begins a collection every 64 MiB, which takes milliseconds; so the first row of a large matrix is shown through
- * a window of 64 KiB, and of a thousand matrices no more is counted. Each window is four times as large as the one before,
+ * a window of 64 KiB, of which it takes a thousand. Each window is four times as large as the one before,
  * up to 1 MiB. The fifth that would be needed, and any part that fits none, makes the buffer over all.
  */
 export class MappedBytes {

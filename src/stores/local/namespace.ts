@@ -157,7 +157,7 @@ export class LocalNamespace implements StoreNamespace {
   }
 
   async #read(key: string, { version, stale }: GetFromStore): Promise<StoredValue | undefined> {
-    if (version !== undefined) return this.#found(key, this.#lookupVersion(key, version));
+    if (version !== undefined) return this.#found(key, this.#lookupVersion(key, version), false, true);
     const status = stale ? this.#lookupStale(key) : this.#lookup(key);
     if (status !== MAYBE_FOREIGN) return this.#found(key, status);
     await translatedAsync(() => this.#native.adopt(this.#handle, key));
@@ -507,8 +507,11 @@ export class LocalNamespace implements StoreNamespace {
     return this.#text.write(key, KEY_AT);
   }
 
-  /** What the look-up just made has put into the exchange; nothing else may run in between. */
-  #found(key: string, status: number, pooled = false): StoredValue | undefined {
+  /**
+   * What the look-up just made has put into the exchange; nothing else may run in between. Without `once` the entry is
+   * looked up again where another process has replaced the value before its file was opened.
+   */
+  #found(key: string, status: number, pooled = false, once = false): StoredValue | undefined {
     if (status !== PACKED && status !== PLACED && status !== FILE) return undefined;
     // Objects are written out and arrays indexed on this path: spreading and destructuring take as long as the
     // look-up itself.
@@ -524,10 +527,15 @@ export class LocalNamespace implements StoreNamespace {
       const bytes = status === PLACED ? this.#pool.take(size) : this.#copy(size, pooled);
       return { codec, createdAt, expiresAt, slot, stamp, bytes, mapped: false, pooled };
     }
-    return this.#inFile(key, size, { codec, createdAt, expiresAt, slot, stamp });
+    const content = this.#contents[0] as bigint;
+    const value = this.#inFile(key, size, { codec, createdAt, expiresAt, slot, stamp });
+    if (value !== undefined || once) return value;
+    const now = this.#lookup(key, pooled);
+    // The same value without its file: the entry is on its way out.
+    return now === FILE && this.#contents[0] === content ? undefined : this.#found(key, now, pooled);
   }
 
-  /** The value of the entry just found, in a file of its own: mapped, or read where it is small. */
+  /** The value of the entry just found, in a file of its own: mapped, or read where it is small; undefined if that is gone. */
   #inFile(key: string, size: number, entry: FoundEntry): StoredValue | undefined {
     const value = this.#values.take(this.#native, this.#contents[0] as bigint);
     if (value === undefined) return undefined;
