@@ -5,11 +5,8 @@
  */
 
 import { CLOCK_TOLERANCE, coarseNow } from "../shared/clock.ts";
-import type { Coherence, StoredValue } from "../stores/store.ts";
+import { type Coherence, NOWHERE, type StoredValue } from "../stores/store.ts";
 import type { Memory } from "./sharing.ts";
-
-/** The slot of values that nothing can tell to be current. */
-const NOWHERE = 0xffff_ffff;
 
 /** Counted for each held value besides its own weight: map entry, links, key. */
 const OVERHEAD = 200;

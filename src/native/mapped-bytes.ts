@@ -37,8 +37,8 @@ const bytesOfBuffer = new WeakMap<ArrayBufferLike, MappedBytes>();
 /**
  * Bytes of a value, which need no array buffer until they are looked at. V8 counts what such buffers cover as memory of its
  * own and begins a collection every 64 MiB, which takes milliseconds; so the first row of a large matrix is shown through
- * a window of 64 KiB, of which it takes a thousand. Each window is four times as large as the one before,
- * up to 1 MiB. The fifth that would be needed, and any part that fits none, makes the buffer over all.
+ * a window of 64 KiB, of which it takes a thousand. Each window is four times as large as the one before, up to 1 MiB. The
+ * fifth that would be needed, and any part that fits none, makes the buffer over all.
  */
 export class MappedBytes {
   readonly byteLength: number;

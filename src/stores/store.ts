@@ -124,10 +124,13 @@ export interface StoredValue {
   readonly verify?: ((start: number, end: number) => void) | undefined;
   /** The same off the main thread, reading ahead. */
   readonly ready?: ((start: number, end: number) => Promise<void>) | undefined;
-  /** Where to look whether this value is still the one stored (see `Coherence`); 0xffffffff = nowhere. */
+  /** Where to look whether this value is still the one stored (see `Coherence`), or `NOWHERE`. */
   readonly slot: number;
   readonly stamp: number;
 }
+
+/** The slot of values about which nothing tells whether they are current: of those that found no room, or have no table. */
+export const NOWHERE = 0xffff_ffff;
 
 /** Bytes of a value. */
 export function sizeOf(stored: StoredValue): number {

@@ -1,8 +1,7 @@
 /** Values as stores hand them out. */
 
 import type { PartedBytes } from "../codecs/codec.ts";
-import { NOWHERE } from "./memory/slots.ts";
-import type { StoredValue } from "./store.ts";
+import { NOWHERE, type StoredValue } from "./store.ts";
 
 type InParts = Omit<StoredValue, "bytes"> & { readonly parts: PartedBytes };
 

@@ -188,9 +188,7 @@ impl OpenValues {
             Bytes::Mapped(mapping) => mapping.as_slice(),
             Bytes::Copied(bytes) => bytes,
         };
-        if record.size <= VERIFIED_AT_ONCE {
-            checked.verify_fresh(0, record.size, fresh);
-        }
+        checked.verify_fresh(0, record.size, fresh);
         Ok(Some(ValueBytes { bytes, gauge: Arc::clone(&self.shared), checked }))
     }
 

@@ -9,21 +9,21 @@ import { KeyQueue } from "../../shared/key-queue.ts";
 import { compareKeys } from "../../shared/keys.ts";
 import type { ListedCandidate } from "../listed-scan.ts";
 import { digestOf } from "../memory/entry.ts";
-import { NOWHERE } from "../memory/slots.ts";
 import { changedRecord, type EntryRecord, factsOfRecord, isRecordExpired, recordOf } from "../record.ts";
-import type {
-  EntryFacts,
-  FactChanges,
-  Flight,
-  GetFromStore,
-  ListQuery,
-  NamespaceSettings,
-  NewFacts,
-  Page,
-  StoredValue,
-  StoreNamespace,
-  Usage,
-  ValueWriter,
+import {
+  type EntryFacts,
+  type FactChanges,
+  type Flight,
+  type GetFromStore,
+  type ListQuery,
+  type NamespaceSettings,
+  type NewFacts,
+  NOWHERE,
+  type Page,
+  type StoredValue,
+  type StoreNamespace,
+  type Usage,
+  type ValueWriter,
 } from "../store.ts";
 import { allocatedBytes, type Listed } from "./entry-file.ts";
 import { claimLock, isFenceCurrent } from "./flight.ts";

@@ -528,7 +528,7 @@ export class LocalNamespace implements StoreNamespace {
       return { codec, createdAt, expiresAt, slot, stamp, bytes, mapped: false, pooled };
     }
     const content = this.#contents[0] as bigint;
-    const value = this.#inFile(key, size, { codec, createdAt, expiresAt, slot, stamp });
+    const value = this.#inFile(key, content, size, { codec, createdAt, expiresAt, slot, stamp });
     if (value !== undefined || once) return value;
     const now = this.#lookup(key, pooled);
     // The same value without its file: the entry is on its way out.
@@ -536,8 +536,8 @@ export class LocalNamespace implements StoreNamespace {
   }
 
   /** The value of the entry just found, in a file of its own: mapped, or read where it is small; undefined if that is gone. */
-  #inFile(key: string, size: number, entry: FoundEntry): StoredValue | undefined {
-    const value = this.#values.take(this.#native, this.#contents[0] as bigint);
+  #inFile(key: string, content: bigint, size: number, entry: FoundEntry): StoredValue | undefined {
+    const value = this.#values.take(this.#native, content);
     if (value === undefined) return undefined;
     if (value.byteLength !== size) {
       throw new QuiverError("ERR_QUIVER_CORRUPT", "the value's file has another length", { key });

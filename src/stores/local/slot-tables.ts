@@ -1,8 +1,7 @@
 /** The engine's words of all entries, as far as they are in use. */
 
 import { type NativeStore, translated } from "../../native/store.ts";
-import { NOWHERE } from "../memory/slots.ts";
-import type { Coherence } from "../store.ts";
+import { type Coherence, NOWHERE } from "../store.ts";
 
 /** Slots that views have at first: 1 MiB of each table. */
 const FEW = 1 << 18;

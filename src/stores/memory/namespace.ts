@@ -3,23 +3,24 @@
 import type { EncodedValue } from "../../codecs/codec.ts";
 import { coarseNow, isExpired, now } from "../../shared/clock.ts";
 import { QuiverError } from "../../shared/errors.ts";
-import type {
-  Coherence,
-  EntryFacts,
-  FactChanges,
-  GetFromStore,
-  ListQuery,
-  NamespaceSettings,
-  NewFacts,
-  Page,
-  StoredValue,
-  StoreNamespace,
-  Usage,
-  ValueWriter,
+import {
+  type Coherence,
+  type EntryFacts,
+  type FactChanges,
+  type GetFromStore,
+  type ListQuery,
+  type NamespaceSettings,
+  type NewFacts,
+  NOWHERE,
+  type Page,
+  type StoredValue,
+  type StoreNamespace,
+  type Usage,
+  type ValueWriter,
 } from "../store.ts";
 import { allocatedBytes, digestOf, type Entry, factsOf, makeValue, prolong, type Value } from "./entry.ts";
 import { KeyOrder } from "./key-order.ts";
-import { NOWHERE, type SlotTable } from "./slots.ts";
+import type { SlotTable } from "./slots.ts";
 import { BufferedWriter } from "./writer.ts";
 
 const LONGEST_PAGE = 10_000;

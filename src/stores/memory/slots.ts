@@ -1,7 +1,6 @@
 /** The coherence table: one word an entry that tells holders of decoded values whether they are current. */
 
-/** The slot of values that found no room in the table: nobody can know that they are current. */
-export const NOWHERE = 0xffff_ffff;
+import { NOWHERE } from "../store.ts";
 
 /**
  * Stamps and heat of up to `capacity` entries. Every write takes a new stamp from one counter, so that a slot

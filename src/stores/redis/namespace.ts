@@ -6,22 +6,22 @@ import { QuiverError } from "../../shared/errors.ts";
 import { KeyQueue } from "../../shared/key-queue.ts";
 import type { ListedCandidate } from "../listed-scan.ts";
 import { digestOf } from "../memory/entry.ts";
-import { NOWHERE } from "../memory/slots.ts";
 import { BufferedWriter } from "../memory/writer.ts";
 import { changedRecord, type EntryRecord, factsOfRecord, freshId, recordOf } from "../record.ts";
-import type {
-  EntryFacts,
-  FactChanges,
-  Flight,
-  GetFromStore,
-  ListQuery,
-  NamespaceSettings,
-  NewFacts,
-  Page,
-  StoredValue,
-  StoreNamespace,
-  Usage,
-  ValueWriter,
+import {
+  type EntryFacts,
+  type FactChanges,
+  type Flight,
+  type GetFromStore,
+  type ListQuery,
+  type NamespaceSettings,
+  type NewFacts,
+  NOWHERE,
+  type Page,
+  type StoredValue,
+  type StoreNamespace,
+  type Usage,
+  type ValueWriter,
 } from "../store.ts";
 import type { Command } from "./connection.ts";
 import { claimFlight } from "./flight.ts";
