@@ -178,4 +178,19 @@ describe("a cache on the disk", () => {
     expect((await readFile(file?.path ?? "")).byteLength).toBe(100);
     expect(await space.has("leased")).toBe(true);
   });
+
+  test("a leased file stays as it is until its release, whatever is set and deleted", async () => {
+    await using cache = await Cache.open(root, { namespaces: { n: { files: "always" } } });
+    const space = cache.namespace("n");
+    await space.set("k", new Uint8Array(100_000).fill(1));
+    const file = await space.path("k", { verify: true });
+    const path = file?.path ?? "";
+    await space.set("k", new Uint8Array(100_000).fill(2));
+    await space.delete("k");
+    expect(await space.path("k")).toBeUndefined();
+    expect((await readFile(path)).every((byte) => byte === 1)).toBe(true);
+    file?.release();
+    file?.release();
+    await expect(readFile(path)).rejects.toThrow(/ENOENT/);
+  });
 });

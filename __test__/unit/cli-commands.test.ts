@@ -38,10 +38,14 @@ async function fill(): Promise<void> {
   await cache.close();
 }
 
-async function fileOf(namespace: string, key: string): Promise<string> {
+/** Changes a byte of a value in a file. */
+async function damage(namespace: string, key: string): Promise<void> {
   await using cache = await Cache.open(root);
   using lease = await cache.namespace(namespace).path(key);
-  return lease?.path ?? "";
+  const path = lease?.path ?? "";
+  await chmod(path, 0o644);
+  await using file = await open(path, "r+");
+  await file.write(Uint8Array.of(255), 0, 1, 50_000);
 }
 
 describe("ls", () => {
@@ -230,11 +234,7 @@ describe("verify", () => {
     const file = join(folder, "in.npy");
     await saveFile(file, new Tensor(new Float64Array(10_000)));
     await run(["set", "kernels", "big", "--file", file]);
-    const path = await fileOf("kernels", "big");
-    await chmod(path, 0o644);
-    const damaged = await open(path, "r+");
-    await damaged.write(Uint8Array.of(255), 0, 1, 50_000);
-    await damaged.close();
+    await damage("kernels", "big");
     const found = await run(["verify"]);
     expect(found.status).toBe(1);
     expect(found.out).toContain("damaged: kernels  big: ");

@@ -131,10 +131,10 @@ export declare class NativeSplit {
 
 /** The store as one isolate has it open. Namespaces go by number. */
 export declare class NativeStore {
-  /** Holds a value's file: its path, verified where asked, and the content id to release; null when absent. */
-  hold(handle: number, key: string, verify: boolean): Promise<[string, string] | null>
-  /** Ends a hold. */
-  releaseHold(content: string): void
+  /** Leases a value's file: the number that ends it, and the path; null when absent. */
+  lease(handle: number, key: string, verify: boolean): Promise<[number, string] | null>
+  /** Ends a lease; one that has ended is none. */
+  releaseLease(id: number): void
   /**
    * The right to compute a key, where nobody has it and commits aren't synced; else null. Where they are, this
    * thread should not touch the disk for what a commit will outweigh.

@@ -173,7 +173,7 @@ export interface Usage {
   readonly allocated: number;
 }
 
-/** A file that stays in place and unevicted until released. */
+/** A file of a value that stays until released; see `Namespace.path`. */
 export interface PathLease extends Disposable {
   readonly path: string;
   /** Gives the file up; the same as disposing of the lease. Twice is no error. */

@@ -15,6 +15,7 @@ use crate::heat::Heat;
 use crate::holds::Holds;
 use crate::ids::ContentIds;
 use crate::order::Order;
+use crate::path_leases::PathLeases;
 use crate::removals::Removals;
 use crate::root::Root;
 use crate::settings::{Durability, RootSettings};
@@ -88,6 +89,8 @@ pub struct Engine {
     /// Files on their way out.
     pub removals: Removals,
     /// Files in use by path.
+    pub path_leases: PathLeases,
+    /// Values that are not to be evicted because of it.
     pub holds: Holds,
     /// Rights to compute.
     pub flights: Flights,

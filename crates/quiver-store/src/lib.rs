@@ -18,6 +18,7 @@ pub mod maintenance;
 mod names;
 pub mod open_values;
 pub mod order;
+pub mod path_leases;
 pub mod pool;
 pub mod publisher;
 pub mod reader;

@@ -74,6 +74,10 @@ impl Root {
     pub fn locks(&self) -> PathBuf {
         self.engine().join("locks")
     }
+    /// Names of files that are used by path.
+    pub fn leased(&self) -> PathBuf {
+        self.engine().join("leased")
+    }
     /// Unfinished writes.
     pub fn tmp(&self) -> PathBuf {
         self.engine().join("tmp")

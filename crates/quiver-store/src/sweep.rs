@@ -15,6 +15,7 @@ use crate::catalog::record::{Flags, Record};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::names;
+use crate::path_leases;
 use crate::settings::{Files, Layout};
 use crate::writer::{Link, lock_out_others, swap_link};
 
@@ -26,7 +27,7 @@ const ABANDONED_NS: i128 = 3_600_000_000_000;
 /// What a sweep removed or put right.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Swept {
-    /// Unfinished writes removed.
+    /// Unfinished writes removed, and names of files that nobody uses by path any more.
     pub temporary: u64,
     /// Values without a record removed.
     pub orphans: u64,
@@ -225,11 +226,16 @@ fn stray_links(engine: &Engine, folder: &Path) -> u64 {
     removed
 }
 
-/// Removes unfinished writes and values that no record names.
+/// Removes unfinished writes, names of files that were leased, and values that no record names.
 pub fn files(engine: &Engine) -> Result<Swept> {
     let mut swept = Swept::default();
     for entry in engine.storage.list(&engine.root.tmp())? {
         swept.temporary += u64::from(remove_if_idle(engine, &engine.root.tmp().join(entry.name)));
+    }
+    for entry in engine.storage.list(&engine.root.leased()).unwrap_or_default() {
+        let name = engine.root.leased().join(entry.name);
+        let is_held = path_leases::content_of(&name).is_some_and(|content| engine.holds.is_held(content));
+        swept.temporary += u64::from(!is_held && engine.storage.unlink(&name).is_ok());
     }
     for entry in engine.storage.list(&engine.root.trash())? {
         let path = engine.root.trash().join(entry.name);

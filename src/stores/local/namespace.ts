@@ -423,18 +423,13 @@ export class LocalNamespace implements StoreNamespace {
 
   async path(key: string, options: { verify: boolean }): Promise<PathLease | undefined> {
     checkKey(key);
-    const held = await this.#queue.read(key, async () => {
+    const lease = await this.#queue.read(key, async () => {
       this.#enter();
-      return translatedAsync(() => this.#native.hold(this.#handle, key, options.verify));
+      return translatedAsync(() => this.#native.lease(this.#handle, key, options.verify));
     });
-    if (held === null) return undefined;
-    const [path, content] = held;
-    let released = false;
-    const release = (): void => {
-      if (released) return;
-      released = true;
-      this.#native.releaseHold(content);
-    };
+    if (lease === null) return undefined;
+    const [id, path] = lease;
+    const release = (): void => translated(() => this.#native.releaseLease(id));
     return { path, release, [Symbol.dispose]: release };
   }
 

@@ -1,68 +1,40 @@
 //! Claims on entries: files in use by path, and the right to compute a key.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
 use quiver_store::flights::{self, Flight};
-use quiver_store::reader::{self};
 
 use super::NativeStore;
-use crate::errors::{Result, bad_value, store_failure};
+use crate::errors::{Result, store_failure};
 use crate::task::Job;
+
+/// The number that ends a lease, and the path of its file.
+type NativeLease = (u32, String);
 
 #[napi]
 impl NativeStore {
-    /// Holds a value's file: its path, verified where asked, and the content id to release; null when absent.
-    #[napi(ts_return_type = "Promise<[string, string] | null>")]
-    pub fn hold(
+    /// Leases a value's file: the number that ends it, and the path; null when absent.
+    #[napi(ts_return_type = "Promise<[number, string] | null>")]
+    pub fn lease(
         &self,
         handle: u32,
         key: String,
         verify: bool,
-    ) -> Result<AsyncTask<Job<Option<Vec<String>>>>> {
+    ) -> Result<AsyncTask<Job<Option<NativeLease>>>> {
         let (store, namespace) = (Arc::clone(&self.store), self.namespace(handle)?);
         Ok(Job::start(move || {
-            let mut value = Vec::new();
-            let Some(found) = reader::lookup(&store.engine, &namespace, key.as_bytes(), &mut value)? else {
-                return Ok(None);
-            };
-            let record = found.record;
-            if record.is_inline() {
-                return Ok(None);
-            }
-            store.engine.holds.hold(record.content)?;
-            let checked = || -> quiver_store::Result<Option<PathBuf>> {
-                let Some(bytes) = store.open_value(&namespace, key.as_bytes(), &record)? else {
-                    return Ok(None);
-                };
-                let object = store.engine.root.object(record.content, &record.extension);
-                if verify {
-                    bytes.checked.verify_whole(std::fs::File::open(&object).ok().as_ref(), &[])?;
-                }
-                let named =
-                    record.name.as_ref().map(|name| store.engine.root.namespace(&namespace.name).join(name));
-                Ok(Some(named.filter(|path| path.exists()).unwrap_or(object)))
-            };
-            match checked() {
-                Ok(Some(path)) => {
-                    Ok(Some(vec![path.to_string_lossy().into_owned(), record.content.to_string()]))
-                }
-                other => {
-                    store.engine.holds.release(record.content)?;
-                    Ok(other.map(|_| None)?)
-                }
-            }
+            let lease = store.lease(&namespace, key.as_bytes(), verify)?;
+            Ok(lease.map(|lease| (lease.id, lease.path.to_string_lossy().into_owned())))
         }))
     }
 
-    /// Ends a hold.
+    /// Ends a lease; one that has ended is none.
     #[napi]
-    pub fn release_hold(&self, content: String) -> Result<()> {
-        let content = content.parse().map_err(|_| bad_value("a content id is a number"))?;
-        self.store.engine.holds.release(content).map_err(store_failure)
+    pub fn release_lease(&self, id: u32) -> Result<()> {
+        self.store.release_lease(id).map_err(store_failure)
     }
 
     /// The right to compute a key, where nobody has it and commits aren't synced; else null. Where they are, this

@@ -271,6 +271,7 @@ impl Store {
             housekeeper.stop();
         }
         self.engine.flights.close();
+        self.end_path_leases();
         if let Some(writer) = &self.writer {
             writer.close();
         }
