@@ -36,15 +36,16 @@ class Acquaintances {
 
   /** How often the value has been met, this time included; 255 for more. */
   meet({ slot, stamp }: StoredValue): number {
-    const place = slot & (this.#stamps.length - 1);
-    if (this.#stamps[place] === stamp) {
-      this.#times[place] = (this.#times[place] as number) + 1;
-      return this.#times[place] as number;
+    const stamps = this.#stamps;
+    const times = this.#times;
+    const place = slot & (stamps.length - 1);
+    if (stamps[place] === stamp) {
+      times[place] = (times[place] as number) + 1;
+      return times[place] as number;
     }
-    this.#stamps[place] = stamp;
-    this.#times[place] = 1;
-    this.#strangers++;
-    if (this.#strangers > this.#stamps.length && this.#stamps.length < this.#most) this.#grow();
+    stamps[place] = stamp;
+    times[place] = 1;
+    if (++this.#strangers > stamps.length && stamps.length < this.#most) this.#grow();
     return 1;
   }
 

@@ -141,15 +141,12 @@ export class Reader {
   /**
    * Whether it is bytes as they are, not to be held yet: there is nothing to decode, nothing to hold and nothing to check.
    * Many reads are such, in code that has hardly run and is not optimised, where all that would take as long as the
-   * look-up. From now on the value has been read once more.
+   * look-up. From now on the value has been read once more. It calls no helper: a function that is much smaller V8 would
+   * optimise amid the first thousand reads, and to wake its thread for that takes as long as a hundred of them.
    */
   #isHandedOver(hot: HotNamespace, stored: StoredValue): boolean {
-    return (
-      stored.pooled === true &&
-      stored.verify === undefined &&
-      this.#codecs.named(stored.codec) === bin &&
-      !hot.isWorthHolding(stored, bytesFrom(stored))
-    );
+    if (stored.pooled !== true || this.#codecs.named(stored.codec) !== bin) return false;
+    return !hot.isWorthHolding(stored, COPIED / (LOOK_UP + stored.bytes.byteLength));
   }
 
   /** The value without a promise, or NOTHING; throws ERR_QUIVER_UNSUPPORTED where the store can't. */

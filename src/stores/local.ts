@@ -5,6 +5,7 @@ import { cacheClosed } from "../shared/errors.ts";
 import { parseSize, type Size } from "../shared/units.ts";
 import { LocalClock } from "./local/clock.ts";
 import { LocalCounters } from "./local/counters.ts";
+import { Exchange } from "./local/exchange.ts";
 import { Maintenance } from "./local/maintenance.ts";
 import { LocalNamespace } from "./local/namespace.ts";
 import { LocalScan } from "./local/scan.ts";
@@ -84,7 +85,7 @@ export class LocalStore implements Store {
   readonly #requests: Requests;
   readonly #clock: LocalClock;
   readonly #snapshot: Snapshot;
-  readonly #exchange: ArrayBuffer;
+  readonly #exchange: Exchange;
   readonly #tables: SlotTables;
   readonly #namespaces = new Map<string, LocalNamespace>();
   #closing: Promise<void> | undefined;
@@ -94,7 +95,7 @@ export class LocalStore implements Store {
     this.#requests = new Requests(native);
     this.#clock = new LocalClock(native);
     this.#snapshot = new Snapshot(native);
-    this.#exchange = native.exchange();
+    this.#exchange = new Exchange(native.exchange());
     this.#tables = new SlotTables(native);
     this.statistics = new LocalCounters(native);
     this.maintenance = new Maintenance(native, (name) => this.#handleOf(name));

@@ -35,6 +35,7 @@ import type {
 import { ValueInParts } from "../stored-value.ts";
 import { LocalBatch } from "./batch.ts";
 import type { LocalClock } from "./clock.ts";
+import type { Exchange } from "./exchange.ts";
 import { factsOf, Manners, PackedWrite } from "./packed-facts.ts";
 import { Pool } from "./pool.ts";
 import type { SlotTables } from "./slot-tables.ts";
@@ -46,11 +47,6 @@ export const PACKED_LIMIT: number = 16 * 1024;
 
 /** Bytes handed over at once, so that the copy never blocks for long. */
 const SLICE = 4 * 1024 * 1024;
-
-/** Where the parts of a look-up lie in the exchange; see the add-on's `lookup.rs`. */
-const CODEC_AT = 64;
-const VALUE_AT = 320;
-const KEY_AT: number = VALUE_AT + 64 * 1024;
 
 /** What a look-up found. */
 const ABSENT = 0;
@@ -76,8 +72,7 @@ export interface LocalNamespaceParts {
   readonly requests: Requests;
   readonly clock: LocalClock;
   readonly snapshot: Snapshot;
-  /** Memory shared with the add-on, through which look-ups go. */
-  readonly exchange: ArrayBuffer;
+  readonly exchange: Exchange;
   readonly tables: SlotTables;
   readonly epochSlot: number;
 }
@@ -91,15 +86,8 @@ export class LocalNamespace implements StoreNamespace {
   readonly #clock: LocalClock;
   readonly #snapshot: Snapshot;
   readonly #tables: SlotTables;
-  readonly #words: Uint32Array;
-  readonly #numbers: Float64Array;
-  readonly #contents: BigUint64Array;
-  readonly #exchange: ArrayBuffer;
+  readonly #exchange: Exchange;
   readonly #lookupNative: (key: string | number, place?: ArrayBuffer, from?: number) => number;
-  /** Names of codecs by the add-on's numbers. */
-  readonly #codecs: string[] = [];
-  readonly #bytes: Uint8Array;
-  readonly #text: Buffer;
   readonly #values = new OpenValues();
   readonly #pool = new Pool();
   readonly #queue = new KeyQueue();
@@ -118,12 +106,7 @@ export class LocalNamespace implements StoreNamespace {
     this.#requests = parts.requests;
     this.#clock = parts.clock;
     this.#snapshot = parts.snapshot;
-    this.#words = new Uint32Array(parts.exchange, 0, 13);
-    this.#numbers = new Float64Array(parts.exchange, 16, 3);
-    this.#contents = new BigUint64Array(parts.exchange, 40, 1);
     this.#exchange = parts.exchange;
-    this.#bytes = new Uint8Array(parts.exchange);
-    this.#text = Buffer.from(parts.exchange);
     this.#manners = new Manners(parts.native);
     this.#lookupNative = translated(() => parts.native.lookup(parts.handle));
   }
@@ -499,7 +482,7 @@ export class LocalNamespace implements StoreNamespace {
   /** Checks a key and puts it into the exchange; its length in UTF-8. */
   #writeKey(key: string): number {
     checkKey(key);
-    return this.#text.write(key, KEY_AT);
+    return this.#exchange.writeKey(key);
   }
 
   /**
@@ -508,26 +491,27 @@ export class LocalNamespace implements StoreNamespace {
    */
   #found(key: string, status: number, pooled = false, once = false): StoredValue | undefined {
     if (status !== PACKED && status !== PLACED && status !== FILE) return undefined;
-    // Objects are written out and arrays indexed on this path: spreading and destructuring take as long as the
+    // Objects are written out and arrays indexed on this path: spreading and destructuring arrays take as long as the
     // look-up itself.
-    const stamp = this.#words[0] as number;
-    const slot = this.#words[1] as number;
+    const { words, numbers, codecs } = this.#exchange;
+    const stamp = words[0] as number;
+    const slot = words[1] as number;
     if (slot >= this.coherence.stamps.length) this.#tables.reach(slot);
-    const createdAt = this.#numbers[0] as number;
-    const expires = this.#numbers[1] as number;
-    const size = this.#numbers[2] as number;
-    const codec = this.#codecs[this.#words[3] as number] ?? this.#learnCodec();
+    const createdAt = numbers[0] as number;
+    const expires = numbers[1] as number;
+    const size = numbers[2] as number;
+    const codec = codecs[words[3] as number] ?? this.#exchange.learnCodec();
     const expiresAt = expires === Number.POSITIVE_INFINITY ? null : expires;
     if (status !== FILE) {
       const bytes = status === PLACED ? this.#pool.take(size) : this.#copy(size, pooled);
       return { codec, createdAt, expiresAt, slot, stamp, bytes, mapped: false, pooled };
     }
-    const content = this.#contents[0] as bigint;
+    const content = this.#exchange.content[0] as bigint;
     const value = this.#inFile(key, content, size, { codec, createdAt, expiresAt, slot, stamp });
     if (value !== undefined || once) return value;
     const now = this.#lookup(key, pooled);
     // The same value without its file: the entry is on its way out.
-    return now === FILE && this.#contents[0] === content ? undefined : this.#found(key, now, pooled);
+    return now === FILE && this.#exchange.content[0] === content ? undefined : this.#found(key, now, pooled);
   }
 
   /** The value of the entry just found, in a file of its own: mapped, or read where it is small; undefined if that is gone. */
@@ -549,17 +533,8 @@ export class LocalNamespace implements StoreNamespace {
 
   /** The packed value in the exchange, in memory where it may stay. */
   #copy(size: number, pooled: boolean): Uint8Array {
-    return pooled
-      ? this.#pool.copy(this.#bytes.subarray(VALUE_AT, VALUE_AT + size))
-      : new Uint8Array(this.#exchange.slice(VALUE_AT, VALUE_AT + size));
-  }
-
-  #learnCodec(): string {
-    const number = this.#words[3] as number;
-    const name = this.#text.toString("latin1", CODEC_AT, CODEC_AT + (this.#words[12] as number));
-    // Beyond those that the add-on numbers they are read each time.
-    if (number !== 0xffff_ffff) this.#codecs[number] = name;
-    return name;
+    const value = this.#exchange.view(size);
+    return pooled ? this.#pool.copy(value) : value.slice();
   }
 }
 

@@ -9,7 +9,7 @@ import { freshMemory } from "../../native/memory.ts";
 /** Bytes allocated at once. */
 const SLAB = 128 * 1024;
 
-/** So that typed arrays of every type, and vector instructions, find their elements aligned. */
+/** So that typed arrays of every type, and vector instructions, find their elements aligned. A power of two. */
 const ALIGNMENT = 64;
 
 export class Pool {
@@ -20,7 +20,7 @@ export class Pool {
   /** The next bytes of the slab, which has that many left. */
   take(byteLength: number): Uint8Array {
     const bytes = new Uint8Array(this.slab, this.used, byteLength);
-    this.used = Math.ceil((this.used + byteLength) / ALIGNMENT) * ALIGNMENT;
+    this.used = (this.used + byteLength + ALIGNMENT - 1) & -ALIGNMENT;
     return bytes;
   }
 
