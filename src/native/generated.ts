@@ -275,8 +275,6 @@ export declare class NativeWriter {
 
 /** An open file value. Holds its memory for as long as it is referenced. */
 export declare class OpenFile {
-  /** Bytes of the value. */
-  get byteLength(): number
   /** It lies in a mapped file. */
   get mapped(): boolean
   /**
@@ -477,25 +475,13 @@ export interface NativeUsage {
 /** The header of an npy file of this type and shape: a multiple of 64 bytes, directly followed by the data. */
 export declare function npyHeader(dtype: string, shape: readonly number[], fortranOrder: boolean): Uint8Array
 
-/** What the header of an npy file says about the data behind it. */
-export interface NpyHeader {
-  /** Name of the element type: "float32", "int64", … */
-  dtype: string
-  /** Sizes, outermost axis first. */
-  shape: Array<number>
-  /** The data lies column by column. */
-  fortranOrder: boolean
-  /** The bytes of each number must be swapped before use. */
-  bigEndian: boolean
-  /** Where the data starts, in bytes from the start of the file. */
-  dataOffset: number
-}
-
 /**
  * Reads the header of an npy file of `length` bytes from its first ones, which hold it whole; the data behind it is as
- * long as it says.
+ * long as it says. As JSON: the name of the type, sizes from the outermost axis on, whether the data lies column by
+ * column, whether the bytes of each number must be swapped, where it starts from the start of the file. An object takes
+ * longer to make than a text to write and parse, and looking at this may be all that is done with a matrix.
  */
-export declare function npyParse(bytes: Uint8Array, length: number): NpyHeader
+export declare function npyParse(bytes: Uint8Array, length: number): string
 
 /** Opens a folder; resolves to its splits, or to one dataset without a name. */
 export declare function openDataset(path: string): Promise<Array<NativeSplit>>

@@ -8,7 +8,6 @@ import { type Addon, addon } from "./addon.ts";
 
 export type {
   ArrowColumn,
-  NpyHeader,
   PtContainer,
   PtGraph,
   PtStorage,
@@ -37,8 +36,24 @@ export function translated<Args extends unknown[], Result>(
   };
 }
 
+/** What the header of an npy file says about the data behind it. */
+export interface NpyHeader {
+  /** Name of the element type: "float32", "int64", … */
+  readonly dtype: string;
+  /** Sizes, outermost axis first. */
+  readonly shape: readonly number[];
+  /** The data lies column by column. */
+  readonly fortranOrder: boolean;
+  /** The bytes of each number must be swapped before use. */
+  readonly bigEndian: boolean;
+  /** Where the data starts, in bytes from the start of the file. */
+  readonly dataOffset: number;
+}
+
 /** Throws ERR_QUIVER_CORRUPT, or ERR_QUIVER_UNSUPPORTED for arrays that hold no plain numbers. */
-export const npyParse: Addon["npyParse"] = translated(addon.npyParse);
+export const npyParse: (...args: Parameters<Addon["npyParse"]>) => NpyHeader = translated((...args) =>
+  JSON.parse(addon.npyParse(...args)),
+);
 
 /** Throws ERR_QUIVER_UNSUPPORTED for bfloat16 and 8-bit floats, ERR_QUIVER_BAD_VALUE beyond 64 axes. */
 export const npyHeader: Addon["npyHeader"] = translated(addon.npyHeader);

@@ -9,36 +9,36 @@ use napi::bindgen_prelude::{AsyncTask, Env, Task, Uint8Array, Uint8ArraySlice};
 use napi_derive::napi;
 use quiver_tensor::zip::{self, Member};
 use quiver_tensor::{DType, Rows, Tally, npy};
+use serde::Serialize;
 
 use crate::errors::{Result, bad_value, rejection, tensor_failure};
+use crate::facts;
 
 /// What the header of an npy file says about the data behind it.
-#[napi(object)]
-pub struct NpyHeader {
-    /// Name of the element type: "float32", "int64", …
-    pub dtype: String,
-    /// Sizes, outermost axis first.
-    pub shape: Vec<f64>,
-    /// The data lies column by column.
-    pub fortran_order: bool,
-    /// The bytes of each number must be swapped before use.
-    pub big_endian: bool,
-    /// Where the data starts, in bytes from the start of the file.
-    pub data_offset: f64,
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NpyHeader<'h> {
+    dtype: &'static str,
+    shape: &'h [u64],
+    fortran_order: bool,
+    big_endian: bool,
+    data_offset: u64,
 }
 
 /// Reads the header of an npy file of `length` bytes from its first ones, which hold it whole; the data behind it is as
-/// long as it says.
+/// long as it says. As JSON: the name of the type, sizes from the outermost axis on, whether the data lies column by
+/// column, whether the bytes of each number must be swapped, where it starts from the start of the file. An object takes
+/// longer to make than a text to write and parse, and looking at this may be all that is done with a matrix.
 #[napi]
-pub fn npy_parse(bytes: &[u8], length: f64) -> Result<NpyHeader> {
+pub fn npy_parse(bytes: &[u8], length: f64) -> Result<String> {
     let header = npy::parse_start(bytes, length as u64).map_err(tensor_failure)?;
-    Ok(NpyHeader {
-        dtype: header.dtype.name().to_owned(),
-        shape: header.shape.iter().map(|&size| size as f64).collect(),
+    Ok(facts::json(&NpyHeader {
+        dtype: header.dtype.name(),
+        shape: &header.shape,
         fortran_order: header.fortran_order,
         big_endian: header.big_endian,
-        data_offset: header.data_offset as f64,
-    })
+        data_offset: header.data_offset as u64,
+    }))
 }
 
 /// The header of an npy file of this type and shape: a multiple of 64 bytes, directly followed by the data.

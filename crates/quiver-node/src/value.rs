@@ -21,12 +21,6 @@ pub struct OpenFile {
 
 #[napi]
 impl OpenFile {
-    /// Bytes of the value.
-    #[napi(getter)]
-    pub fn byte_length(&self) -> f64 {
-        self.bytes.len() as f64
-    }
-
     /// It lies in a mapped file.
     #[napi(getter)]
     pub fn mapped(&self) -> bool {

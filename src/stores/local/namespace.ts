@@ -507,7 +507,7 @@ export class LocalNamespace implements StoreNamespace {
       return { codec, createdAt, expiresAt, slot, stamp, bytes, mapped: false, pooled };
     }
     const content = this.#exchange.content[0] as bigint;
-    const value = this.#inFile(key, content, size, { codec, createdAt, expiresAt, slot, stamp });
+    const value = this.#inFile(content, size, { codec, createdAt, expiresAt, slot, stamp });
     if (value !== undefined || once) return value;
     const now = this.#lookup(key, pooled);
     // The same value without its file: the entry is on its way out.
@@ -515,12 +515,9 @@ export class LocalNamespace implements StoreNamespace {
   }
 
   /** The value of the entry just found, in a file of its own: mapped, or read where it is small; undefined if that is gone. */
-  #inFile(key: string, content: bigint, size: number, entry: FoundEntry): StoredValue | undefined {
-    const value = this.#values.take(this.#native, content);
+  #inFile(content: bigint, size: number, entry: FoundEntry): StoredValue | undefined {
+    const value = this.#values.take(this.#native, content, size);
     if (value === undefined) return undefined;
-    if (value.byteLength !== size) {
-      throw new QuiverError("ERR_QUIVER_CORRUPT", "the value's file has another length", { key });
-    }
     const { codec, createdAt, expiresAt, slot, stamp } = entry;
     if (value instanceof Uint8Array) {
       return { codec, createdAt, expiresAt, slot, stamp, bytes: value, mapped: false };

@@ -18,9 +18,9 @@ export class OpenValue implements NativeMemory {
   /** All of it has been compared with its sums. */
   #isVerified = false;
 
-  constructor(file: OpenFile) {
+  constructor(file: OpenFile, byteLength: number) {
     this.#file = file;
-    this.byteLength = file.byteLength;
+    this.byteLength = byteLength;
     this.mapped = file.mapped;
     this.bytes = new MappedBytes(this);
   }
@@ -62,16 +62,16 @@ export class OpenValues {
   #sweepAt = SWEEP_AT;
 
   /**
-   * The value just found by a look-up, of this content id: open, or as a copy where it is small; undefined when its file
-   * is gone.
+   * The value just found by a look-up, of this content id and as many bytes: open, or as a copy where it is small;
+   * undefined when its file is gone. Throws ERR_QUIVER_CORRUPT where that has another length.
    */
-  take(native: NativeStore, content: bigint): OpenValue | Uint8Array | undefined {
+  take(native: NativeStore, content: bigint, size: number): OpenValue | Uint8Array | undefined {
     const held = this.#held.get(content)?.deref();
     if (held?.isWhole) return held;
     const taken = translated(() => native.take());
     if (taken === null) return undefined;
     if (taken instanceof ArrayBuffer) return new Uint8Array(taken);
-    const value = new OpenValue(taken);
+    const value = new OpenValue(taken, size);
     // What can't be had as a whole is refused before a part of it is shown.
     if (value.byteLength > LARGEST_ARRAY) void value.bytes.all;
     this.#remember(content, value);
