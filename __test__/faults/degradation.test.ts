@@ -4,8 +4,8 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import fc from "fast-check";
-import { expect, test } from "vitest";
-import { Cache, type CacheOptions } from "../../src/index.ts";
+import { expect, test, vi } from "vitest";
+import { Cache, type CacheOptions, type PathLease } from "../../src/index.ts";
 import { setClockForTests } from "../../src/testing/index.ts";
 import { canRun, isRoot, newFolder, run } from "./bench.ts";
 import { type Fault, FaultyStore } from "./faulty-store.ts";
@@ -86,6 +86,20 @@ test("a store that hangs costs one budget, then nothing until it is tried again"
   store.wake();
   await delay(1);
   expect(await values.get("a"), "it is believed as soon as it answers").toBe(1);
+});
+
+test("a lease that comes after its budget is released", async () => {
+  const store = new FaultyStore();
+  const opening = store.open.bind(store);
+  const release = vi.fn();
+  const path = async (): Promise<PathLease> => {
+    await delay(2 * BUDGET);
+    return { path: "/late", release, [Symbol.dispose]: release };
+  };
+  store.open = async (...given) => Object.assign(await opening(...given), { path });
+  await using cache = await open(store);
+  expect(await cache.namespace("files").path("k")).toBeUndefined();
+  await expect.poll(() => release.mock.calls.length).toBe(1);
 });
 
 test("failures are warned of once a minute a cause, and all are counted", async () => {

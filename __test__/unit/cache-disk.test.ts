@@ -193,4 +193,17 @@ describe("a cache on the disk", () => {
     file?.release();
     await expect(readFile(path)).rejects.toThrow(/ENOENT/);
   });
+
+  test("leases end with the cache that took them, also those under way, though another has the folder open", async () => {
+    await using other = await Cache.open(root, { namespaces: { n: { files: "always" } } });
+    const cache = await Cache.open(root);
+    const space = cache.namespace("n");
+    await space.set("k", new Uint8Array(20_000_000));
+    const file = await space.path("k");
+    const underWay = space.path("k", { verify: true });
+    await Promise.all([cache.close(), expect(underWay).rejects.toMatchObject({ code: "ERR_QUIVER_CLOSED" })]);
+    await expect.poll(() => readdir(join(root, ".quiver/leased"))).toEqual([]);
+    file?.release();
+    expect(await other.namespace("n").has("k")).toBe(true);
+  });
 });

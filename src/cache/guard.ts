@@ -35,9 +35,17 @@ export class Guard {
     return this.#onError === "miss";
   }
 
-  /** What the user's look-up comes to, or `miss` when the cache fails and nobody is to be troubled. */
-  async read<R>(key: string | undefined, miss: R, operation: () => R | Promise<R>): Promise<R> {
-    return this.isLenient ? this.#orMiss("read", key, () => miss, operation) : operation();
+  /**
+   * What the user's look-up comes to, or `miss` when the cache fails and nobody is to be troubled. `tooLate` is given what
+   * it comes to after its budget.
+   */
+  async read<R>(
+    key: string | undefined,
+    miss: R,
+    operation: () => R | Promise<R>,
+    tooLate?: (result: R) => void,
+  ): Promise<R> {
+    return this.isLenient ? this.#orMiss("read", key, () => miss, operation, tooLate) : operation();
   }
 
   /** The same for a change. What is wrong with the call may be thrown at once. */
@@ -90,9 +98,10 @@ export class Guard {
     key: string | undefined,
     miss: () => R,
     operation: () => R | Promise<R>,
+    tooLate?: (result: R) => void,
   ): Promise<R> {
     try {
-      return await this.#within(kind, operation);
+      return await this.#within(kind, operation, tooLate);
     } catch (error) {
       if (isOfTheCaller(error)) throw error;
       this.swallow(key, error);
@@ -101,14 +110,15 @@ export class Guard {
   }
 
   /** Gives the operation its budget. A write that is given up may still be done; a slow one tells nothing of reads. */
-  async #within<R>(kind: Kind, operation: () => R | Promise<R>): Promise<R> {
+  async #within<R>(kind: Kind, operation: () => R | Promise<R>, tooLate?: (result: R) => void): Promise<R> {
     if (this.#isStuck()) throw this.#tooSlow();
     const work = operation();
     if (!(work instanceof Promise)) return work;
-    return inTime(work, this.#budget, () => {
+    const late = (): Error => {
       if (kind === "read") this.#lose(work);
       return this.#tooSlow();
-    });
+    };
+    return inTime(work, this.#budget, late, tooLate);
   }
 
   #lose(work: Promise<unknown>): void {

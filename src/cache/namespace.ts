@@ -217,11 +217,12 @@ export class Namespace<T = unknown> {
     this.#check(key);
     checkOptions(options, { verify: true });
     const verify = flag(options.verify ?? false, "verify");
-    return this.#guard.read(key, undefined, async () => {
+    const lease = async (): Promise<PathLease | undefined> => {
       const store = await this.#link.open();
       if (store.path === undefined) throw unsupported(this.name, "has no files", key);
       return store.path(key, { verify });
-    });
+    };
+    return this.#guard.read(key, undefined, lease, (late) => late?.release());
   }
 
   /** Keys in ascending order of their UTF-8 bytes. What is set or deleted meanwhile may or may not be among them. */

@@ -207,7 +207,7 @@ export declare class NativeStore {
   verify(handle: number, repair: boolean): Promise<string>
   /** Walks the catalog's pages; what is wrong with them. */
   checkCatalog(): Promise<string[]>
-  /** Removes unfinished writes and values without a record, and puts readable names right; JSON. */
+  /** Removes unfinished writes, values without a record and names that leases left, and puts readable names right; JSON. */
   sweep(): Promise<string>
   /** Rewrites the catalog without free pages; bytes saved. */
   compact(): Promise<number>

@@ -118,7 +118,7 @@ export interface StoredValue {
   readonly expiresAt: number | null;
   /** `bytes` lies in a mapped file. */
   readonly mapped: boolean;
-  /** `bytes` lies in memory that other values have too, as `ReadOptions` allows: who keeps it keeps all of that. It is checked. */
+  /** `bytes` lies in memory that other values have too, as `ReadOptions` allows: who keeps it keeps all of that. */
   readonly pooled?: boolean;
   /** Checks `[start, end)` of `bytes` against the stored sums once; throws ERR_QUIVER_CHECKSUM_MISMATCH. Undefined: already checked. */
   readonly verify?: ((start: number, end: number) => void) | undefined;

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use quiver_io::{FileFacts, Storage};
 
@@ -86,6 +86,17 @@ pub(crate) fn is_older(file: &FileFacts, record: &Record) -> bool {
 fn is_object(engine: &Engine, record: &Record, file: &FileFacts) -> bool {
     let object = engine.root.object(record.content, &record.extension);
     engine.storage.facts(&object).is_ok_and(|object| (object.dev, object.ino) == (file.dev, file.ino))
+}
+
+/// The readable name of a value, where it shows that value: not while it is about to be swapped, nor where that failed.
+pub(crate) fn name_shown(engine: &Engine, namespace: &Namespace, record: &Record) -> Option<PathBuf> {
+    if !namespace.is_named() {
+        return None;
+    }
+    let path = engine.root.namespace(&namespace.name).join(record.name.as_ref()?);
+    let facts = engine.storage.facts(&path).ok()?;
+    let shows = record.named_file == Some(identity(&facts)) || is_object(engine, record, &facts);
+    (shows || !engine.hard_links).then_some(path)
 }
 
 /// Takes over the file of one key, if there is one: whether there was. Fails where the file is not what its writer's

@@ -15,7 +15,6 @@ use crate::heat::Heat;
 use crate::holds::Holds;
 use crate::ids::ContentIds;
 use crate::order::Order;
-use crate::path_leases::PathLeases;
 use crate::removals::Removals;
 use crate::root::Root;
 use crate::settings::{Durability, RootSettings};
@@ -88,9 +87,7 @@ pub struct Engine {
     pub victims: Victims,
     /// Files on their way out.
     pub removals: Removals,
-    /// Files in use by path.
-    pub path_leases: PathLeases,
-    /// Values that are not to be evicted because of it.
+    /// Values whose files are in use by path.
     pub holds: Holds,
     /// Rights to compute.
     pub flights: Flights,

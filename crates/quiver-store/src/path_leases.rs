@@ -2,13 +2,12 @@
 //! of its own, `.quiver/leased/<content>-<random>.<ext>`, which stays until its end. With it goes a hold on the value, so
 //! that it isn't evicted, and so that nobody takes the name for one that a process left which died (`sweep`).
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use quiver_io::ErrorKind;
 
-use crate::adopt::NamedFile;
+use crate::adopt::{self, NamedFile};
 use crate::catalog::record::Record;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -16,43 +15,41 @@ use crate::reader::{self, Namespace};
 use crate::removals::Old;
 use crate::store::Store;
 
-/// A file to be used by path.
-#[derive(Debug, Clone)]
+/// A file to be used by path, until this is dropped.
+#[derive(Debug)]
 pub struct PathLease {
-    /// What ends it.
-    pub id: u32,
     /// The file.
     pub path: PathBuf,
-}
-
-/// Those of this process that have not ended.
-#[derive(Debug, Default)]
-pub struct PathLeases(Mutex<Open>);
-
-#[derive(Debug, Default)]
-struct Open {
-    last: u32,
-    leased: HashMap<u32, Leased>,
-}
-
-#[derive(Debug)]
-struct Leased {
-    content: u64,
-    /// The name made for it, if any, and how large the file is.
+    /// The name made for it, if any: it may be all that is left of a large file.
     name: Option<Old>,
+    hold: Hold,
 }
 
-impl PathLeases {
-    fn add(&self, leased: Leased) -> u32 {
-        let mut open = self.lock();
-        open.last = open.last.wrapping_add(1);
-        let id = open.last;
-        open.leased.insert(id, leased);
-        id
+impl Drop for PathLease {
+    fn drop(&mut self) {
+        if let Some(name) = self.name.take() {
+            self.hold.engine.removals.remove_by_thread(name);
+        }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+/// A value that isn't evicted until this is dropped.
+#[derive(Debug)]
+struct Hold {
+    engine: Arc<Engine>,
+    content: u64,
+}
+
+impl Hold {
+    fn new(engine: &Arc<Engine>, content: u64) -> Result<Self> {
+        engine.holds.hold(content)?;
+        Ok(Self { engine: Arc::clone(engine), content })
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let _ = self.engine.holds.release(self.content);
     }
 }
 
@@ -68,23 +65,15 @@ impl Store {
     /// with its SHA-256 before. None where there is no entry, or no file of it. Where the cache is open read-only, the path
     /// is that of the value's file itself, which is kept from eviction only.
     pub fn lease(&self, namespace: &Namespace, key: &[u8], verify: bool) -> Result<Option<PathLease>> {
-        let mut gone = None;
+        let mut tried = None;
         while let Some(record) = self.entry_in_file(namespace, key)? {
-            // The same value once more without its file: the entry is on its way out.
-            if gone == Some(record.content) {
-                return Ok(None);
+            let hold = Hold::new(&self.engine, record.content)?;
+            let lease = self.lease_held(namespace, key, &record, verify, hold)?;
+            // Replaced since the look-up; where it is the same value once more, the entry is on its way out.
+            if lease.is_some() || tried == Some(record.content) {
+                return Ok(lease);
             }
-            self.engine.holds.hold(record.content)?;
-            match self.lease_held(namespace, key, &record, verify) {
-                Ok(Some(lease)) => return Ok(Some(lease)),
-                // Replaced between the look-up and the hold.
-                Ok(None) => gone = Some(record.content),
-                Err(error) => {
-                    self.engine.holds.release(record.content)?;
-                    return Err(error);
-                }
-            }
-            self.engine.holds.release(record.content)?;
+            tried = Some(record.content);
         }
         Ok(None)
     }
@@ -111,103 +100,66 @@ impl Store {
         }
     }
 
-    /// A lease of a value that is held; none where its file is gone.
+    /// A lease of a value that is held; none where its file is gone, or its readable name has become another's.
     fn lease_held(
         &self,
         namespace: &Namespace,
         key: &[u8],
         record: &Record,
         verify: bool,
+        hold: Hold,
     ) -> Result<Option<PathLease>> {
-        let engine = &self.engine;
-        let object = engine.root.object(record.content, &record.extension);
-        // One name more would change the time of the file's facts, by which files of other programs are told from those
-        // that a name held before.
-        let is_to_name = !engine.read_only && !namespace.is_named();
-        let name = is_to_name.then(|| Old { path: leased_name(engine, record), size: record.size });
-        let leased = Leased { content: record.content, name };
-        if let Some(name) = &leased.name {
-            name_file(engine, &object, &name.path)?;
+        let readable = adopt::name_shown(&self.engine, namespace, record);
+        let is_readable = readable.is_some();
+        let lease = match readable {
+            Some(path) => Some(PathLease { path, name: None, hold }),
+            None => named(namespace, record, hold)?,
+        };
+        // Has the entry removed whose file is gone.
+        let Some(bytes) = self.open_value(namespace, key, record)? else { return Ok(None) };
+        let Some(lease) = lease else { return Ok(None) };
+        let verified = if verify {
+            let file = self.engine.storage.open_read(&lease.path);
+            file.map_err(Into::into).and_then(|file| bytes.checked.verify_whole(Some(&file), &[]))
+        } else {
+            Ok(())
+        };
+        if is_readable && adopt::name_shown(&self.engine, namespace, record).is_none() {
+            return Ok(None);
         }
-        // Not what a readable name shows, which may be the next value by now.
-        let file = leased.name.as_ref().map_or(object, |name| name.path.clone());
-        match self.is_right(namespace, key, record, verify.then_some(&file)) {
-            Ok(true) => {
-                let path = if is_to_name { file } else { self.readable(namespace, record).unwrap_or(file) };
-                Ok(Some(PathLease { id: engine.path_leases.add(leased), path }))
-            }
-            other => {
-                remove_name(engine, leased);
-                other.map(|_| None)
-            }
-        }
-    }
-
-    /// The file under its readable name, where it has one.
-    fn readable(&self, namespace: &Namespace, record: &Record) -> Option<PathBuf> {
-        let folder = self.engine.root.namespace(&namespace.name);
-        record.name.as_ref().map(|name| folder.join(name)).filter(|path| path.exists())
-    }
-
-    /// Whether the file of an entry is there: if not, the entry goes too. Fails where it is not as long as it was, and
-    /// where what is to be verified differs from its sum.
-    fn is_right(
-        &self,
-        namespace: &Namespace,
-        key: &[u8],
-        record: &Record,
-        verified: Option<&PathBuf>,
-    ) -> Result<bool> {
-        let Some(bytes) = self.open_value(namespace, key, record)? else { return Ok(false) };
-        if let Some(path) = verified {
-            match self.engine.storage.open_read(path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-                file => bytes.checked.verify_whole(Some(&file?), &[])?,
-            }
-        }
-        Ok(true)
-    }
-
-    /// Ends a lease; one that has ended is none.
-    pub fn release_lease(&self, id: u32) -> Result<()> {
-        let leased = self.engine.path_leases.lock().leased.remove(&id);
-        let Some(leased) = leased else { return Ok(()) };
-        let content = leased.content;
-        remove_name(&self.engine, leased);
-        self.engine.holds.release(content)
-    }
-
-    /// Ends all.
-    pub(crate) fn end_path_leases(&self) {
-        let ids: Vec<u32> = self.engine.path_leases.lock().leased.keys().copied().collect();
-        for id in ids {
-            let _ = self.release_lease(id);
-        }
+        verified.map(|()| Some(lease))
     }
 }
 
-fn leased_name(engine: &Engine, record: &Record) -> PathBuf {
+/// A lease with a name of its own, where anything can be written; none where the file is gone.
+fn named(namespace: &Namespace, record: &Record, hold: Hold) -> Result<Option<PathLease>> {
+    let engine = &hold.engine;
+    let object = engine.root.object(record.content, &record.extension);
+    if engine.read_only {
+        return Ok(Some(PathLease { path: object, name: None, hold }));
+    }
     let name = format!("{:016x}-{:016x}.{}", record.content, quiver_io::random_u64(), record.extension);
-    engine.root.leased().join(name)
-}
-
-/// Gives the file of a value another name, or makes a copy where files have one name only. A file that is gone gets none.
-fn name_file(engine: &Engine, object: &Path, name: &Path) -> Result<()> {
+    let path = engine.root.leased().join(name);
     let storage = engine.storage.as_ref();
     storage.create_dir(&engine.root.leased(), engine.modes.folder)?;
-    let named = storage.link(object, name).or_else(|error| match error.kind() {
-        ErrorKind::NotFound => Err(error),
-        _ => storage.copy_or_reflink(object, name, engine.modes.object),
-    });
-    match named {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-/// May be all that is left of a large file.
-fn remove_name(engine: &Engine, leased: Leased) {
-    if let Some(name) = leased.name {
-        engine.removals.remove(name);
+    let copied = || storage.copy_or_reflink(&object, &path, engine.modes.object);
+    // Where a readable name is to show the file next, one link more would change the time by which files of other
+    // programs are told from those that the name held before.
+    let made = if namespace.is_named() {
+        copied()
+    } else {
+        storage.link(&object, &path).or_else(|error| match error.kind() {
+            // There are no links here, or none to files of other users, or no more to this one.
+            ErrorKind::PermissionDenied | ErrorKind::Other => copied(),
+            _ => Err(error),
+        })
+    };
+    match made {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+        Ok(()) => {
+            let name = Some(Old { path: path.clone(), size: record.size });
+            Ok(Some(PathLease { path, name, hold }))
+        }
     }
 }

@@ -53,6 +53,15 @@ impl Removals {
             let _ = self.storage.unlink(&old.path);
             return;
         }
+        self.remove_by_thread(old);
+    }
+
+    /// The same, a large one always by the thread: the caller mustn't wait, as it may be JavaScript's.
+    pub fn remove_by_thread(&self, old: Old) {
+        if old.size < LARGE {
+            let _ = self.storage.unlink(&old.path);
+            return;
+        }
         let (storage, waiting) = (Arc::clone(&self.storage), Arc::clone(&self.waiting));
         waiting.files.fetch_add(1, Ordering::Relaxed);
         waiting.bytes.fetch_add(old.size, Ordering::Relaxed);

@@ -232,11 +232,7 @@ pub fn files(engine: &Engine) -> Result<Swept> {
     for entry in engine.storage.list(&engine.root.tmp())? {
         swept.temporary += u64::from(remove_if_idle(engine, &engine.root.tmp().join(entry.name)));
     }
-    for entry in engine.storage.list(&engine.root.leased()).unwrap_or_default() {
-        let name = engine.root.leased().join(entry.name);
-        let is_held = path_leases::content_of(&name).is_some_and(|content| engine.holds.is_held(content));
-        swept.temporary += u64::from(!is_held && engine.storage.unlink(&name).is_ok());
-    }
+    swept.temporary += leased(engine);
     for entry in engine.storage.list(&engine.root.trash())? {
         let path = engine.root.trash().join(entry.name);
         let _ =
@@ -257,6 +253,17 @@ pub fn files(engine: &Engine) -> Result<Swept> {
     }
     swept.orphans += sweep_linked(engine, &linked)?;
     Ok(swept)
+}
+
+/// Removes names of leased files whose values nobody holds; how many.
+pub(crate) fn leased(engine: &Engine) -> u64 {
+    let mut removed = 0;
+    for entry in engine.storage.list(&engine.root.leased()).unwrap_or_default() {
+        let name = engine.root.leased().join(entry.name);
+        let is_held = path_leases::content_of(&name).is_some_and(|content| engine.holds.is_held(content));
+        removed += u64::from(!is_held && engine.storage.unlink(&name).is_ok());
+    }
+    removed
 }
 
 type Found = Vec<(u64, PathBuf)>;

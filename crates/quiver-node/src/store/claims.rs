@@ -1,18 +1,47 @@
 //! Claims on entries: files in use by path, and the right to compute a key.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
 use quiver_store::flights::{self, Flight};
+use quiver_store::path_leases::PathLease;
+use quiver_store::{Code, Error};
 
-use super::NativeStore;
+use super::{NativeStore, lock};
 use crate::errors::{Result, store_failure};
 use crate::task::Job;
 
 /// The number that ends a lease, and the path of its file.
-type NativeLease = (u32, String);
+type NumberedPath = (u32, String);
+
+/// The leases of one isolate. They end with it.
+#[derive(Default)]
+pub struct PathLeases {
+    open: HashMap<u32, PathLease>,
+    last: u32,
+    closed: bool,
+}
+
+impl PathLeases {
+    fn add(&mut self, lease: PathLease) -> quiver_store::Result<NumberedPath> {
+        if self.closed {
+            return Err(Error::new(Code::Closed, "the cache is closed"));
+        }
+        self.last = self.last.wrapping_add(1);
+        let path = lease.path.to_string_lossy().into_owned();
+        self.open.insert(self.last, lease);
+        Ok((self.last, path))
+    }
+
+    /// Ends all, and those that are being made.
+    pub fn close(&mut self) {
+        self.closed = true;
+        self.open.clear();
+    }
+}
 
 #[napi]
 impl NativeStore {
@@ -23,18 +52,19 @@ impl NativeStore {
         handle: u32,
         key: String,
         verify: bool,
-    ) -> Result<AsyncTask<Job<Option<NativeLease>>>> {
+    ) -> Result<AsyncTask<Job<Option<NumberedPath>>>> {
         let (store, namespace) = (Arc::clone(&self.store), self.namespace(handle)?);
+        let leases = Arc::clone(&self.leases);
         Ok(Job::start(move || {
             let lease = store.lease(&namespace, key.as_bytes(), verify)?;
-            Ok(lease.map(|lease| (lease.id, lease.path.to_string_lossy().into_owned())))
+            Ok(lease.map(|lease| lock(&leases).add(lease)).transpose()?)
         }))
     }
 
     /// Ends a lease; one that has ended is none.
     #[napi]
-    pub fn release_lease(&self, id: u32) -> Result<()> {
-        self.store.release_lease(id).map_err(store_failure)
+    pub fn release_lease(&self, id: u32) {
+        lock(&self.leases).open.remove(&id);
     }
 
     /// The right to compute a key, where nobody has it and commits aren't synced; else null. Where they are, this

@@ -29,6 +29,7 @@ use crate::errors::{Result, bad_value, store_failure};
 use crate::external;
 use crate::lookup::Exchange;
 use crate::task::Job;
+use claims::PathLeases;
 
 pub use upkeep::removed_json;
 
@@ -84,6 +85,7 @@ pub fn open_store(path: String, options: String) -> AsyncTask<Job<NativeStore>> 
             manners: Mutex::default(),
             completions: Arc::default(),
             exchange: Arc::default(),
+            leases: Arc::default(),
             released: AtomicBool::new(false),
         })
     })
@@ -98,6 +100,7 @@ pub struct NativeStore {
     manners: Mutex<Vec<Arc<NewFacts>>>,
     completions: Arc<Mutex<Option<Completions>>>,
     exchange: Arc<Exchange>,
+    leases: Arc<Mutex<PathLeases>>,
     released: AtomicBool,
 }
 
@@ -264,7 +267,9 @@ impl NativeStore {
     pub fn close(&self) -> AsyncTask<Job<()>> {
         let last = !self.released.swap(true, Ordering::AcqRel);
         let (store, completions) = (Arc::clone(&self.store), Arc::clone(&self.completions));
+        let leases = Arc::clone(&self.leases);
         Job::start(move || {
+            lock(&leases).close();
             if last {
                 store.release();
             }
@@ -277,6 +282,7 @@ impl NativeStore {
 
 impl Drop for NativeStore {
     fn drop(&mut self) {
+        lock(&self.leases).close();
         // An isolate that ended without closing.
         if !self.released.swap(true, Ordering::AcqRel) {
             self.store.release();

@@ -91,7 +91,7 @@ impl NativeStore {
         Job::start(move || Ok(maintenance::check_catalog(&store)?))
     }
 
-    /// Removes unfinished writes and values without a record, and puts readable names right; JSON.
+    /// Removes unfinished writes, values without a record and names that leases left, and puts readable names right; JSON.
     #[napi(ts_return_type = "Promise<string>")]
     pub fn sweep(&self) -> AsyncTask<Job<String>> {
         let store = Arc::clone(&self.store);

@@ -24,6 +24,7 @@ use crate::publisher::{ObjectWriter, Threads};
 use crate::reader::{self, Age, Found, Incoherent, Namespace, Seen};
 use crate::session::Session;
 use crate::settings::{Layout, NamespaceSettings};
+use crate::sweep;
 use crate::writer::{Completion, Op, Outcome, Reason, Victim, Writer};
 
 pub use format::Format;
@@ -271,7 +272,6 @@ impl Store {
             housekeeper.stop();
         }
         self.engine.flights.close();
-        self.end_path_leases();
         if let Some(writer) = &self.writer {
             writer.close();
         }
@@ -279,6 +279,8 @@ impl Store {
         self.engine.close();
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         if self.writer.is_some() && session.try_exclusive().unwrap_or(false) {
+            // The last to leave sees to what processes left that died beside him, or that could not be removed.
+            sweep::leased(&self.engine);
             catalog_file::note_closed(&self.engine.root);
         }
         session.leave();

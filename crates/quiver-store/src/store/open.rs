@@ -18,7 +18,6 @@ use crate::housekeeper::Housekeeper;
 use crate::ids::ContentIds;
 use crate::open_values::{Limits, OpenValues};
 use crate::order::Order;
-use crate::path_leases::PathLeases;
 use crate::pool::Pool;
 use crate::reader::Incoherent;
 use crate::removals::Removals;
@@ -148,7 +147,6 @@ impl Store {
             ids: ContentIds::default(),
             order: Order::default(),
             victims: Victims::default(),
-            path_leases: PathLeases::default(),
             holds: Holds::new(RangeLock::open(&root.locks().join("holds"), modes.file)?),
             flights: Flights::open(&root.locks(), modes.file, move || clock.now())?,
             clock: Arc::clone(&options.clock),
