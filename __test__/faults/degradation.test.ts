@@ -99,7 +99,7 @@ test("a lease that comes after its budget is released", async () => {
   store.open = async (...given) => Object.assign(await opening(...given), { path });
   await using cache = await open(store);
   expect(await cache.namespace("files").path("k")).toBeUndefined();
-  await expect.poll(() => release.mock.calls.length).toBe(1);
+  await expect.poll(() => release.mock.calls.length, { timeout: 30_000 }).toBe(1);
 });
 
 test("failures are warned of once a minute a cause, and all are counted", async () => {

@@ -208,8 +208,8 @@ export class Namespace<T = unknown> {
   /**
    * The value's file for programs that open files themselves; undefined when there is no value, or one that is packed
    * into the catalog. The entry isn't evicted, and the file stays as it is, whatever is set or deleted, until the lease is
-   * released or disposed of, or the cache closed. In a namespace with readable names it is under its name there: the next
-   * value takes that name, at once and whole, and `delete` removes it. In a cache that is open read-only it is kept from
+   * released or disposed of, or the cache closed. In a namespace with readable names it is under its name there, unless it
+   * couldn't be given that: the next value takes the name, at once and whole, and `delete` removes it. In a cache that is open read-only it is kept from
    * eviction only. Throws ERR_QUIVER_UNSUPPORTED where values are not files, and with `verify`, which reads all of it,
    * ERR_QUIVER_CHECKSUM_MISMATCH.
    */

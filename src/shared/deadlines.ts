@@ -34,7 +34,8 @@ export function inTime<R>(
       end: now + milliseconds,
       expire: () => {
         reject(late());
-        if (tooLate) work.then(tooLate, () => undefined);
+        // Nobody is left to be told of what fails.
+        if (tooLate) work.then(tooLate).catch(() => undefined);
       },
     };
     const place = begin(call, now);

@@ -88,15 +88,19 @@ fn is_object(engine: &Engine, record: &Record, file: &FileFacts) -> bool {
     engine.storage.facts(&object).is_ok_and(|object| (object.dev, object.ino) == (file.dev, file.ino))
 }
 
-/// The readable name of a value, where it shows that value: not while it is about to be swapped, nor where that failed.
+/// The readable name of a value, where it shows that value: not where it couldn't be swapped. Under the lock of the writers,
+/// who are about to swap it otherwise; where there are no hard links, nothing else tells.
 pub(crate) fn name_shown(engine: &Engine, namespace: &Namespace, record: &Record) -> Option<PathBuf> {
     if !namespace.is_named() {
         return None;
     }
     let path = engine.root.namespace(&namespace.name).join(record.name.as_ref()?);
     let facts = engine.storage.facts(&path).ok()?;
-    let shows = record.named_file == Some(identity(&facts)) || is_object(engine, record, &facts);
-    (shows || !engine.hard_links).then_some(path)
+    let shows = match record.named_file {
+        Some(known) if engine.hard_links => known == identity(&facts) || is_object(engine, record, &facts),
+        known => known.is_some(),
+    };
+    shows.then_some(path)
 }
 
 /// Takes over the file of one key, if there is one: whether there was. Fails where the file is not what its writer's

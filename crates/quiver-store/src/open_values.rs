@@ -392,8 +392,17 @@ impl Checked {
         }
     }
 
-    /// Compares the whole value with its SHA-256.
+    /// Compares the whole value with its SHA-256; then all of it has been verified.
     pub fn verify_whole(&self, file: Option<&File>, in_memory: &[u8]) -> Result<()> {
+        self.compare_whole(file, in_memory)?;
+        for chunk in chunks(0, self.size) {
+            self.set_checked(chunk);
+        }
+        Ok(())
+    }
+
+    /// The same of bytes that may not be the value's own, as those of a copy.
+    pub fn compare_whole(&self, file: Option<&File>, in_memory: &[u8]) -> Result<()> {
         let mut hasher = Sha256::new();
         match file {
             Some(file) => {
@@ -420,12 +429,7 @@ impl Checked {
                 ),
             )
             .at(&self.path)),
-            _ => {
-                for chunk in chunks(0, self.size) {
-                    self.set_checked(chunk);
-                }
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 

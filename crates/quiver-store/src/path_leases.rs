@@ -14,9 +14,9 @@ use crate::error::Result;
 use crate::reader::{self, Namespace};
 use crate::removals::Old;
 use crate::store::Store;
+use crate::sweep::lock_writers;
 
 /// A file to be used by path, until this is dropped.
-#[derive(Debug)]
 pub struct PathLease {
     /// The file.
     pub path: PathBuf,
@@ -25,16 +25,21 @@ pub struct PathLease {
     hold: Hold,
 }
 
+impl std::fmt::Debug for PathLease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PathLease {{ path: {:?} }}", self.path)
+    }
+}
+
 impl Drop for PathLease {
     fn drop(&mut self) {
         if let Some(name) = self.name.take() {
-            self.hold.engine.removals.remove_by_thread(name);
+            self.hold.engine.removals.remove_name(name);
         }
     }
 }
 
 /// A value that isn't evicted until this is dropped.
-#[derive(Debug)]
 struct Hold {
     engine: Arc<Engine>,
     content: u64,
@@ -59,75 +64,91 @@ pub(crate) fn content_of(name: &Path) -> Option<u64> {
     u64::from_str_radix(content, 16).ok()
 }
 
+/// An entry whose value is in a file and held.
+struct Held {
+    record: Record,
+    /// Where the value has a readable name that shows it.
+    readable: Option<PathBuf>,
+    hold: Hold,
+}
+
 impl Store {
-    /// Leases the file of an entry, which isn't evicted meanwhile. It stays as it is, whatever is set or removed; where
-    /// values have readable names it is under that name, which the next value takes. With `verify` all of it is compared
-    /// with its SHA-256 before. None where there is no entry, or no file of it. Where the cache is open read-only, the path
-    /// is that of the value's file itself, which is kept from eviction only.
+    /// Leases the file of an entry, which isn't evicted meanwhile. It stays as it is, whatever is set or removed. Where
+    /// values have readable names it is under that name, which the next value takes, unless it couldn't be given that. With
+    /// `verify` all of it is compared with its SHA-256 before. None where there is no entry, or no file of it. Where the
+    /// cache is open read-only, the path is that of the value's file itself, which is kept from eviction only. Waits for
+    /// writers where there are readable names.
     pub fn lease(&self, namespace: &Namespace, key: &[u8], verify: bool) -> Result<Option<PathLease>> {
         let mut tried = None;
-        while let Some(record) = self.entry_in_file(namespace, key)? {
-            let hold = Hold::new(&self.engine, record.content)?;
-            let lease = self.lease_held(namespace, key, &record, verify, hold)?;
-            // Replaced since the look-up; where it is the same value once more, the entry is on its way out.
-            if lease.is_some() || tried == Some(record.content) {
-                return Ok(lease);
+        while let Some(held) = self.hold_entry(namespace, key)? {
+            let stamp = held.record.stamp;
+            let lease = self.lease_held(namespace, key, held, verify);
+            // Gone, or what a readable name shows is another value: it may have been replaced since the look-up. Where it is
+            // the same one once more, the entry is on its way out, or damaged.
+            let may_be_replaced = match &lease {
+                Ok(lease) => lease.is_none(),
+                Err(_) => namespace.is_named(),
+            };
+            if !may_be_replaced || tried == Some(stamp) {
+                return lease;
             }
-            tried = Some(record.content);
+            tried = Some(stamp);
         }
         Ok(None)
     }
 
-    /// The entry, if its value is in a file. A file that another program put under its name is taken over before.
-    fn entry_in_file(&self, namespace: &Namespace, key: &[u8]) -> Result<Option<Record>> {
-        let mut before = None;
-        loop {
-            let found = reader::lookup(&self.engine, namespace, key, &mut Vec::new())?;
+    /// The entry, held. A file that another program put under its name is taken over before.
+    fn hold_entry(&self, namespace: &Namespace, key: &[u8]) -> Result<Option<Held>> {
+        let engine = &self.engine;
+        for is_last in [false, true] {
+            // Nobody is between a commit and the swap of a name then, and whoever evicts sees the hold.
+            let locked =
+                (namespace.is_named() && !engine.read_only).then(|| lock_writers(engine)).transpose()?;
+            let found = reader::lookup(engine, namespace, key, &mut Vec::new())?;
             let record = found.map(|found| found.record);
-            let is_ours = |record: &Record| {
-                !namespace.is_named() || self.named_file(namespace, record) == NamedFile::Same
+            let state_of = |record: &Record| {
+                if namespace.is_named() { self.named_file(namespace, record) } else { NamedFile::Same }
             };
-            if record.as_ref().is_some_and(is_ours) {
-                return Ok(record.filter(|record| !record.is_inline()));
+            let state = record.as_ref().map(state_of);
+            if let (Some(record), Some(NamedFile::Same)) = (&record, &state) {
+                if record.is_inline() {
+                    return Ok(None);
+                }
+                let hold = Hold::new(engine, record.content)?;
+                let readable = adopt::name_shown(engine, namespace, record);
+                return Ok(Some(Held { record: record.clone(), readable, hold }));
             }
-            // A name that was swapped since the look-up is that of another program's file for the old record only.
-            let stamp = record.map(|record| record.stamp);
-            if before == Some(stamp) {
-                return Ok(None);
+            drop(locked);
+            if is_last || engine.read_only || self.adopt(namespace, key)? {
+                continue;
             }
-            before = Some(stamp);
-            self.adopt(namespace, key)?;
+            let (Some(record), Some(NamedFile::Gone)) = (&record, &state) else { return Ok(None) };
+            self.vanished(namespace, key, record)?;
         }
+        Ok(None)
     }
 
-    /// A lease of a value that is held; none where its file is gone, or its readable name has become another's.
+    /// A lease of a value that is held; none where its file is gone.
     fn lease_held(
         &self,
         namespace: &Namespace,
         key: &[u8],
-        record: &Record,
+        held: Held,
         verify: bool,
-        hold: Hold,
     ) -> Result<Option<PathLease>> {
-        let readable = adopt::name_shown(&self.engine, namespace, record);
-        let is_readable = readable.is_some();
+        let Held { record, readable, hold } = held;
         let lease = match readable {
             Some(path) => Some(PathLease { path, name: None, hold }),
-            None => named(namespace, record, hold)?,
+            None => named(namespace, &record, hold)?,
         };
         // Has the entry removed whose file is gone.
-        let Some(bytes) = self.open_value(namespace, key, record)? else { return Ok(None) };
+        let Some(bytes) = self.open_value(namespace, key, &record)? else { return Ok(None) };
         let Some(lease) = lease else { return Ok(None) };
-        let verified = if verify {
-            let file = self.engine.storage.open_read(&lease.path);
-            file.map_err(Into::into).and_then(|file| bytes.checked.verify_whole(Some(&file), &[]))
-        } else {
-            Ok(())
-        };
-        if is_readable && adopt::name_shown(&self.engine, namespace, record).is_none() {
-            return Ok(None);
+        if verify {
+            let file = self.engine.storage.open_read(&lease.path)?;
+            bytes.checked.compare_whole(Some(&file), &[]).map_err(|error| error.at(&lease.path))?;
         }
-        verified.map(|()| Some(lease))
+        Ok(Some(lease))
     }
 }
 

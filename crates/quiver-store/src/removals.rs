@@ -53,30 +53,35 @@ impl Removals {
             let _ = self.storage.unlink(&old.path);
             return;
         }
-        self.remove_by_thread(old);
-    }
-
-    /// The same, a large one always by the thread: the caller mustn't wait, as it may be JavaScript's.
-    pub fn remove_by_thread(&self, old: Old) {
-        if old.size < LARGE {
-            let _ = self.storage.unlink(&old.path);
-            return;
-        }
         let (storage, waiting) = (Arc::clone(&self.storage), Arc::clone(&self.waiting));
         waiting.files.fetch_add(1, Ordering::Relaxed);
         waiting.bytes.fetch_add(old.size, Ordering::Relaxed);
-        self.thread.get_or_init(|| Pool::start("quiver-remove", 1)).spawn(move || {
+        self.thread().spawn(move || {
             let _ = storage.unlink(&old.path);
             waiting.bytes.fetch_sub(old.size, Ordering::Relaxed);
             waiting.files.fetch_sub(1, Ordering::Relaxed);
         });
     }
 
-    /// Removes all that waits, and ends the thread.
-    pub fn close(&self) {
-        if let Some(thread) = self.thread.get() {
-            thread.close();
+    /// The same for one that most often has other names: a large one is left to the thread however much waits, as the
+    /// caller may be JavaScript's.
+    pub fn remove_name(&self, old: Old) {
+        let storage = Arc::clone(&self.storage);
+        let remove = move || drop(storage.unlink(&old.path));
+        if old.size < LARGE {
+            remove();
+        } else {
+            self.thread().spawn(remove);
         }
+    }
+
+    fn thread(&self) -> &Pool {
+        self.thread.get_or_init(|| Pool::start("quiver-remove", 1))
+    }
+
+    /// Removes all that waits, and ends the thread. Later ones are removed by who asks.
+    pub fn close(&self) {
+        self.thread.get_or_init(|| Pool::start("quiver-remove", 0)).close();
     }
 
     fn has_room(&self, old: &Old) -> bool {

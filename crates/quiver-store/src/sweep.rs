@@ -94,7 +94,7 @@ fn names_of(engine: &Engine, namespace: &str) -> Result<u64> {
 }
 
 /// Keeps all writers waiting until it is dropped.
-fn lock_writers(engine: &Engine) -> Result<RangeLock> {
+pub(crate) fn lock_writers(engine: &Engine) -> Result<RangeLock> {
     let lock = RangeLock::open(&engine.root.locks().join("write"), engine.modes.file)?;
     lock_out_others(engine, &lock)?;
     Ok(lock)

@@ -26,9 +26,10 @@ pub struct PathLeases {
 }
 
 impl PathLeases {
-    fn add(&mut self, lease: PathLease) -> quiver_store::Result<NumberedPath> {
+    /// A number for a lease, or what is to be dropped because they have been closed.
+    fn add(&mut self, lease: PathLease) -> std::result::Result<NumberedPath, PathLease> {
         if self.closed {
-            return Err(Error::new(Code::Closed, "the cache is closed"));
+            return Err(lease);
         }
         self.last = self.last.wrapping_add(1);
         let path = lease.path.to_string_lossy().into_owned();
@@ -36,11 +37,16 @@ impl PathLeases {
         Ok((self.last, path))
     }
 
-    /// Ends all, and those that are being made.
-    pub fn close(&mut self) {
+    /// Takes no more; what is to be dropped, once nobody waits for these.
+    #[must_use]
+    pub fn close(&mut self) -> HashMap<u32, PathLease> {
         self.closed = true;
-        self.open.clear();
+        std::mem::take(&mut self.open)
     }
+}
+
+fn closed() -> Error {
+    Error::new(Code::Closed, "the cache is closed")
 }
 
 #[napi]
@@ -56,15 +62,20 @@ impl NativeStore {
         let (store, namespace) = (Arc::clone(&self.store), self.namespace(handle)?);
         let leases = Arc::clone(&self.leases);
         Ok(Job::start(move || {
-            let lease = store.lease(&namespace, key.as_bytes(), verify)?;
-            Ok(lease.map(|lease| lock(&leases).add(lease)).transpose()?)
+            if lock(&leases).closed {
+                return Err(closed().into());
+            }
+            let Some(lease) = store.lease(&namespace, key.as_bytes(), verify)? else { return Ok(None) };
+            let added = lock(&leases).add(lease);
+            Ok(Some(added.map_err(|_| closed())?))
         }))
     }
 
     /// Ends a lease; one that has ended is none.
     #[napi]
     pub fn release_lease(&self, id: u32) {
-        lock(&self.leases).open.remove(&id);
+        let ended = lock(&self.leases).open.remove(&id);
+        drop(ended);
     }
 
     /// The right to compute a key, where nobody has it and commits aren't synced; else null. Where they are, this

@@ -269,7 +269,8 @@ impl NativeStore {
         let (store, completions) = (Arc::clone(&self.store), Arc::clone(&self.completions));
         let leases = Arc::clone(&self.leases);
         Job::start(move || {
-            lock(&leases).close();
+            let open = lock(&leases).close();
+            drop(open);
             if last {
                 store.release();
             }
@@ -282,7 +283,8 @@ impl NativeStore {
 
 impl Drop for NativeStore {
     fn drop(&mut self) {
-        lock(&self.leases).close();
+        let open = lock(&self.leases).close();
+        drop(open);
         // An isolate that ended without closing.
         if !self.released.swap(true, Ordering::AcqRel) {
             self.store.release();
