@@ -106,24 +106,21 @@ impl Store {
                 (namespace.is_named() && !engine.read_only).then(|| lock_writers(engine)).transpose()?;
             let found = reader::lookup(engine, namespace, key, &mut Vec::new())?;
             let record = found.map(|found| found.record);
-            let state_of = |record: &Record| {
-                if namespace.is_named() { self.named_file(namespace, record) } else { NamedFile::Same }
+            let is_ours = |record: &Record| {
+                !namespace.is_named() || self.named_file(namespace, record) == NamedFile::Same
             };
-            let state = record.as_ref().map(state_of);
-            if let (Some(record), Some(NamedFile::Same)) = (&record, &state) {
+            if let Some(record) = record.clone().filter(|record| is_ours(record)) {
                 if record.is_inline() {
                     return Ok(None);
                 }
                 let hold = Hold::new(engine, record.content)?;
-                let readable = adopt::name_shown(engine, namespace, record);
-                return Ok(Some(Held { record: record.clone(), readable, hold }));
+                let readable = adopt::name_shown(engine, namespace, &record);
+                return Ok(Some(Held { record, readable, hold }));
             }
             drop(locked);
-            if is_last || engine.read_only || self.adopt(namespace, key)? {
-                continue;
+            if !is_last && !engine.read_only {
+                self.adopt_or_drop(namespace, key, record.as_ref())?;
             }
-            let (Some(record), Some(NamedFile::Gone)) = (&record, &state) else { return Ok(None) };
-            self.vanished(namespace, key, record)?;
         }
         Ok(None)
     }

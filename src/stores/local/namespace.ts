@@ -412,7 +412,7 @@ export class LocalNamespace implements StoreNamespace {
     });
     if (lease === null) return undefined;
     const [id, path] = lease;
-    const release = (): void => translated(() => this.#native.releaseLease(id));
+    const release = (): void => this.#native.releaseLease(id);
     return { path, release, [Symbol.dispose]: release };
   }
 

@@ -23,17 +23,10 @@ impl NativeStore {
     #[napi(ts_return_type = "Promise<boolean>")]
     pub fn adopt(&self, handle: u32, key: String) -> Result<AsyncTask<Job<bool>>> {
         let (store, namespace) = (Arc::clone(&self.store), self.namespace(handle)?);
-        let gone = self.exchange.take();
+        let seen = self.exchange.take();
         Ok(Job::start(move || {
-            if store.adopt(&namespace, key.as_bytes())? {
-                return Ok(true);
-            }
-            if let Some(found) = gone.filter(|found| found.key == key.as_bytes())
-                && store.named_file(&namespace, &found.record) == adopt::NamedFile::Gone
-            {
-                store.vanished(&namespace, key.as_bytes(), &found.record)?;
-            }
-            Ok(false)
+            let seen = seen.filter(|found| found.key == key.as_bytes()).map(|found| found.record);
+            Ok(store.adopt_or_drop(&namespace, key.as_bytes(), seen.as_ref())?)
         }))
     }
 

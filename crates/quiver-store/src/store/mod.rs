@@ -200,6 +200,20 @@ impl Store {
         adopt::one(self, namespace, key)
     }
 
+    /// The same; and where there is none, and the file that an entry was `seen` with is gone, the entry goes too. Whether a
+    /// file was taken over.
+    pub fn adopt_or_drop(&self, namespace: &Namespace, key: &[u8], seen: Option<&Record>) -> Result<bool> {
+        if self.adopt(namespace, key)? {
+            return Ok(true);
+        }
+        if let Some(record) = seen
+            && self.named_file(namespace, record) == adopt::NamedFile::Gone
+        {
+            self.vanished(namespace, key, record)?;
+        }
+        Ok(false)
+    }
+
     /// The entry was removed by somebody else together with its file.
     pub fn vanished(&self, namespace: &Namespace, key: &[u8], record: &Record) -> Result<()> {
         let victim = self.victim(namespace, key, record)?;
